@@ -1,0 +1,175 @@
+"""Read the settings: flag > environment > `capsule.toml` > the user's file > default.
+
+Called by the command line and by `configure_logging`. Never prints: what is wrong comes back as
+problems, and the caller decides whether they stop anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aind_capsule.errors import SettingsError
+from aind_capsule.settings.model import ROWS, Row, Settings, build_settings
+from aind_capsule.settings.names import find_near_miss, find_suspicious_variables
+
+FILE_NAME = "capsule.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the settings that is not as it should be, and what to do about it."""
+
+    message: str
+    hint: str
+    is_error: bool
+    is_fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings with where each value comes from, and what was wrong on the way."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+    code_folder: Path | None = None
+
+
+@dataclass(slots=True)
+class _Collected:
+    given: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def find_code_folder(
+    command: Iterable[str], cwd: Path, platform_code: Path = Path("/code")
+) -> Path | None:
+    """The folder that holds `capsule.toml`: beside the command's script, here, or the platform's."""
+    candidates = [Path(cwd, word).parent for word in list(command)[:3] if os.sep in word]
+    for folder in (*candidates, cwd, cwd / "code", platform_code):
+        if os.path.lexists(folder / FILE_NAME):
+            return folder
+    return None
+
+
+def find_user_file(environ: Mapping[str, str]) -> Path | None:
+    """The user's own settings: `~/.config/aind-capsule/capsule.toml`, or below XDG_CONFIG_HOME."""
+    base = environ.get("XDG_CONFIG_HOME")
+    if not base:
+        home = environ.get("HOME")
+        base = os.path.join(home, ".config") if home else None
+    return Path(base, "aind-capsule", FILE_NAME) if base else None
+
+
+def load_settings(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    code_folder: Path | None,
+) -> LoadedSettings:
+    """Read all sources.
+
+    Args:
+        flags: Values by key (`log.level`) that the command line gave.
+        environ: The environment.
+        code_folder: Where `capsule.toml` is, if anywhere.
+
+    Raises:
+        SettingsError: `capsule.toml` is there and cannot be read.
+    """
+    found = _Collected()
+    user_file = find_user_file(environ)
+    if user_file is not None and user_file.is_file():
+        try:
+            _take_file(found, user_file, is_capsules=False)
+        except SettingsError as error:
+            found.problems.append(Problem(error.message, error.hint, is_error=True))
+    if code_folder is not None:
+        _take_file(found, code_folder / FILE_NAME, is_capsules=True)
+    for row in ROWS:
+        name = next((name for name in row.env if environ.get(name, "") != ""), None)
+        if name is not None:
+            _take(found, row, environ[name], name)
+    for row in ROWS:
+        if flags.get(row.key) is not None:
+            _take(found, row, flags[row.key], row.flag)
+    found.problems += _find_variable_problems(environ)
+    sources = {row.key: found.sources.get(row.key, "default") for row in ROWS}
+    return LoadedSettings(build_settings(found.given), sources, tuple(found.problems), code_folder)
+
+
+def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
+    try:
+        parsed = row.parse(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        kept = found.given.get(row.key, row.default)
+        found.problems.append(
+            Problem(
+                f"{source}: {row.key} is {value!r:.200}; expected {error}",
+                f"Correct or remove it. Until then {row.key} is {kept!r}.",
+                is_error=True,
+                is_fatal=row.is_fatal,
+            )
+        )
+        return
+    if isinstance(row.default, dict):
+        parsed = {**found.given.get(row.key, {}), **parsed}
+    found.given[row.key] = parsed
+    found.sources[row.key] = source
+
+
+def _take_file(found: _Collected, path: Path, *, is_capsules: bool) -> None:
+    rows = {row.key: row for row in ROWS}
+    for key, value in _flatten(_read_toml(path), rows):
+        row = rows.get(key)
+        if row is None:
+            meant = find_near_miss(key, rows)
+            hint = f"Did you mean {meant!r}?" if meant else "`capsule settings` lists the names."
+            problem = Problem(f"{path}: there is no setting {key!r}", hint, is_error=False)
+            found.problems.append(problem)
+        elif row.file_only and not is_capsules:
+            message = f"{path}: {key!r} is read from the capsule's own {FILE_NAME} only"
+            found.problems.append(
+                Problem(message, f"Put it into code/{FILE_NAME}.", is_error=False)
+            )
+        else:
+            _take(found, row, value, str(path))
+
+
+def _flatten(
+    table: Mapping[str, Any], rows: Mapping[str, Row], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and key not in rows:
+            yield from _flatten(value, rows, f"{key}.")
+        else:
+            yield key, value
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        import tomli as tomllib
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}", hint="Make it readable, or remove it."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(
+            f"{path} is not valid TOML: {error}", hint="Correct the line that it names."
+        ) from error
+    return table
+
+
+def _find_variable_problems(environ: Mapping[str, str]) -> Iterator[Problem]:
+    for name, meant in find_suspicious_variables(environ):
+        hint = f"Did you mean {meant}?" if meant else "`capsule settings` lists the variables."
+        yield Problem(f"Unknown environment variable {name}", hint, is_error=False)

@@ -1,0 +1,166 @@
+"""What the values of settings look like: each function reads one kind, from text or from TOML.
+
+Each raises ValueError with what was expected; the caller says which setting and where it stood.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+RUN_FILE_KINDS = ("log", "run", "resources", "session", "provenance")
+CONSOLE_MODES = ("pretty", "plain", "json", "off")
+LEVEL_NAMES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)?\s*$", re.IGNORECASE)
+_DURATION_UNITS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*$", re.IGNORECASE)
+
+
+def parse_text(value: Any) -> str:
+    """Text on one line, not empty."""
+    if (
+        not isinstance(value, (str, int, float))
+        or isinstance(value, bool)
+        or not str(value).strip()
+    ):
+        raise ValueError("a text that is not empty")
+    return " ".join(str(value).split())
+
+
+def parse_folder(value: Any) -> str:
+    """The path of a folder; that it exists is looked at where it is used."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError("the path of a folder")
+    return value
+
+
+def parse_names(value: Any) -> tuple[str, ...]:
+    """Names: a list, or text with commas.
+
+    >>> parse_names("Ada, Grace")
+    ('Ada', 'Grace')
+    """
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        raise ValueError("names, with commas between them")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def parse_boolean(value: Any) -> bool:
+    """True or false, as TOML or environments write them.
+
+    >>> parse_boolean("False"), parse_boolean("1")
+    (False, True)
+    """
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError("true or false")
+
+
+def parse_level(value: Any) -> str:
+    """One of the five standard levels, in any case."""
+    name = str(value).strip().upper()
+    if name not in LEVEL_NAMES:
+        raise ValueError(f"one of {', '.join(LEVEL_NAMES)}")
+    return name
+
+
+def parse_console_mode(value: Any) -> str:
+    """One of the console's modes."""
+    mode = "off" if value is False else str(value).strip().lower()
+    if mode not in CONSOLE_MODES:
+        raise ValueError(f"one of {', '.join(CONSOLE_MODES)}")
+    return mode
+
+
+def parse_duration(value: Any) -> float | None:
+    """Seconds above zero; nothing means no limit.
+
+    >>> parse_duration("90m"), parse_duration(2.5), parse_duration("1.5 h")
+    (5400.0, 2.5, 5400.0)
+    """
+    seconds = parse_grace(value)
+    if seconds == 0:
+        raise ValueError("more than 0 seconds, such as 30, 90m or 2h")
+    return seconds
+
+
+def parse_grace(value: Any) -> float:
+    """Seconds, zero included."""
+    match = None if isinstance(value, bool) else _DURATION.match(str(value))
+    if match is None:
+        raise ValueError("seconds, or a number with s, m, h or d, such as 90m")
+    seconds = float(match.group(1)) * _DURATION_UNITS[(match.group(2) or "").lower()]
+    if not math.isfinite(seconds) or seconds > 10 * 365 * 86400:
+        raise ValueError("at most ten years")
+    return seconds
+
+
+def parse_days(value: Any) -> float:
+    """Days, zero included."""
+    try:
+        days = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError):
+        days = math.nan
+    if not 0 <= days < 1e5:
+        raise ValueError("a number of days, 0 or more")
+    return days
+
+
+def parse_size(value: Any) -> int:
+    """Bytes, at least 256 KiB (a log holds its first and its last record whatever its cap).
+
+    >>> parse_size("500 MB"), parse_size("2GiB")
+    (500000000, 2147483648)
+    """
+    match = None if isinstance(value, bool) else _SIZE.match(str(value))
+    if match is None:
+        raise ValueError("bytes, or a number with kB, MB, GB, KiB, MiB or GiB")
+    base = 1024 if match.group(3).lower().startswith("i") else 1000
+    size_bytes = int(float(match.group(1)) * base ** " kmgt".index(match.group(2).lower() or " "))
+    if size_bytes < 256 * 1024:
+        raise ValueError("at least 256 KiB")
+    return size_bytes
+
+
+def parse_run_files(value: Any) -> frozenset[str]:
+    """Kinds of run files: `all`, `none`, or a list.
+
+    >>> sorted(parse_run_files("log, provenance"))
+    ['log', 'provenance']
+    """
+    names = parse_names(value)
+    if names in (("all",), ("none",)):
+        return frozenset(RUN_FILE_KINDS if names == ("all",) else ())
+    unknown = [name for name in names if name not in RUN_FILE_KINDS]
+    if unknown or not names:
+        raise ValueError(f"all, none, or some of {', '.join(RUN_FILE_KINDS)}")
+    return frozenset(names)
+
+
+def parse_fields(value: Any) -> dict[str, Any]:
+    """Fields of records: a table, or `name=value` pairs with commas between them.
+
+    >>> parse_fields("site=AIND, batch=7")
+    {'site': 'AIND', 'batch': '7'}
+    """
+    if isinstance(value, Mapping):
+        return {str(name): item for name, item in value.items()}
+    pairs = value.split(",") if isinstance(value, str) else value
+    fields = {}
+    for pair in pairs:
+        name, sign, text = str(pair).partition("=")
+        if not sign or not name.strip():
+            raise ValueError("name=value pairs")
+        fields[name.strip()] = text.strip()
+    return fields
