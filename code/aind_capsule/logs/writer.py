@@ -116,8 +116,8 @@ class LogWriter:
         """Bytes in the file."""
         return self._end
 
-    def append(self, records: Sequence[bytes]) -> int:
-        """Write open records; returns how many were written, from the first on.
+    def append(self, records: Sequence[bytes]) -> list[int]:
+        """Write open records; returns the indices of those that could not be written.
 
         Never raises: what cannot be written is counted in `lost`.
         """
@@ -126,12 +126,12 @@ class LogWriter:
         trouble = self._find_trouble(len(data)) or self._write(data)
         if trouble is None:
             self.next_seq = seq + len(records)
-            return len(records)
+            return []
         if len(records) > 1:  # some of them may fit
-            return sum(self.append([record]) for record in records)
+            return [index for index, record in enumerate(records) if self.append([record])]
         self.lost[trouble.cause] = self.lost.get(trouble.cause, 0) + 1
         self._say(trouble)
-        return 0
+        return [0]
 
     def append_canonical(self, fields: dict[str, Any]) -> bool:
         """Write the last record; it alone may use the reserved space, and is cut to 32 KiB."""

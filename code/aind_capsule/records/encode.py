@@ -43,11 +43,9 @@ def encode(value: Any) -> bytes:
         return _encode_plain({"message": text} if isinstance(value, Mapping) else text)
 
 
-def encode_text(text: str) -> str:
+def encode_text(text: str) -> bytes:
     """Text as a JSON string with its quotes; the text must be free of lone surrogates."""
-    if orjson is not None:
-        return orjson.dumps(text).decode()
-    return json.dumps(text, ensure_ascii=False)
+    return _encode_plain(text)
 
 
 def encode_open(fields: Mapping[str, Any]) -> bytes:

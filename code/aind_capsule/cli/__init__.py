@@ -1,0 +1,71 @@
+"""The command line: each command is a thin function over the library, in a module of its own.
+
+Commands are imported when they are asked for: `capsule run` may not wait for the others. The one
+place that prints errors: a `CapsuleError` becomes its message, its hint and its exit status.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from aind_capsule.errors import CapsuleError
+from aind_capsule.version import __version__
+
+#: Command → module and what its help says; the module holds a click command named `command`.
+COMMANDS = {
+    "run": (
+        "aind_capsule.cli.run",
+        "Wrap one processing command: logs, canonical record, run.json.",
+    ),
+    "runs": ("aind_capsule.cli.runs", "List runs and how they ended."),
+    "check-logs": ("aind_capsule.cli.check_logs", "Judge log files by the AIND logging standard."),
+    "settings": ("aind_capsule.cli.settings", "Show every setting with its value and its source."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """The commands' names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help's list, without importing what it lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="capsule")
+def root() -> None:
+    """Run scientific processing in capsules with AIND-standard logs and one canonical record."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """The console script `capsule`."""
+    try:
+        status: Any = root.main(arguments, prog_name="capsule", standalone_mode=False)
+    except click.exceptions.Abort:
+        status = 130
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except CapsuleError as error:
+        print(f"capsule: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"         {error.hint}", file=sys.stderr)
+        status = error.exit_status
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,76 @@
+"""`capsule run [OPTIONS] -- CMD ARG…`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from aind_capsule.errors import UsageError
+
+
+@click.command("run", context_settings={"ignore_unknown_options": False})
+@click.option("--process-name", metavar="NAME", help="Name of the process (capsule).")
+@click.option("--pipeline-name", metavar="NAME", help="Name of the pipeline.")
+@click.option("--data", metavar="DIR", help="Folder of the input data assets.")
+@click.option("--results", metavar="DIR", help="Folder of the results.")
+@click.option("--scratch", metavar="DIR", help="Folder for scratch; run folders are in it.")
+@click.option(
+    "--run-files", metavar="KINDS", help="Run files to copy into results: all, none, or a list."
+)
+@click.option(
+    "--field", "fields", metavar="K=V", multiple=True, help="A field of every record; repeatable."
+)
+@click.option("--timeout", metavar="TIME", help="End the processing after this: 30, 90m, 2h.")
+@click.option("--grace", metavar="TIME", help="Between a stop and the kill; 5 s by default.")
+@click.option(
+    "--merge-streams", is_flag=True, default=None, help="One pipe for both streams: exact order."
+)
+@click.option("--tty", is_flag=True, help="Leave stdout and stderr on the terminal, uncaptured.")
+@click.option(
+    "--console",
+    type=click.Choice(["pretty", "plain", "json", "off"]),
+    help="What the wrapper itself prints on stderr.",
+)
+@click.option("--session", is_flag=True, default=None, help="Also write the log for people.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    default=None,
+    help="End with 74 where logging failed in a run that succeeded.",
+)
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED)
+def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
+    """Wrap one processing command, whatever it is.
+
+    Its output goes through as it is, its exit status is the wrapper's, and its log, with one
+    canonical record at the end, is in the results folder (inside a pipeline: in the run folder).
+    """
+    from aind_capsule.running.prepare import RunRequest
+    from aind_capsule.running.run import run_command
+    from aind_capsule.settings.model import ROWS
+
+    if sys.platform != "linux":
+        raise UsageError("capsule run needs Linux", hint="Run it in a container: docker run …")
+    if not cmd:
+        raise UsageError(
+            "capsule run: there is no command", hint="Give it behind --: capsule run -- ./run"
+        )
+    names = {row.flag: row for row in ROWS if row.flag}
+    flags = {}
+    for option, value in options.items():
+        flag = "--field" if option == "fields" else f"--{option.replace('_', '-')}"
+        row = names[flag]
+        if value is None or value == ():
+            continue
+        try:
+            row.parse(value)
+        except ValueError as error:
+            raise UsageError(
+                f"capsule run: {flag} is {value!r}; expected {error}", hint=f"{row.description}"
+            ) from error
+        flags[row.key] = value
+    request = RunRequest(cmd, flags, dict(os.environ), os.getcwd(), keeps_terminal=tty)
+    return run_command(request)

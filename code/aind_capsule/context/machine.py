@@ -1,0 +1,115 @@
+"""The machine: processor, cores and memory, as far as this process may use them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aind_capsule.context.cgroup import Cgroup, read_cpu_limit, read_memory_limit_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is known; None is unknown.
+
+    Attributes:
+        cores_total: Cores of the machine.
+        cores_allowed: Cores that this process may run on (affinity).
+        cpu_limit: Quota of the container in cores.
+        memory_limit_bytes: Limit of the container.
+        co_cpus: What the platform promises (`CO_CPUS`).
+        co_memory_bytes: What the platform promises (`CO_MEMORY`).
+        usable_cores: What a program should use: the smallest of these, 1 at least.
+        usable_memory_bytes: The same of memory.
+    """
+
+    cpu_model: str | None
+    cores_total: int | None
+    cores_allowed: int | None
+    cpu_limit: float | None
+    memory_total_bytes: int | None
+    memory_limit_bytes: int | None
+    co_cpus: float | None
+    co_memory_bytes: int | None
+    usable_cores: int
+    usable_memory_bytes: int | None
+
+    def describe(self) -> dict[str, Any]:
+        """What is known, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def read_machine(environ: Mapping[str, str], cgroup: Cgroup, proc: str = "/proc") -> Machine:
+    """Look at the machine."""
+    total = os.cpu_count()
+    allowed = _count_allowed_cores()
+    limit = read_cpu_limit(cgroup)
+    co_cpus = parse_amount(environ.get("CO_CPUS"))
+    co_memory = parse_amount(environ.get("CO_MEMORY"))
+    memory_bytes = _read_memory_bytes(proc)
+    memory_limit_bytes = read_memory_limit_bytes(cgroup)
+    co_memory_bytes = int(co_memory) if co_memory else None
+    cores = [count for count in (total, allowed, limit, co_cpus) if count]
+    memory = [size for size in (memory_bytes, memory_limit_bytes, co_memory_bytes) if size]
+    return Machine(
+        cpu_model=_read_cpu_model(proc),
+        cores_total=total,
+        cores_allowed=allowed,
+        cpu_limit=limit,
+        memory_total_bytes=memory_bytes,
+        memory_limit_bytes=memory_limit_bytes,
+        co_cpus=co_cpus,
+        co_memory_bytes=co_memory_bytes,
+        usable_cores=max(1, int(min(cores, default=1))),
+        usable_memory_bytes=min(memory, default=None),
+    )
+
+
+def parse_amount(text: str | None) -> float | None:
+    """A positive number from a variable that may hold anything.
+
+    >>> parse_amount("4"), parse_amount("1e3"), parse_amount("many"), parse_amount("-1")
+    (4.0, 1000.0, None, None)
+    """
+    try:
+        number = float((text or "").strip())
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and 0 < number < 1e18 else None
+
+
+def _count_allowed_cores() -> int | None:
+    if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
+        return None
+    try:
+        return len(os.sched_getaffinity(0))
+    except OSError:
+        return None
+
+
+def _read_cpu_model(proc: str) -> str | None:
+    """The processor's name; the file is long on large machines, its beginning is enough."""
+    try:
+        with open(f"{proc}/cpuinfo", encoding="utf-8", errors="replace") as file:
+            text = file.read(8192)
+    except OSError:
+        return None
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("model name", "Model", "cpu model") and value.strip():
+            return value.strip()
+    return None
+
+
+def _read_memory_bytes(proc: str) -> int | None:
+    try:
+        with open(f"{proc}/meminfo", encoding="utf-8", errors="replace") as file:
+            words = file.readline().split()
+    except OSError:
+        return None
+    if len(words) >= 2 and words[0] == "MemTotal:" and words[1].isdecimal():
+        return int(words[1]) * 1024
+    return None

@@ -1,0 +1,141 @@
+"""The canonical record, and `run.json`: what a run was, in one record and in one file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aind_capsule.records.timestamps import US_PER_S, format_timestamp
+from aind_capsule.running.outcome import Ended, Outcome
+from aind_capsule.settings.model import Settings
+from aind_capsule.version import __version__
+
+_MESSAGES = {"success": "finished", "fail": "failed", "stopped": "was stopped"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of a run from its start on.
+
+    Attributes:
+        started_us: When it started, microseconds since 1970.
+        machine: The machine, as `context.machine` describes it.
+    """
+
+    run_id: str
+    process_name: str
+    command: Sequence[str]
+    parameters: Mapping[str, Any]
+    started_us: int
+    settings: Settings
+    run_mode: str
+    platform_ids: Mapping[str, str]
+    machine: Mapping[str, Any]
+    folders: Mapping[str, str]
+    pipeline_task: Mapping[str, Any] | None = None
+
+
+def build_canonical(
+    facts: RunFacts,
+    outcome: Outcome,
+    ended: Ended | None,
+    *,
+    now_us: int,
+    found: Mapping[str, Any],
+    results: Mapping[str, int],
+    counts: Mapping[str, int],
+    lost: Mapping[str, int],
+    oom_kills: int,
+) -> dict[str, Any]:
+    """The canonical record without what every record bears; unknown values are left out.
+
+    Args:
+        found: What is known of the inputs (`inputs`, `inputs_bytes`).
+        results: `results_files` and `results_bytes`.
+        counts: Records by level.
+        lost: Records that could not be kept, by cause.
+    """
+    message = f"{facts.process_name} {_MESSAGES[outcome.status]}"
+    if outcome.error_message and outcome.status != "success":
+        message += f": {outcome.error_message}"
+    record = {
+        "level": outcome.level,
+        "message": message,
+        "event_type": outcome.event_type,
+        "status": outcome.status,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "error_type": outcome.error_type,
+        "error_message": outcome.error_message,
+        "started_at": format_timestamp(facts.started_us),
+        "duration_s": (now_us - facts.started_us) / US_PER_S,
+        "input_assets": [entry["name"] for entry in found.get("inputs", ())] or None,
+        "inputs_bytes": found.get("inputs_bytes"),
+        **results,
+        "max_rss_bytes": ended.max_rss_bytes or None if ended else None,
+        "cpu_s": round(ended.cpu_s, 3) if ended else None,
+        "oom_kills": oom_kills or None,
+        "parameters": facts.parameters or None,
+        "records": {level: count for level, count in counts.items() if count},
+        "lost_records": dict(lost) or None,
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def build_run_json(
+    facts: RunFacts,
+    canonical: Mapping[str, Any] | None,
+    *,
+    found: Mapping[str, Any],
+    processing: Mapping[str, Any],
+    files: Mapping[str, str],
+) -> dict[str, Any]:
+    """The results log: one machine-readable file for the run.
+
+    Args:
+        canonical: The canonical record once there is one; until then the run is `running`.
+        found: `inputs`, `upstream`, `inputs_bytes`, as far as they are known.
+        processing: What a Python of the processing told of itself.
+        files: The run files' names by kind.
+    """
+    settings = facts.settings
+    pipeline = {
+        "name": settings.pipeline_name,
+        "version": settings.pipeline_version,
+        "url": settings.pipeline_url,
+    }
+    told = dict(canonical or {})
+    content: dict[str, Any] = {
+        "format": 1,
+        "run_id": facts.run_id,
+        "status": told.pop("status", "running"),
+        "process_name": facts.process_name,
+        "pipeline": {key: value for key, value in pipeline.items() if value is not None},
+        "started_at": format_timestamp(facts.started_us),
+        "ended_at": told.pop("timestamp", None),
+        "command": list(facts.command),
+        "parameters": dict(facts.parameters),
+        "folders": dict(facts.folders),
+        "files": dict(files),
+        **{key: value for key, value in told.items() if key not in ("level", "message", "seq")},
+        "message": told.get("message"),
+        "inputs": found.get("inputs", []),
+        "upstream": found.get("upstream", []),
+        "environment": {
+            "run_mode": facts.run_mode,
+            "platform_ids": dict(facts.platform_ids),
+            "pipeline_task": facts.pipeline_task,
+            "machine": dict(facts.machine),
+            "toolkit": {
+                "name": "aind-capsule",
+                "version": __version__,
+                "python": sys.version.split()[0],
+            },
+            "processing": dict(processing),
+            "user": os.getuid(),
+        },
+    }
+    return {key: value for key, value in content.items() if value is not None}

@@ -1,0 +1,183 @@
+"""One captured stream into records: plain lines in bulk, the rest with a closer look.
+
+Called by `supervise` with what was read; gives encoded records to the journal. Nothing here
+reads or writes a descriptor.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+
+from aind_capsule.records.encode import decode, encode_members, encode_text
+from aind_capsule.records.levels import SEVERITY_LITERALS, infer_level
+from aind_capsule.records.literals import LiteralFinder
+from aind_capsule.running.journal import Journal
+from aind_capsule.running.lines import Line, LineAssembler, find_cut
+from aind_capsule.running.tracebacks import START, TracebackGrouper
+
+#: One line of the log is at most this long, its own fields included.
+MAX_LINE_BYTES = 256 * 1024
+#: What begins a record of another language (RFC 7464).
+RECORD_SEPARATOR = b"\x1e"
+
+#: One byte becomes at most so many in JSON: a control character (`\u0001`).
+_MAX_ESCAPE = 6
+#: Stands for a line end while a block is encoded in one piece; no text that is read holds it.
+_MARK = "\U0010ffff"
+_MARK_BYTES = _MARK.encode()
+
+
+class StreamCapture:
+    """The records of one stream of the processing.
+
+    Args:
+        stream: `stdout` or `stderr`: what the records say.
+        journal: Takes the records.
+        has_tracebacks: Look for Python tracebacks and records of other languages.
+    """
+
+    def __init__(self, stream: str, journal: Journal, *, has_tracebacks: bool) -> None:
+        self.bytes_read = 0
+        self._stream = stream
+        self._journal = journal
+        self._looks_closely = has_tracebacks
+        self._suffix = journal.build_suffix({"stream": stream})
+        self._limit = MAX_LINE_BYTES - len(self._suffix) - 256
+        self._lines = LineAssembler(self._limit)
+        self._part = 0
+        self._grouper = TracebackGrouper()
+        self._severities = LiteralFinder(SEVERITY_LITERALS)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they were read."""
+        self.bytes_read += len(data)
+        block, lines = self._lines.feed(data)
+        if block:
+            self._take_block(block)
+        self._take_lines(lines)
+
+    def tick(self) -> None:
+        """Let out what has been waiting for more: a progress bar's state, a traceback's end."""
+        self._close_traceback()
+        self._take_lines(self._lines.flush_progress())
+
+    def finish(self) -> None:
+        """The stream has ended."""
+        self._take_lines(self._lines.finish())
+        self._close_traceback()
+
+    @property
+    def needs_tick(self) -> bool:
+        """Whether `tick` may have something to let out later."""
+        return self._grouper.is_open or self._lines.has_progress
+
+    def _take_block(self, block: bytes) -> None:
+        if self._looks_closely and (
+            self._grouper.is_open or START in block or RECORD_SEPARATOR in block
+        ):
+            self._take_lines(Line(text) for text in block.split(b"\n")[:-1])
+            return
+        if _MARK_BYTES in block:
+            block = block.replace(_MARK_BYTES, b"\\U0010ffff")
+        marked = block[:-1].replace(b"\n", _MARK_BYTES).decode("utf-8", "backslashreplace")
+        texts = encode_text(marked)[1:-1].split(_MARK_BYTES)
+        if len(block) * _MAX_ESCAPE > self._limit and max(map(len, texts)) > self._limit:
+            for text in block.split(b"\n")[:-1]:
+                self._write_line(Line(text))
+            return
+        self._journal.write_captured(texts, self._find_levels(block), self._suffix)
+
+    def _find_levels(self, block: bytes) -> dict[int, str]:
+        """The lines of a block that state a level other than INFO, by their index."""
+        starts = self._severities.find_starts(block)
+        if not starts:
+            return {}
+        offsets = [0]
+        while (end := block.find(b"\n", offsets[-1])) >= 0:
+            offsets.append(end + 1)
+        levels = {}
+        for index in {bisect_right(offsets, start) - 1 for start in starts}:
+            level = _infer_level(block[offsets[index] : offsets[index + 1]])
+            if level != "INFO":
+                levels[index] = level
+        return levels
+
+    def _take_lines(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            if self._looks_closely and line.is_first and line.is_last:
+                self._take_closely(line.text)
+            else:
+                self._close_traceback()
+                self._write_line(line)
+
+    def _take_closely(self, text: bytes) -> None:
+        if RECORD_SEPARATOR in text:
+            self._close_traceback()
+            before, *records = text.split(RECORD_SEPARATOR)
+            if before:
+                self._write_line(Line(before))
+            for record in records:
+                self._write_foreign(record)
+        elif not self._grouper.feed(text):
+            self._close_traceback()
+            if not self._grouper.feed(text):
+                self._write_line(Line(text))
+
+    def _write_foreign(self, data: bytes) -> None:
+        foreign = decode(data)
+        if foreign is not None:
+            self._journal.write_foreign(foreign)
+        elif data.strip():
+            self._journal.count_lost("torn_foreign_records")
+            self._write_line(Line(data))
+
+    def _close_traceback(self) -> None:
+        if not self._grouper.is_open:
+            return
+        found, held_back = self._grouper.close()
+        if found is not None:
+            message = f"{found.type}: {found.message}" if found.message else found.type
+            exception = {"type": found.type, "message": found.message, "traceback": found.text}
+            self._journal.write_fields(
+                {"level": "ERROR", "message": message, "exception": exception},
+                self._suffix,
+            )
+            self._journal.last_exception = (found.type, found.message)
+        for text in held_back:
+            self._write_line(Line(text))
+
+    def _write_line(self, line: Line) -> None:
+        """One line, or one piece of a line; what becomes too long by its escapes is cut further."""
+        level = _infer_level(line.text) if line.is_first else "INFO"
+        encoded = _encode(line.text)
+        if line.is_first and line.is_last and len(encoded) <= self._limit:
+            self._journal.write_captured([encoded], {0: level}, self._suffix)
+            return
+        pieces = [encoded]
+        if len(encoded) > self._limit:
+            pieces = [
+                _encode(piece) for piece in _cut_evenly(line.text, self._limit // _MAX_ESCAPE)
+            ]
+        self._part = 0 if line.is_first else self._part
+        for index, piece in enumerate(pieces, 1):
+            self._part += 1
+            marks = {"split_part": self._part, "split_last": line.is_last and index == len(pieces)}
+            suffix = self._suffix + encode_members(marks).encode()
+            self._journal.write_captured([piece], {0: level}, suffix)
+
+
+def _cut_evenly(text: bytes, size_bytes: int) -> Iterator[bytes]:
+    while len(text) > size_bytes:
+        cut = find_cut(text, size_bytes)
+        yield text[:cut]
+        text = text[cut:]
+    yield text
+
+
+def _infer_level(text: bytes) -> str:
+    return infer_level(text[:256].decode("utf-8", "replace"))
+
+
+def _encode(text: bytes) -> bytes:
+    return encode_text(text.decode("utf-8", "backslashreplace"))[1:-1]

@@ -1,0 +1,72 @@
+"""Fork a helper process of our own that shares nothing with the wrapper but one pipe.
+
+A helper lives in a session of its own, ignores every signal (a Ctrl-C is not for it) and holds no
+descriptor but its pipe: not the log's lock, not our streams.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A helper: its pid, and our end of its pipe."""
+
+    pid: int
+    pipe_fd: int
+
+
+def fork_helper(work: Callable[[int], None], *, is_reader: bool) -> Helper:
+    """Fork a process that does some work and ends.
+
+    Args:
+        work: Called in the helper with its end of the pipe.
+        is_reader: The helper reads the pipe; otherwise it writes it.
+
+    Raises:
+        OSError: No process or no pipe is to be had.
+    """
+    read_fd, write_fd = os.pipe()
+    theirs, ours = (read_fd, write_fd) if is_reader else (write_fd, read_fd)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(read_fd)
+        os.close(write_fd)
+        raise
+    if pid == 0:
+        try:
+            _cut_ties(theirs)
+            work(theirs)
+        finally:
+            os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    os.close(theirs)
+    return Helper(pid, ours)
+
+
+def _cut_ties(kept_fd: int) -> None:
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for fd in _find_open_descriptors():
+        if fd != kept_fd:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def _find_open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except (OSError, ValueError):
+        return list(range(min(os.sysconf("SC_OPEN_MAX"), 4096)))

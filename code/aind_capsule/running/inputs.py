@@ -1,0 +1,151 @@
+"""What is in the data folder, found by a helper process: the folder may be a mount that hangs.
+
+The helper looks at the top-level entries, at the `run.json` files of upstream runs among them, and
+counts bytes; each answer is sent as soon as it is known, one JSON line each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from aind_capsule.records.encode import decode, encode
+from aind_capsule.running.helper import Helper, fork_helper
+
+#: Counting bytes is given up after this.
+COUNT_LIMIT_S = 5.0
+_MAX_ENTRIES = 10_000
+_MAX_RUN_FILES = 10_000
+_MAX_RUN_FILE_BYTES = 4 * 1024 * 1024
+_RUN_FILE_DEPTH = 3
+
+
+class InputsReader:
+    """Reads the data folder in a helper process while the processing runs.
+
+    Attributes:
+        found: What is known so far: `inputs`, `upstream`, `inputs_bytes`.
+    """
+
+    def __init__(self, data: str) -> None:
+        self.found: dict[str, Any] = {}
+        self._helper: Helper | None = None
+        self._rest = b""
+        with contextlib.suppress(OSError):
+            self._helper = fork_helper(lambda fd: _report(data, fd), is_reader=False)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The helper's pid."""
+        return () if self._helper is None else (self._helper.pid,)
+
+    def finish(self, wait_s: float) -> None:
+        """Take what the helper has found, waiting so long at most, and end it."""
+        if self._helper is None:
+            return
+        helper, self._helper = self._helper, None
+        deadline = time.monotonic() + wait_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            if not select.select([helper.pipe_fd], [], [], left_s)[0]:
+                break
+            data = os.read(helper.pipe_fd, 1 << 20)
+            if not data:
+                break
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self.found.update(decode(line) or {})
+        os.close(helper.pipe_fd)
+        with contextlib.suppress(OSError):
+            os.kill(helper.pid, signal.SIGKILL)
+        # One that hangs in the kernel on a dead mount cannot be waited for.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(helper.pid, os.WNOHANG)
+
+
+def _report(data: str, fd: int) -> None:
+    with open(fd, "wb", buffering=0) as pipe:
+        entries = list(find_inputs(data))
+        pipe.write(encode({"inputs": entries}) + b"\n")
+        pipe.write(encode({"upstream": find_upstream(data)}) + b"\n")
+        size_bytes = count_bytes(data, COUNT_LIMIT_S)
+        if size_bytes is not None:
+            pipe.write(encode({"inputs_bytes": size_bytes}) + b"\n")
+
+
+def find_inputs(data: str) -> Iterator[dict[str, str]]:
+    """The top-level entries of the data folder, each with its resolved path."""
+    try:
+        names = sorted(os.listdir(data))
+    except OSError:
+        return
+    for name in names[:_MAX_ENTRIES]:
+        yield {"name": name, "path": os.path.realpath(os.path.join(data, name))}
+
+
+def find_upstream(data: str) -> list[dict[str, Any]]:
+    """The `run.json` of every run among the inputs, and theirs, each run once."""
+    runs: dict[str, dict[str, Any]] = {}
+    for path in _find_run_files(data):
+        record = None
+        with contextlib.suppress(OSError):
+            if os.path.getsize(path) <= _MAX_RUN_FILE_BYTES:
+                with open(path, "rb") as file:
+                    record = decode(file.read())
+        if record is None or not isinstance(record.get("run_id"), str):
+            continue
+        earlier = record.pop("upstream", None)
+        for run in (record, *(earlier if isinstance(earlier, list) else ())):
+            if isinstance(run, dict) and isinstance(run.get("run_id"), str):
+                runs.setdefault(run["run_id"], run)
+    return list(runs.values())
+
+
+def _find_run_files(data: str) -> Iterator[str]:
+    folders, count = [(data, 0)], 0
+    while folders and count < _MAX_RUN_FILES:
+        folder, depth = folders.pop(0)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.endswith("run.json") and entry.is_file():
+                    count += 1
+                    yield entry.path
+                elif depth + 1 < _RUN_FILE_DEPTH and entry.is_dir():
+                    folders.append((entry.path, depth + 1))
+
+
+def count_bytes(folder: str, limit_s: float) -> int | None:
+    """Bytes of all files below a folder, links to folders at its top followed; None if too slow."""
+    deadline = time.monotonic() + limit_s
+    total = 0
+    for _, size_bytes in walk_files(folder, follow_top=True):
+        total += size_bytes
+        if time.monotonic() > deadline:
+            return None
+    return total
+
+
+def walk_files(folder: str, *, follow_top: bool = False) -> Iterator[tuple[str, int]]:
+    """All files below a folder with their sizes in bytes; what cannot be read is passed over."""
+    folders = [(folder, follow_top)]
+    while folders:
+        current, follow = folders.pop()
+        try:
+            entries = os.scandir(current)
+        except OSError:
+            continue
+        with entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=follow):
+                        folders.append((entry.path, False))
+                    elif entry.is_file():
+                        yield entry.path, entry.stat().st_size

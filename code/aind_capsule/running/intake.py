@@ -1,0 +1,203 @@
+"""The socket that records from inside arrive on: our logger set-up in any process of the run.
+
+A Unix stream socket in a folder of its own that only this user may enter. One JSON object a line;
+what has a `capsule` key is a message to us, all else is a record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aind_capsule.records.encode import decode, encode
+from aind_capsule.running.journal import Journal
+from aind_capsule.running.loop import READABLE, Loop
+
+VERSION = 1
+#: A record from inside is at most this long, with its line end.
+MAX_RECORD_BYTES = 1024 * 1024
+_READ_BYTES = 256 * 1024
+_BACKLOG = 1024
+#: Tried in turn: short paths that are usually writable.
+_FOLDER_BASES = ("/tmp", "/dev/shm", "/run", "/var/tmp")
+_MESSAGE_START = b'{"capsule":'
+
+
+class Intake:
+    """Accepts connections of the processing's and hands their records to the journal.
+
+    Args:
+        loop: Watches the sockets.
+        journal: Takes the records.
+        folder_base: Where the socket's folder is made; `/tmp`, for paths of sockets are short.
+
+    Raises:
+        OSError: No folder or no socket can be made.
+
+    Attributes:
+        environment: What the first Python of the processing told of itself.
+    """
+
+    def __init__(
+        self, loop: Loop, journal: Journal, *, echo: bool, folder_base: str | None = None
+    ) -> None:
+        self.environment: dict[str, Any] = {}
+        self._loop = loop
+        self._journal = journal
+        self._echo = echo
+        self._connections: dict[int, _Connection] = {}
+        self._is_paused = False
+        self._folder = _make_folder(folder_base)
+        self.path = os.path.join(self._folder, "records.sock")
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._listener.bind(self.path)
+            self._listener.listen(_BACKLOG)
+        except OSError:
+            self._listener.close()
+            os.rmdir(self._folder)
+            raise
+        self._listener.setblocking(False)
+        loop.watch(self._listener.fileno(), READABLE, self._accept)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no process is connected."""
+        return not self._connections
+
+    def pause(self) -> None:
+        """Read no records for now: the console cannot take them."""
+        self._is_paused = True
+        for fd in self._connections:
+            self._loop.unwatch(fd)
+
+    def resume(self) -> None:
+        """Read records again."""
+        if self._is_paused:
+            self._is_paused = False
+            for fd, connection in self._connections.items():
+                self._loop.watch(fd, READABLE, connection.on_ready)
+
+    def close(self) -> None:
+        """Take what has arrived, then close all; what is torn is counted."""
+        self._accept(READABLE)
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        for connection in list(self._connections.values()):
+            while connection.socket.fileno() in self._connections and connection.read():
+                pass
+            connection.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+        with contextlib.suppress(OSError):
+            os.rmdir(self._folder)
+
+    def _accept(self, _events: int) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # nobody is waiting any more, or descriptors have run out
+                return
+            client.setblocking(False)
+            connection = _Connection(client, self._take_line, self._forget)
+            self._connections[client.fileno()] = connection
+            if not self._is_paused:
+                self._loop.watch(client.fileno(), READABLE, connection.on_ready)
+
+    def _forget(self, connection: _Connection, torn_bytes: int) -> None:
+        fd = connection.socket.fileno()
+        self._loop.unwatch(fd)
+        self._connections.pop(fd, None)
+        if torn_bytes:
+            self._journal.count_lost("torn_inside_records")
+
+    def _take_line(self, connection: _Connection, line: bytes) -> None:
+        if line.startswith(_MESSAGE_START):
+            message = decode(line)
+            if message is not None:
+                self._take_message(connection, message)
+                return
+        self._journal.write_inside(line)
+
+    def _take_message(self, connection: _Connection, message: Mapping[str, Any]) -> None:
+        kind = message.get("capsule")
+        if kind == "hello":
+            answer = {
+                "capsule": "welcome",
+                "version": VERSION,
+                "run_id": self._journal.fields["run_id"],
+                "pid": os.getpid(),
+                "fields": self._journal.fields,
+                "echo": self._echo,
+                "wants": [] if self.environment else ["environment"],
+            }
+            connection.send(encode(answer) + b"\n")
+        elif kind == "environment" and not self.environment:
+            self.environment = {key: item for key, item in message.items() if key != "capsule"}
+
+
+class _Connection:
+    """One process's connection: bytes to lines."""
+
+    def __init__(
+        self,
+        client: socket.socket,
+        take_line: Callable[[_Connection, bytes], None],
+        forget: Callable[[_Connection, int], None],
+    ) -> None:
+        self.socket = client
+        self._take_line = take_line
+        self._forget = forget
+        self._rest = b""
+
+    def on_ready(self, _events: int) -> None:
+        self.read()
+
+    def read(self) -> bool:
+        """Read once; False where nothing has arrived or the other end is gone."""
+        try:
+            data = self.socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return False
+        *lines, rest = (self._rest + data).split(b"\n") if b"\n" in data else (self._rest + data,)
+        self._rest = rest
+        for line in lines:
+            if line:
+                self._take_line(self, line)
+        if len(self._rest) > MAX_RECORD_BYTES:
+            self.close()
+        return True
+
+    def send(self, data: bytes) -> None:
+        """Answer; a client that does not read its answer goes without."""
+        with contextlib.suppress(OSError):
+            self.socket.send(data)
+
+    def close(self) -> None:
+        """End the connection."""
+        if self.socket.fileno() >= 0:
+            rest, self._rest = self._rest, b""
+            self._forget(self, len(rest))
+            self.socket.close()
+
+
+def _make_folder(base: str | None) -> str:
+    """A 0700 folder with a short path; a socket's path may have 107 bytes."""
+    failure = OSError("no folder for the socket")
+    for candidate in [base] if base else _FOLDER_BASES:
+        folder = os.path.join(candidate, f"capsule-{os.urandom(6).hex()}")
+        try:
+            os.mkdir(folder, 0o700)
+        except OSError as error:
+            failure = error
+        else:
+            return folder
+    raise failure

@@ -1,0 +1,204 @@
+"""Where all records of a run come together: numbered, counted, written, and shown to people.
+
+Captured lines, records from inside and the wrapper's own go through here, and nowhere else, to the
+log file; the console (stderr) and the session file show the same records for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aind_capsule.logs.console import format_record
+from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.encode import decode, encode, encode_members, encode_open
+from aind_capsule.records.foreign import normalise
+from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
+from aind_capsule.records.merge import rename_taken
+from aind_capsule.records.timestamps import (
+    US_PER_S,
+    RecordClock,
+    format_second,
+    format_timestamp,
+)
+from aind_capsule.version import __version__
+
+SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
+_INFO_BYTES = b'"level":"INFO"'
+
+
+class Journal:
+    """Writes the records of one run.
+
+    Args:
+        writer: The log file.
+        fields: What every record of the run bears (run id, process name, …).
+        level: Lowest level that the log file takes.
+        clock: Gives times to captured lines and the wrapper's own records.
+
+    Attributes:
+        counts: Records in the log, by level.
+        lost: Records that were lost before they came to the writer, by cause.
+        last_exception: Type and message of the last traceback seen.
+        viewers: Called with each record that is not simply a captured line.
+        captured_viewer: Called with each captured line's record, where somebody wants them.
+    """
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        fields: Mapping[str, Any],
+        *,
+        level: str = "DEBUG",
+        clock: RecordClock | None = None,
+    ) -> None:
+        self.fields = dict(fields)
+        self.counts = dict.fromkeys(LEVELS, 0)
+        self.lost: dict[str, int] = {}
+        self.last_exception: tuple[str, str] | None = None
+        self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
+        self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
+        self._writer = writer
+        self._clock = clock or RecordClock()
+        self._steps_told = 0
+        self._threshold = LEVEL_NUMBERS[level]
+        self._suffix = self.build_suffix({})
+        self._formats: dict[tuple[int, bytes], bytes] = {}
+
+    def build_suffix(self, more: Mapping[str, Any]) -> bytes:
+        """The encoded end of records: some fields, then the run's."""
+        return encode_members({**more, **self.fields}).encode()
+
+    def write_captured(
+        self, texts: Sequence[bytes], levels: Mapping[int, str], suffix: bytes
+    ) -> None:
+        """Write lines of the processing's output.
+
+        Args:
+            texts: Encoded messages, without quotes.
+            levels: The levels of those that are not INFO, by index.
+            suffix: From `build_suffix`.
+        """
+        first_us = self._take_times(len(texts))
+        second, microsecond = divmod(first_us, US_PER_S)
+        if microsecond + len(texts) > US_PER_S:  # at most once a second: the block crosses its end
+            head = US_PER_S - microsecond
+            records = self._format(second, microsecond, texts[:head], suffix)
+            records += self._format(second + 1, 0, texts[head:], suffix)
+        else:
+            records = self._format(second, microsecond, texts, suffix)
+        kinds = [(index, level) for index, level in levels.items() if level != "INFO"]
+        for index, level in kinds:
+            records[index] = records[index].replace(
+                _INFO_BYTES, b'"level":"%b"' % level.encode(), 1
+            )
+        if self._threshold > 10:
+            kept = [
+                index
+                for index in range(len(records))
+                if LEVEL_NUMBERS[levels.get(index, "INFO")] >= self._threshold
+            ]
+            records = [records[index] for index in kept]
+            levels = {new: levels.get(old, "INFO") for new, old in enumerate(kept)}
+            kinds = [(index, level) for index, level in levels.items() if level != "INFO"]
+        if not records:
+            return
+        lost = self._writer.append(records)
+        self.counts["INFO"] += len(records) - len(kinds)
+        for _, level in kinds:
+            self.counts[level] += 1
+        for index in lost:
+            self.counts[levels.get(index, "INFO")] -= 1
+        if self.captured_viewer is not None:
+            for record in records:
+                self.captured_viewer(decode(record + b"}") or {})
+
+    def write_inside(self, line: bytes) -> None:
+        """Write a record that our own logger set-up in the processing encoded."""
+        record = decode(line)
+        if record is None:
+            self.count_lost("torn_inside_records")
+            self.log("WARNING", "A record from inside was torn", raw=line[:1000])
+            return
+        level = record.get("level")
+        is_whole = level in LEVEL_NUMBERS and "timestamp" in record and "message" in record
+        if not is_whole or "seq" in record or not self.fields.keys().isdisjoint(record):
+            self._write_record(self._adopt(record), self._suffix)
+        else:
+            self._put(line.rstrip()[:-1] + self._suffix, str(level), record)
+
+    def write_foreign(self, foreign: Mapping[str, Any]) -> None:
+        """Write a record that another program encoded."""
+        self._write_record(self._adopt(foreign), self._suffix)
+
+    def write_fields(self, fields: Mapping[str, Any], suffix: bytes) -> None:
+        """Write a record of the processing's that was made here; it gets its time now."""
+        timestamp = format_timestamp(self._take_times(1))
+        self._write_record({"timestamp": timestamp, **fields}, suffix)
+
+    def log(self, level: str, message: str, **fields: Any) -> None:
+        """Write a record of the wrapper's own."""
+        own = {"level": level, "message": message, **SOFTWARE}
+        self.write_fields({**own, **rename_taken(fields, {*own, *self.fields})}, self._suffix)
+
+    def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the run's last record; returns it as it was written, or would have been."""
+        timestamp = format_timestamp(self._take_times(1))
+        record = {"timestamp": timestamp, **fields, **SOFTWARE, **self.fields}
+        if not self._writer.append_canonical(record):
+            self.count_lost("canonical_record")
+        self._show(record)
+        return record
+
+    def count_lost(self, cause: str, count: int = 1) -> None:
+        """Count records that could not be kept."""
+        self.lost[cause] = self.lost.get(cause, 0) + count
+
+    def get_lost(self) -> dict[str, int]:
+        """All records that could not be kept, by cause."""
+        return {**self._writer.lost, **self.lost}
+
+    def _adopt(self, foreign: Mapping[str, Any]) -> dict[str, Any]:
+        record = normalise(foreign, self._take_times(1))
+        return rename_taken(record, self.fields)
+
+    def _format(
+        self, second: int, microsecond: int, texts: Sequence[bytes], suffix: bytes
+    ) -> list[bytes]:
+        form = self._formats.get((second, suffix))
+        if form is None:
+            start = f'{{"timestamp":"{format_second(second)}'.encode()
+            end = b'"' + suffix.replace(b"%", b"%%")
+            form = start + b'%06dZ","level":"INFO","message":"%b' + end
+            self._formats = {(second, suffix): form}
+        return [form % pair for pair in enumerate(texts, microsecond)]
+
+    def _write_record(self, record: Mapping[str, Any], suffix: bytes) -> None:
+        self._put(encode_open(record) + suffix, str(record["level"]), record)
+
+    def _put(self, data: bytes, level: str, record: Mapping[str, Any]) -> None:
+        if LEVEL_NUMBERS[level] >= self._threshold and not self._writer.append([data]):
+            self.counts[level] += 1
+        exception = record.get("exception")
+        if isinstance(exception, Mapping) and exception.get("type"):
+            self.last_exception = (str(exception["type"]), str(exception.get("message", "")))
+        self._show(record)
+
+    def _show(self, record: Mapping[str, Any]) -> None:
+        for view in self.viewers:
+            view(record)
+
+    def _take_times(self, count: int) -> int:
+        first_us = self._clock.take(count)
+        if self._clock.steps_back > self._steps_told:
+            self._steps_told = self._clock.steps_back
+            if self._steps_told == 1:
+                self.log("WARNING", "The clock went back; times of records follow it")
+        return first_us
+
+
+def format_line(record: Mapping[str, Any], mode: str) -> bytes:
+    """A record for the console or the session file, with its line end."""
+    if mode == "json":
+        return encode(record) + b"\n"
+    return (format_record(record, colours=mode == "pretty") + "\n").encode("utf-8", "replace")

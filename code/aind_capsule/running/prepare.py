@@ -1,0 +1,174 @@
+"""Everything that a run needs before its processing starts: settings, folders, log, names.
+
+What is wrong and may not stop the run is collected as problems and goes into the log once it is
+open; what must stop it is collected too, so that it has a canonical record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aind_capsule.context.cgroup import Cgroup, find_cgroup
+from aind_capsule.context.folders import KINDS, Folder, find_folder
+from aind_capsule.context.identity import build_environment_fields
+from aind_capsule.context.machine import read_machine
+from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
+from aind_capsule.context.platform import find_run_mode, read_platform_ids
+from aind_capsule.errors import SettingsError
+from aind_capsule.logs.place import make_run_folder
+from aind_capsule.records.timestamps import read_clock_us
+from aind_capsule.running.canonical import RunFacts
+from aind_capsule.running.identity import (
+    build_run_fields,
+    find_process_name,
+    make_file_stem,
+    make_run_id,
+)
+from aind_capsule.running.parameters import find_parameters
+from aind_capsule.running.run_folder import RunFolder
+from aind_capsule.settings.load import LoadedSettings, Problem, find_code_folder, load_settings
+from aind_capsule.settings.model import Settings
+from aind_capsule.settings.values import RUN_FILE_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What `capsule run` was asked to do.
+
+    Attributes:
+        command: The processing.
+        flags: Settings given on the command line, by key.
+        environ: Our environment, without what another run's wrapper exported.
+        cwd: The working directory.
+        keeps_terminal: `--tty`.
+    """
+
+    command: Sequence[str]
+    flags: Mapping[str, Any]
+    environ: Mapping[str, str]
+    cwd: str
+    keeps_terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready to start, or to be refused.
+
+    Attributes:
+        fields: What every record bears.
+        run_files: Kinds of run files that go into results.
+        why_not_published: Why the log does not, for people; None where it does.
+        problems: What is wrong with the settings and folders.
+        fatal: What ends the run before its start, or None.
+    """
+
+    facts: RunFacts
+    settings: Settings
+    folders: Mapping[str, Folder]
+    run_folder: RunFolder | None
+    fields: Mapping[str, Any]
+    run_files: frozenset[str]
+    why_not_published: str | None
+    cgroup: Cgroup
+    task: PipelineTask | None
+    problems: tuple[Problem, ...]
+    fatal: SettingsError | None
+
+
+def prepare(request: RunRequest) -> Prepared:
+    """Look at everything; makes the run folder and nothing else."""
+    environ, cwd = request.environ, request.cwd
+    loaded, fatal = _load(request)
+    settings, problems = loaded.settings, list(loaded.problems)
+    for problem in problems:
+        if problem.is_fatal and fatal is None:
+            fatal = SettingsError(problem.message, hint=problem.hint)
+    folders = {
+        kind: find_folder(kind, getattr(settings, kind), loaded.sources[kind], cwd=cwd)
+        for kind in KINDS
+    }
+    for kind, folder in folders.items():
+        fault = folder.find_fault(to_write=kind != "data")
+        if fault is None:
+            continue
+        message = f"The {kind} folder {folder.path} ({folder.source}) cannot be used: {fault}"
+        hint = f"Make it, or name another by --{kind}."
+        if folder.is_explicit:
+            fatal = fatal or SettingsError(message, hint=hint)
+        elif kind == "results":
+            problems.append(Problem(message, hint, is_error=True))
+    run_id = make_run_id()
+    process_name = find_process_name(settings, request.command, Path(cwd))
+    task = find_pipeline_task(environ)
+    stem = make_file_stem(process_name, run_id, in_pipeline=task is not None)
+    place = make_run_folder(run_id, folders["scratch"].path, environ)
+    if place is None:
+        message = "There is no folder that the log could be written to; the run has no log"
+        hint = "Name a folder that can be written by --scratch."
+        problems.append(Problem(message, hint, is_error=True))
+    elif place.why_not_scratch is not None:
+        message = f"The run folder is {place.path}: {place.why_not_scratch}"
+        problems.append(Problem(message, "Name another by --scratch.", is_error=False))
+    cgroup = find_cgroup()
+    run_files, why_not = choose_run_files(settings, task)
+    facts = RunFacts(
+        run_id=run_id,
+        process_name=process_name,
+        command=tuple(request.command),
+        parameters=find_parameters(request.command) if request.command else {},
+        started_us=read_clock_us(),
+        settings=settings,
+        run_mode=find_run_mode(environ, is_pipeline_task=task is not None),
+        platform_ids=read_platform_ids(environ),
+        machine=read_machine(environ, cgroup).describe(),
+        folders={kind: folder.path for kind, folder in folders.items()},
+        pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
+    )
+    return Prepared(
+        facts=facts,
+        settings=settings,
+        folders=folders,
+        run_folder=None if place is None else RunFolder(place.path, stem),
+        fields=build_run_fields(run_id, process_name, settings, build_environment_fields(environ)),
+        run_files=run_files,
+        why_not_published=why_not,
+        cgroup=cgroup,
+        task=task,
+        problems=tuple(problems),
+        fatal=fatal,
+    )
+
+
+def _load(request: RunRequest) -> tuple[LoadedSettings, SettingsError | None]:
+    """The settings; without the capsule's file where that cannot be read."""
+    code_folder = find_code_folder(request.command, Path(request.cwd))
+    try:
+        return load_settings(request.flags, request.environ, code_folder), None
+    except SettingsError as error:
+        return load_settings(request.flags, request.environ, None), error
+
+
+def choose_run_files(
+    settings: Settings, task: PipelineTask | None
+) -> tuple[frozenset[str], str | None]:
+    """Kinds of run files that go into results, and why the log is not one of them, if so."""
+    if settings.results_are_jobs:
+        return frozenset(), "capsule.toml says that the results are a list of jobs"
+    if settings.run_files is not None:
+        why = None if "log" in settings.run_files else "run_files leaves it out"
+        return settings.run_files, why
+    if task is not None:
+        return frozenset(), (
+            "inside a pipeline every file in results starts a job or is taken for data"
+            ' (env.CAPSULE_RUN_FILES = "all" switches run files on)'
+        )
+    return frozenset(RUN_FILE_KINDS), None
+
+
+def is_writable_folder(path: str) -> bool:
+    """Whether files can be made in a folder."""
+    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)

@@ -1,0 +1,362 @@
+"""A run from end to end: prepare, start, supervise, write the canonical record, publish.
+
+`run_command` is what `capsule run` does. The order of what happens at the end is part of the
+product (see the documentation, "How a run ends").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from aind_capsule.context.cgroup import read_oom_kill_count
+from aind_capsule.context.folders import build_variables
+from aind_capsule.errors import CapsuleError, LogFileError
+from aind_capsule.logs.console import format_bytes, format_duration
+from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.timestamps import read_clock_us
+from aind_capsule.running.canonical import build_canonical, build_run_json
+from aind_capsule.running.identity import build_shipping
+from aind_capsule.running.inputs import InputsReader, walk_files
+from aind_capsule.running.intake import Intake
+from aind_capsule.running.journal import Journal
+from aind_capsule.running.loop import Loop
+from aind_capsule.running.nesting import (
+    build_child_environ,
+    build_own_environ,
+    find_outer_run,
+    is_same_run,
+)
+from aind_capsule.running.outcome import Ended, Outcome, judge
+from aind_capsule.running.outlet import Outlet
+from aind_capsule.running.prepare import Prepared, RunRequest, is_writable_folder, prepare
+from aind_capsule.running.run_folder import RunJson, publish
+from aind_capsule.running.signals import SignalInbox
+from aind_capsule.running.spawn import CannotStartError, find_reason
+from aind_capsule.running.supervise import Manner, Supervision
+from aind_capsule.running.views import ConsoleView, SessionView
+
+EXIT_DELIVERY = 74
+#: The inputs' helper is waited for this long at the end.
+_INPUTS_WAIT_S = 2.0
+_TITLES = {"success": "finished", "fail": "failed", "stopped": "stopped"}
+
+
+def run_command(request: RunRequest) -> int:
+    """Wrap one command; returns the wrapper's exit status.
+
+    Inside another run it does not return: it becomes the command.
+    """
+    outer = find_outer_run(request.environ)
+    if outer is not None and is_same_run(outer):
+        return _pass_through(request)
+    is_stale = "CAPSULE_SOCKET" in request.environ and outer is None
+    own = build_own_environ(request.environ)
+    prepared = prepare(
+        RunRequest(request.command, request.flags, own, request.cwd, request.keeps_terminal)
+    )
+    return Run(request, prepared, own).run(is_stale=is_stale)
+
+
+def _pass_through(request: RunRequest) -> int:
+    """Become the command: its records and its end belong to the run around us."""
+    environ = {**request.environ, "CAPSULE_WRAPPER_PID": str(os.getppid())}
+    try:
+        os.execvpe(request.command[0], list(request.command), environ)
+    except OSError as error:
+        failure = CannotStartError(error.errno, error.strerror)
+        status, _, message = find_reason(request.command, failure)
+        print(f"capsule run: {message}", file=sys.stderr)
+        return status
+
+
+class Run:
+    """One run: its log, its views, and the order in which things happen."""
+
+    def __init__(self, request: RunRequest, prepared: Prepared, environ: Mapping[str, str]) -> None:
+        self._request = request
+        self._prepared = prepared
+        self._environ = environ
+        self._loop = Loop()
+        self._supervision: Supervision | None = None
+        self._out = Outlet(1, self._loop, self._update_reading, self._update_reading)
+        self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
+        settings = prepared.settings
+        self._console = ConsoleView(
+            self._err, settings.console.mode, settings.console.level, environ
+        )
+        self._session: SessionView | None = None
+        self._failures: list[str] = []
+        self._writer = self._open_log()
+        self._journal = Journal(self._writer, prepared.fields, level=settings.log.level)
+        self._journal.viewers.append(self._console.show)
+        self._run_json: RunJson | None = None
+        self._oom_before = read_oom_kill_count(prepared.cgroup)
+
+    def run(self, *, is_stale: bool) -> int:
+        """Run to the end."""
+        inbox = SignalInbox(self._loop, self._take_signal)
+        self._open_views()
+        self._show_start()
+        self._write_start()
+        self._write_problems(is_stale=is_stale)
+        inputs = InputsReader(self._prepared.facts.folders["data"])
+        self._write_run_json(None, {}, {})
+        intake = self._open_intake()
+        ended: Ended | None = None
+        if self._prepared.fatal is not None:
+            outcome = self._refuse(self._prepared.fatal)
+        else:
+            ended, outcome = self._supervise(intake, inbox, inputs.pids)
+        processing = intake.environment if intake is not None else {}
+        if intake is not None:
+            intake.close()
+        inputs.finish(_INPUTS_WAIT_S if outcome.status != "stopped" else 0.1)
+        return self._finish(outcome, ended, inputs.found, processing)
+
+    def _supervise(
+        self, intake: Intake | None, inbox: SignalInbox, own_pids: tuple[int, ...]
+    ) -> tuple[Ended | None, Outcome]:
+        settings = self._prepared.settings
+        manner = Manner(
+            settings.grace,
+            settings.timeout,
+            settings.merge_streams,
+            self._request.keeps_terminal,
+        )
+        self._supervision = Supervision(
+            self._loop, self._journal, intake, self._out, self._err, manner, own_pids
+        )
+        environ = build_child_environ(
+            self._environ,
+            run_id=self._prepared.facts.run_id,
+            socket_path=None if intake is None else intake.path,
+            folders=build_variables(self._prepared.folders),
+        )
+        try:
+            ended = self._supervision.run(self._request.command, environ, inbox)
+        except CannotStartError as error:
+            status, kind, message = find_reason(self._request.command, error)
+            return None, Outcome("fail", "ERROR", status, status, None, kind, message)
+        oom_kills = self._count_oom_kills()
+        outcome = judge(ended, oom_kills=oom_kills, exception=self._journal.last_exception)
+        if oom_kills and outcome.status == "success":
+            message = f"The kernel killed {oom_kills} processes of this container: memory ran out"
+            self._journal.log("WARNING", message, oom_kills=oom_kills)
+        return ended, outcome
+
+    def _refuse(self, fatal: CapsuleError) -> Outcome:
+        status = fatal.exit_status
+        message = f"{fatal.message}. {fatal.hint}"
+        return Outcome("fail", "ERROR", status, None, None, "SettingsError", message)
+
+    def _finish(
+        self,
+        outcome: Outcome,
+        ended: Ended | None,
+        found: Mapping[str, Any],
+        processing: Mapping[str, Any],
+    ) -> int:
+        """Canonical record, copies, last `run.json`: in this order."""
+        prepared = self._prepared
+        canonical = self._journal.write_canonical(
+            build_canonical(
+                prepared.facts,
+                outcome,
+                ended,
+                now_us=read_clock_us(),
+                found=found,
+                results=_count_results(prepared.facts.folders["results"]),
+                counts=self._journal.counts,
+                lost=self._journal.get_lost(),
+                oom_kills=self._count_oom_kills(),
+            )
+        )
+        self._writer.close()
+        log_path = self._show_end(outcome, canonical)
+        self._write_run_json(canonical, found, processing, is_last=True)
+        self._publish()
+        if self._must_print_canonical(log_path):
+            from aind_capsule.running.journal import format_line
+
+            self._console.write(format_line(canonical, "json"))
+        self._flush()
+        is_whole = not self._journal.get_lost() and not self._failures
+        if prepared.settings.strict and outcome.wrapper_status == 0 and not is_whole:
+            return EXIT_DELIVERY
+        return outcome.wrapper_status
+
+    def _open_log(self) -> LogWriter:
+        folder, cap = self._prepared.run_folder, self._prepared.settings.log.max_bytes
+        path = os.devnull if folder is None else folder.get_file("log")
+        try:
+            return LogWriter(path, max_bytes=cap, tell=self._complain)
+        except LogFileError as error:
+            self._complain(f"{error.message}. {error.hint}")
+            return LogWriter(os.devnull, tell=self._complain)
+
+    def _open_views(self) -> None:
+        settings, folder = self._prepared.settings, self._prepared.run_folder
+        if settings.session.enabled and folder is not None:
+            try:
+                self._session = SessionView(folder.get_file("session"), settings.session.level)
+            except OSError as error:
+                self._complain(f"The session file cannot be written: {error}")
+                return
+            self._journal.viewers.append(self._session.show)
+            self._journal.captured_viewer = self._session.show
+
+    def _open_intake(self) -> Intake | None:
+        try:
+            return Intake(self._loop, self._journal, echo=self._console.is_on)
+        except OSError as error:
+            self._journal.log("WARNING", f"No socket for records from inside: {error}")
+            return None
+
+    def _write_start(self) -> None:
+        facts = self._prepared.facts
+        self._journal.log(
+            "INFO",
+            f"{facts.process_name} started",
+            event_type="stage_start",
+            shipping=build_shipping(self._prepared.fields),
+            command=list(facts.command),
+            run_mode=facts.run_mode,
+        )
+
+    def _write_problems(self, *, is_stale: bool) -> None:
+        if is_stale:
+            message = "CAPSULE_SOCKET names a wrapper that does not answer; this is a new run"
+            self._journal.log("WARNING", message)
+        for problem in self._prepared.problems:
+            level = "ERROR" if problem.is_error else "WARNING"
+            self._journal.log(level, f"{problem.message}. {problem.hint}")
+            if problem.is_error:
+                self._journal.count_lost("settings_errors", 0)
+                self._failures.append(problem.message)
+        if self._prepared.why_not_published is not None:
+            self._journal.log(
+                "INFO", f"The log is not put into results: {self._prepared.why_not_published}"
+            )
+
+    def _write_run_json(
+        self,
+        canonical: Mapping[str, Any] | None,
+        found: Mapping[str, Any],
+        processing: Mapping[str, Any],
+        *,
+        is_last: bool = False,
+    ) -> None:
+        folder = self._prepared.run_folder
+        if folder is None:
+            return
+        files = {"log": os.path.basename(folder.get_file("log"))}
+        if self._session is not None:
+            files["session"] = os.path.basename(folder.get_file("session"))
+        content = build_run_json(
+            self._prepared.facts, canonical, found=found, processing=processing, files=files
+        )
+        try:
+            if self._run_json is None:
+                self._run_json = RunJson(folder.get_file("run"))
+            self._run_json.write(content, is_last=is_last)
+        except OSError as error:
+            self._complain(f"{folder.get_file('run')} cannot be written: {error.strerror}")
+
+    def _publish(self) -> None:
+        prepared = self._prepared
+        results, folder = prepared.facts.folders["results"], prepared.run_folder
+        if folder is None or not prepared.run_files or not is_writable_folder(results):
+            return
+        for path, why in publish(folder, prepared.run_files, results):
+            self._complain(
+                f"{os.path.basename(path)} could not be copied to {results}: {why};"
+                f" it is in {folder.path}"
+            )
+
+    def _show_start(self) -> None:
+        facts, folder = self._prepared.facts, self._prepared.run_folder
+        rows = [
+            ("process", facts.process_name),
+            ("run", facts.run_id),
+            ("results", facts.folders["results"]),
+            ("log", folder.get_file("log") if folder else "none"),
+        ]
+        if facts.settings.pipeline_name:
+            rows.insert(1, ("pipeline", facts.settings.pipeline_name))
+        self._console.show_banner("capsule run", rows)
+        if self._session is not None:
+            self._session.show_banner("capsule run", rows)
+
+    def _show_end(self, outcome: Outcome, canonical: Mapping[str, Any]) -> str | None:
+        """The end's banner, on the console and in the session file, which it closes."""
+        prepared = self._prepared
+        folder, results = prepared.run_folder, prepared.facts.folders["results"]
+        log_path = folder.get_file("log") if folder else None
+        if log_path and "log" in prepared.run_files and is_writable_folder(results):
+            log_path = os.path.join(results, os.path.basename(log_path))
+        counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
+        rows = [("status", f"{outcome.status} (exit status {outcome.wrapper_status})")]
+        if outcome.error_type:
+            rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
+        rows += [
+            ("duration", format_duration(canonical["duration_s"])),
+            ("records", counts),
+            ("results", f"{canonical.get('results_files', 0)} files,"
+             f" {format_bytes(canonical.get('results_bytes', 0))}"),
+            ("log", log_path or "none"),
+        ]  # fmt: skip
+        if "lost_records" in canonical:
+            rows.append(("lost", str(canonical["lost_records"])))
+        title = f"{prepared.facts.process_name} {_TITLES[outcome.status]}"
+        self._console.show_banner(title, rows, outcome.level)
+        if self._session is not None:
+            self._session.show_banner(title, rows)
+            self._session.close()
+        return log_path
+
+    def _must_print_canonical(self, log_path: str | None) -> bool:
+        """Where the log stays behind, the platform's own log gets the canonical record."""
+        is_away = log_path is None or (
+            self._prepared.task is not None and "log" not in self._prepared.run_files
+        )
+        return is_away and self._console.mode in ("pretty", "plain")
+
+    def _complain(self, message: str) -> None:
+        """Say what went wrong where the log cannot take it."""
+        self._failures.append(message)
+        text = f"capsule: {message}\n"
+        self._console.write(text.encode("utf-8", "replace"))
+
+    def _count_oom_kills(self) -> int:
+        now = read_oom_kill_count(self._prepared.cgroup)
+        if now is None or self._oom_before is None:
+            return 0
+        return max(0, now - self._oom_before)
+
+    def _take_signal(self, number: Any) -> None:
+        if self._supervision is not None:
+            self._supervision.take_signal(number)
+
+    def _update_reading(self) -> None:
+        if self._supervision is not None:
+            self._supervision.update_reading()
+
+    def _flush(self) -> None:
+        """Let our last words out; a reader that takes none is not waited for longer than this."""
+        deadline_s = 5.0
+        while self._err.has_waiting and deadline_s > 0:
+            self._loop.run_once(0.1)
+            deadline_s -= 0.1 if self._err.has_waiting else 0
+
+
+def _count_results(folder: str) -> dict[str, int]:
+    files = size_bytes = 0
+    with contextlib.suppress(OSError):
+        for _, file_bytes in walk_files(folder):
+            files += 1
+            size_bytes += file_bytes
+    return {"results_files": files, "results_bytes": size_bytes}

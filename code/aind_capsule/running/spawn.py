@@ -1,0 +1,154 @@
+"""Start the processing: fork, a group of its own, signals as they were, exec.
+
+By hand rather than by `subprocess`: the child must tell the watcher its pid before it can do
+anything, take the terminal's foreground before it reads, and keep ignored signals ignored.
+The caller has one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aind_capsule.running.terminal import set_foreground_group
+
+#: A bigger pipe than the default lets the processing run ahead of us; the kernel may refuse.
+_PIPE_BYTES = 256 * 1024
+_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+#: Python ignores these from its start; a program of the user's expects the default.
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class CannotStartError(OSError):
+    """The command could not be executed; `errno` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A started command: its pid (and its group's id), and our ends of its pipes (-1: none)."""
+
+    pid: int
+    stdout_fd: int
+    stderr_fd: int
+
+
+def make_pipe() -> tuple[int, int]:
+    """A pipe (read end, write end) as large as the kernel allows us."""
+    read_fd, write_fd = os.pipe()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(write_fd, _F_SETPIPE_SZ, _PIPE_BYTES)
+    return read_fd, write_fd
+
+
+def spawn(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    handled_signals: Sequence[signal.Signals],
+    announce_fd: int,
+    merge_streams: bool = False,
+    keeps_terminal: bool = False,
+    foreground_fd: int | None = None,
+) -> Spawned:
+    """Run a command without a shell.
+
+    Args:
+        command: Program and arguments; a name without a slash is looked up in PATH.
+        environ: The whole environment.
+        handled_signals: Signals that the caller handles; the command gets their default.
+        announce_fd: The watcher's pipe: the child writes its pid there before it execs.
+        merge_streams: One pipe for stdout and stderr.
+        keeps_terminal: Leave stdout and stderr as they are, uncaptured.
+        foreground_fd: The terminal whose foreground group the command becomes.
+
+    Raises:
+        CannotStartError: Not found, not executable, or no process to be had.
+    """
+    out_r, out_w, err_r, err_w = -1, -1, -1, -1
+    if not keeps_terminal:
+        out_r, out_w = make_pipe()
+        err_r, err_w = (-1, out_w) if merge_streams else make_pipe()
+    fail_r, fail_w = os.pipe()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+    except OSError as error:
+        for fd in {out_r, out_w, err_r, err_w, fail_r, fail_w} - {-1}:
+            os.close(fd)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise CannotStartError(error.errno, error.strerror) from error
+    if pid == 0:
+        try:
+            os.setpgid(0, 0)
+            os.write(announce_fd, b"%d\n" % os.getpid())
+            if foreground_fd is not None:
+                set_foreground_group(foreground_fd, os.getpgrp())
+            for number in (*handled_signals, *_IGNORED_BY_PYTHON):
+                if signal.getsignal(number) is not signal.SIG_IGN or number in _IGNORED_BY_PYTHON:
+                    signal.signal(number, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+            if not keeps_terminal:
+                os.dup2(out_w, 1)
+                os.dup2(err_w, 2)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            _execute(command, environ)
+        except OSError as error:
+            os.write(fail_w, b"%d" % (error.errno or errno.EINVAL))
+        except BaseException:  # the fork must never return into the wrapper's code
+            os.write(fail_w, b"%d" % errno.EINVAL)
+        finally:
+            os._exit(127)
+    with contextlib.suppress(OSError):  # the child does it as well; whoever is first
+        os.setpgid(pid, pid)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for fd in {out_w, err_w, fail_w} - {-1}:
+        os.close(fd)
+    failure = os.read(fail_r, 16)
+    os.close(fail_r)
+    if failure:
+        os.waitpid(pid, 0)
+        for fd in {out_r, err_r} - {-1}:
+            os.close(fd)
+        raise CannotStartError(int(failure), os.strerror(int(failure)))
+    return Spawned(pid, out_r, err_r)
+
+
+def _execute(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Exec; a file that is no program format is a shell script, as for every other launcher."""
+    try:
+        os.execvpe(command[0], list(command), environ)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    path = _find_program(command[0], environ)
+    os.execve("/bin/sh", ["sh", path, *command[1:]], environ)
+
+
+def _find_program(name: str, environ: Mapping[str, str]) -> str:
+    if "/" in name:
+        return name
+    for folder in os.get_exec_path(environ):
+        if os.access(os.path.join(folder, name), os.X_OK):
+            return os.path.join(folder, name)
+    return name
+
+
+def find_reason(command: Sequence[str], error: CannotStartError) -> tuple[int, str, str]:
+    """Exit status (126 or 127), `error_type`, and words, of a command that could not be started."""
+    name = command[0]
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if "/" in name and os.path.isfile(name):
+            return (
+                126,
+                "NotExecutable",
+                f"{name!r} is there, but the interpreter that it names is not",
+            )
+        return 127, "NotFound", f"{name!r} was not found; check the name and PATH"
+    if error.errno == errno.EACCES:
+        return 126, "NotExecutable", f"{name!r} is not executable; try: chmod +x {name}"
+    return 126, "NotExecutable", f"{name!r} cannot be executed: {error.strerror}"

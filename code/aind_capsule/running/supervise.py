@@ -1,0 +1,307 @@
+"""The run's middle: the processing lives, its streams and records flow, and it ends.
+
+`Supervision` holds the processing from its fork until nothing of it is left. How the run is
+prepared and what is written at its end is `run`'s business.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aind_capsule.running import reaping
+from aind_capsule.running.capture import StreamCapture
+from aind_capsule.running.intake import Intake
+from aind_capsule.running.journal import Journal
+from aind_capsule.running.loop import Loop
+from aind_capsule.running.outcome import Ended
+from aind_capsule.running.outlet import Outlet
+from aind_capsule.running.signals import STOPS, SignalInbox, get_signal_name
+from aind_capsule.running.spawn import spawn
+from aind_capsule.running.streams import CapturedStream
+from aind_capsule.running.terminal import is_foreground, open_terminal, set_foreground_group
+from aind_capsule.running.watcher import dismiss_watcher, start_watcher
+
+#: Streams that others hold open are read this much longer than the processing lives.
+DRAIN_S = 5.0
+#: What the processing left behind gets SIGTERM, and this much later SIGKILL.
+LEFTOVER_GRACE_S = 2.0
+_LOOK_AGAIN_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the processing is to be run (the settings of the same names)."""
+
+    grace_s: float = 5.0
+    timeout_s: float | None = None
+    merge_streams: bool = False
+    keeps_terminal: bool = False
+
+
+class Supervision:
+    """Runs one command to its end.
+
+    Args:
+        loop: The wrapper's loop.
+        journal: Takes the records.
+        intake: Where records from inside arrive, or None.
+        out: Our stdout.
+        err: Our stderr.
+        own_pids: Helpers of ours that are not the processing's.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        journal: Journal,
+        intake: Intake | None,
+        out: Outlet,
+        err: Outlet,
+        manner: Manner,
+        own_pids: Sequence[int] = (),
+    ) -> None:
+        self._loop = loop
+        self._journal = journal
+        self._intake = intake
+        self._out = out
+        self._err = err
+        self._manner = manner
+        self._own = set(own_pids)
+        self._streams: list[CapturedStream] = []
+        self._usage = reaping.Usage()
+        self._child = 0
+        self._wait_status: int | None = None
+        self._stopped_by = 0
+        self._is_timed_out = False
+        self._child_was_killed = False
+        self._must_hurry = False
+        self._terminal: int | None = None
+
+    def run(self, command: Sequence[str], environ: Mapping[str, str], inbox: SignalInbox) -> Ended:
+        """Run the command until nothing of it is left.
+
+        Raises:
+            CannotStartError: It could not be executed.
+        """
+        reaping.become_subreaper()
+        watcher = start_watcher(self._manner.grace_s)
+        self._own.add(watcher.pid)
+        self._terminal = open_terminal()
+        try:
+            self._start(command, environ, inbox, watcher.pipe_fd)
+            self._run_until(lambda: self._wait_status is not None)
+            self._drain()
+            self._end_leftovers()
+        finally:
+            if self._terminal is not None:
+                set_foreground_group(self._terminal, os.getpgrp())
+            dismiss_watcher(watcher)
+        for stream in self._streams:
+            stream.read_rest()
+        self._run_until(
+            lambda: self._must_hurry or not (self._out.has_waiting or self._err.has_waiting)
+        )
+        assert self._wait_status is not None
+        return Ended(
+            self._wait_status,
+            self._stopped_by,
+            self._child_was_killed,
+            self._manner.timeout_s if self._is_timed_out else None,
+            self._terminal is not None,
+            self._usage.cpu_s,
+            self._usage.max_rss_bytes,
+        )
+
+    def take_signal(self, number: signal.Signals) -> None:
+        """A signal has come to the wrapper."""
+        if number == signal.SIGCHLD:
+            self._wait()
+        elif number in STOPS:
+            self._stop(number)
+        elif number == signal.SIGCONT:
+            self._continue()
+        elif self._child and self._wait_status is None:
+            reaping.signal_group(self._child, number)
+
+    def update_reading(self) -> None:
+        """Read from the processing as far as our own streams can take it."""
+        for stream in self._streams:
+            stream.update()
+        if self._intake is not None:
+            if self._err.is_full:
+                self._intake.pause()
+            else:
+                self._intake.resume()
+
+    def _start(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        inbox: SignalInbox,
+        announce_fd: int,
+    ) -> None:
+        manner = self._manner
+        spawned = spawn(
+            command,
+            environ,
+            handled_signals=inbox.handled,
+            announce_fd=announce_fd,
+            merge_streams=manner.merge_streams,
+            keeps_terminal=manner.keeps_terminal,
+            foreground_fd=self._terminal,
+        )
+        self._child = spawned.pid
+        if not manner.keeps_terminal:
+            self._add_stream(spawned.stdout_fd, "stdout", self._out, manner.merge_streams)
+            if not manner.merge_streams:
+                self._add_stream(spawned.stderr_fd, "stderr", self._err, closely=True)
+        if manner.timeout_s is not None:
+            self._loop.call_in(manner.timeout_s, self._time_out)
+        if self._stopped_by:  # a stop came before there was anything to stop
+            self._end_stopped(signal.Signals(self._stopped_by))
+        self._wait()
+
+    def _add_stream(self, fd: int, name: str, outlet: Outlet, closely: bool) -> None:
+        capture = StreamCapture(name, self._journal, has_tracebacks=closely)
+        self._streams.append(CapturedStream(fd, self._loop, outlet, capture))
+
+    def _run_until(self, is_done: Callable[[], bool], limit_s: float | None = None) -> None:
+        """Let the loop run until something holds, or for so long at most."""
+        is_late = False
+
+        def be_late() -> None:
+            nonlocal is_late
+            is_late = True
+
+        timer = self._loop.call_in(limit_s, be_late) if limit_s is not None else None
+        while not is_done() and not is_late:
+            self._loop.run_once()
+        if timer is not None:
+            timer.cancel()
+
+    def _drain(self) -> None:
+        """Read the streams to their end; others may hold them open."""
+        self._run_until(
+            lambda: self._must_hurry or not any(stream.is_open for stream in self._streams), DRAIN_S
+        )
+
+    def _end_leftovers(self) -> None:
+        """End what is left of the group, and orphans."""
+        left = reaping.find_leftovers(self._child, self._own)
+        if not left:
+            return
+        grace_s = LEFTOVER_GRACE_S
+        if self._stopped_by or self._is_timed_out:
+            # They have had the signal with the processing itself, and the kill timer still runs.
+            grace_s = self._manner.grace_s
+            self._run_until_gone(grace_s, lambda: self._must_hurry)
+        else:
+            names = ", ".join(str(pid) for pid in sorted(left)[:10])
+            self._journal.log(
+                "WARNING",
+                f"Ending {len(left)} processes that the processing left behind (pid {names})",
+                left_processes=len(left),
+            )
+            reaping.signal_all(left, signal.SIGTERM)
+            self._run_until_gone(grace_s, lambda: False)
+        for _ in range(10):  # a process may fork while it is being ended
+            left = reaping.find_leftovers(self._child, self._own)
+            if not left:
+                break
+            reaping.signal_group(self._child, signal.SIGKILL)
+            reaping.signal_all(left, signal.SIGKILL)
+            self._run_until_gone(0.5, lambda: False)
+        reaping.reap_orphans(self._own, self._usage)
+
+    def _run_until_gone(self, limit_s: float, is_enough: Callable[[], bool]) -> None:
+        is_gone = False
+
+        def look() -> None:
+            nonlocal is_gone
+            is_gone = not reaping.find_leftovers(self._child, self._own)
+            if not is_gone:
+                self._loop.call_in(_LOOK_AGAIN_S, look)
+
+        look()
+        self._run_until(lambda: is_gone or is_enough(), limit_s)
+        is_gone = True
+
+    def _wait(self) -> None:
+        """SIGCHLD: the processing has ended or was suspended, or an orphan has ended."""
+        reaping.reap_orphans({*self._own, self._child}, self._usage)
+        if self._wait_status is not None or not self._child:
+            return
+        done, status, used = os.wait4(self._child, os.WNOHANG | os.WUNTRACED)
+        if not done:
+            return
+        if os.WIFSTOPPED(status):
+            self._suspend(os.WSTOPSIG(status))
+            return
+        self._wait_status = status
+        self._usage.add(used)
+
+    def _stop(self, number: signal.Signals) -> None:
+        name = get_signal_name(number)
+        if self._wait_status is not None:  # it has ended by itself: only what is left is hurried
+            self._must_hurry = True
+        elif self._stopped_by:
+            self._kill(f"A second signal, {name}: killing the processing")
+        else:
+            self._stopped_by = int(number)
+            if self._child:
+                self._end_stopped(number)
+
+    def _end_stopped(self, number: signal.Signals) -> None:
+        grace_s = self._manner.grace_s
+        name = get_signal_name(number)
+        self._journal.log("WARNING", f"Stopped by {name}; the processing has {grace_s:g} s to end")
+        self._end_group(number)
+
+    def _time_out(self) -> None:
+        if self._wait_status is None and not self._stopped_by:
+            self._is_timed_out = True
+            self._journal.log(
+                "ERROR", f"Still running after {self._manner.timeout_s:g} s: ending the processing"
+            )
+            self._end_group(signal.SIGTERM)
+
+    def _end_group(self, number: signal.Signals) -> None:
+        reaping.signal_group(self._child, number)
+        reaping.signal_group(self._child, signal.SIGCONT)  # a suspended process takes no signal
+        self._loop.call_in(self._manner.grace_s, self._kill_after_grace)
+
+    def _kill_after_grace(self) -> None:
+        if reaping.find_leftovers(self._child, self._own):
+            grace_s = self._manner.grace_s
+            self._kill(f"Not all of the processing ended within {grace_s:g} s: killing it")
+
+    def _kill(self, reason: str) -> None:
+        if self._must_hurry:
+            return
+        self._journal.log("WARNING", reason)
+        self._must_hurry = True
+        self._child_was_killed = self._wait_status is None
+        reaping.signal_group(self._child, signal.SIGKILL)
+        reaping.signal_all(reaping.find_leftovers(self._child, self._own), signal.SIGKILL)
+
+    def _suspend(self, by: int) -> None:
+        """The processing was suspended: by Ctrl-Z, or because it wants the terminal."""
+        if by in (signal.SIGTTIN, signal.SIGTTOU) and self._terminal is None:
+            # Others share our group (`capsule run … | tee log`), so it was not handed over before.
+            self._terminal = open_terminal(is_shared=True)
+            if self._terminal is not None:
+                set_foreground_group(self._terminal, self._child)
+                reaping.signal_group(self._child, signal.SIGCONT)
+        elif self._terminal is not None:
+            set_foreground_group(self._terminal, os.getpgrp())
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _continue(self) -> None:
+        if not self._child or self._wait_status is not None:
+            return
+        if self._terminal is not None and is_foreground(self._terminal, os.getpgrp()):
+            set_foreground_group(self._terminal, self._child)
+        reaping.signal_group(self._child, signal.SIGCONT)
