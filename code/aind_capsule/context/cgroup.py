@@ -59,8 +59,10 @@ def read_memory_limit_bytes(cgroup: Cgroup) -> int | None:
 def read_cpu_limit(cgroup: Cgroup) -> float | None:
     """The smallest CPU quota in cores of this group and those above it, or None."""
     pairs = [_read(f"{folder}/cpu.max").split() for folder in cgroup.unified]
-    for folder in cgroup.cpu:
-        pairs.append([_read(f"{folder}/cpu.cfs_{kind}_us") for kind in ("quota", "period")])
+    pairs += [
+        [_read(f"{folder}/cpu.cfs_{kind}_us") for kind in ("quota", "period")]
+        for folder in cgroup.cpu
+    ]
     cores = [
         int(pair[0]) / int(pair[1])
         for pair in pairs

@@ -53,9 +53,9 @@ def find_pipeline_task(
                     folder = ""
             return _describe(f"process {ancestor} runs {script}", os.path.normpath(folder) or None)
     target = os.path.realpath(f"{fs_root}/results")
-    if os.path.islink(f"{fs_root}/results") and target.endswith("/capsule/results"):
-        if target != f"{fs_root}{_PLAIN_RESULTS}":
-            return _describe(f"/results is a link to {target}", target[: -len("/capsule/results")])
+    is_task_link = os.path.islink(f"{fs_root}/results") and target.endswith("/capsule/results")
+    if is_task_link and target != f"{fs_root}{_PLAIN_RESULTS}":
+        return _describe(f"/results is a link to {target}", target[: -len("/capsule/results")])
     folder = environ.get("NXF_TASK_WORKDIR", "")
     if folder:
         return _describe(f"NXF_TASK_WORKDIR is {folder}", folder)

@@ -26,7 +26,7 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), 11, 12, *range(14, 32
 
 
 def format_record(record: Mapping[str, Any], *, colours: bool = False) -> str:
-    """One record as text without its line end; an exception's traceback follows on lines of its own.
+    """One record as text without its line end; an exception's traceback follows below it.
 
     >>> format_record({"timestamp": "2026-01-02T03:04:05.678901Z", "level": "INFO",
     ...                "message": "read", "logger": "qc", "lineno": 7, "trials": 3})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aind_capsule.records.merge import coerce, rename_taken
-from aind_capsule.running.parameters import find_script_index
+from aind_capsule.running.parameters import INLINE_FLAGS, find_script_index
 from aind_capsule.settings.model import Settings
 
 #: Names of scripts that say nothing of what they do.
@@ -43,7 +43,10 @@ def find_process_name(settings: Settings, command: Sequence[str], cwd: Path) -> 
         return settings.process_name
     if not command:
         return "capsule"
-    script = Path(cwd, command[find_script_index(command)])
+    index = find_script_index(command)
+    if index and command[index - 1] in INLINE_FLAGS:  # code on the command line has no name
+        return Path(command[0]).name
+    script = Path(cwd, command[index])
     if script.stem not in _GENERAL_NAMES:
         return script.stem or "capsule"
     folders = (parent.name for parent in script.parents)

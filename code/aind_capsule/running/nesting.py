@@ -1,7 +1,7 @@
 """Is there a wrapper around us already? A run inside a run is one run.
 
 The variables that a wrapper exports may be stale (it has ended), or reach into a pipeline task,
-which is a run of its own; so the wrapper is asked, and the processes between it and us are looked at.
+which is a run of its own; so the wrapper is asked, and the processes between are looked at.
 """
 
 from __future__ import annotations

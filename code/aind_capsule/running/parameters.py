@@ -8,6 +8,10 @@ from collections.abc import Sequence
 _NUMBER = re.compile(r"^-\d*\.?\d+(?:[eE][-+]?\d+)?$")
 
 
+#: Behind these an interpreter takes code, not a script.
+INLINE_FLAGS = ("-c", "-e")
+
+
 def parse_parameters(arguments: Sequence[str]) -> dict[str, str | bool | list[str]]:
     """`--k v` and `--k=v` by name, flags as true, the rest as `positional`.
 
@@ -70,7 +74,7 @@ def find_script_index(command: Sequence[str]) -> int:
     if not re.match(r"^(python[\d.]*|bash|sh|dash|zsh|Rscript|perl|node|julia|ruby)$", program):
         return 0
     for index, word in enumerate(command[1:], 1):
-        if word in ("-c", "-m", "-e"):
+        if word in (*INLINE_FLAGS, "-m"):
             return min(index + 1, len(command) - 1)
         if not word.startswith("-"):
             return index

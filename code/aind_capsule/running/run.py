@@ -85,9 +85,7 @@ class Run:
         self._out = Outlet(1, self._loop, self._update_reading, self._update_reading)
         self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
         settings = prepared.settings
-        self._console = ConsoleView(
-            self._err, settings.console.mode, settings.console.level, environ
-        )
+        self._console = ConsoleView(self._err, settings.console, environ, prepared.fields)
         self._session: SessionView | None = None
         self._failures: list[str] = []
         self._writer = self._open_log()
@@ -235,7 +233,6 @@ class Run:
             level = "ERROR" if problem.is_error else "WARNING"
             self._journal.log(level, f"{problem.message}. {problem.hint}")
             if problem.is_error:
-                self._journal.count_lost("settings_errors", 0)
                 self._failures.append(problem.message)
         if self._prepared.why_not_published is not None:
             self._journal.log(
@@ -299,16 +296,16 @@ class Run:
         if log_path and "log" in prepared.run_files and is_writable_folder(results):
             log_path = os.path.join(results, os.path.basename(log_path))
         counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
+        size = format_bytes(canonical["results_bytes"])
         rows = [("status", f"{outcome.status} (exit status {outcome.wrapper_status})")]
         if outcome.error_type:
             rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
         rows += [
             ("duration", format_duration(canonical["duration_s"])),
             ("records", counts),
-            ("results", f"{canonical.get('results_files', 0)} files,"
-             f" {format_bytes(canonical.get('results_bytes', 0))}"),
+            ("results", f"{canonical['results_files']} files, {size}"),
             ("log", log_path or "none"),
-        ]  # fmt: skip
+        ]
         if "lost_records" in canonical:
             rows.append(("lost", str(canonical["lost_records"])))
         title = f"{prepared.facts.process_name} {_TITLES[outcome.status]}"

@@ -42,8 +42,9 @@ class RunFolder:
 
 
 class RunJson:
-    """`….run.json`: the results log; written whole and atomically, and its last version has its
-    space reserved from the start.
+    """`….run.json`: the results log, written whole and atomically.
+
+    Its last version has its space reserved from the start.
     """
 
     def __init__(self, path: str) -> None:

@@ -11,6 +11,7 @@ from aind_capsule.logs.console import format_banner
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.running.journal import format_line
 from aind_capsule.running.outlet import Outlet
+from aind_capsule.settings.model import ConsoleSettings
 
 #: Captured lines are in the session file; on the console they are there as they came.
 _CAPTURED = "stream"
@@ -21,15 +22,24 @@ class ConsoleView:
 
     Args:
         outlet: Our stderr.
-        mode: `pretty`, `plain`, `json` or `off`.
-        level: Lowest level that is shown.
+        settings: Mode and level.
+        environ: Our environment (`NO_COLOR`).
+        fields: What every record of the run bears.
     """
 
-    def __init__(self, outlet: Outlet, mode: str, level: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        settings: ConsoleSettings,
+        environ: Mapping[str, str],
+        fields: Mapping[str, Any],
+    ) -> None:
+        mode = settings.mode
         is_coloured = os.isatty(outlet.fd) and not environ.get("NO_COLOR")
         self.mode = "plain" if mode == "pretty" and not is_coloured else mode
         self._outlet = outlet
-        self._threshold = LEVEL_NUMBERS[level]
+        self._threshold = LEVEL_NUMBERS[settings.level]
+        self._fields = fields
 
     @property
     def is_on(self) -> bool:
@@ -39,9 +49,13 @@ class ConsoleView:
     def show(self, record: Mapping[str, Any]) -> None:
         """Show a record from inside or of the wrapper's own."""
         is_json = self.mode == "json"
-        is_bannered = "event_type" in record and "run_id" in record and not is_json
+        is_bannered = "shipping" in record or "status" in record
         level = LEVEL_NUMBERS.get(str(record.get("level")), 20)
-        if self.is_on and _CAPTURED not in record and not is_bannered and level >= self._threshold:
+        if not self.is_on or _CAPTURED in record or level < self._threshold:
+            return
+        if is_json:
+            self.write(format_line({**record, **self._fields}, "json"))
+        elif not is_bannered:
             self.write(format_line(record, self.mode))
 
     def show_banner(self, title: str, rows: Sequence[tuple[str, str]], level: str = "INFO") -> None:

@@ -49,7 +49,7 @@ class _Collected:
 def find_code_folder(
     command: Iterable[str], cwd: Path, platform_code: Path = Path("/code")
 ) -> Path | None:
-    """The folder that holds `capsule.toml`: beside the command's script, here, or the platform's."""
+    """The folder of `capsule.toml`: beside the command's script, here, or the platform's."""
     candidates = [Path(cwd, word).parent for word in list(command)[:3] if os.sep in word]
     for folder in (*candidates, cwd, cwd / "code", platform_code):
         if os.path.lexists(folder / FILE_NAME):
