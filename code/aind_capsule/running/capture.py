@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator
 from aind_capsule.records.encode import decode, encode_members, encode_text
 from aind_capsule.records.levels import SEVERITY_LITERALS, infer_level
 from aind_capsule.records.literals import LiteralFinder
+from aind_capsule.records.naming import MAX_LINE_BYTES
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.lines import Line, LineAssembler, find_cut
 from aind_capsule.running.tracebacks import START, TracebackGrouper
 
-#: One line of the log is at most this long, its own fields included.
-MAX_LINE_BYTES = 256 * 1024
 #: What begins a record of another language (RFC 7464).
 RECORD_SEPARATOR = b"\x1e"
 

@@ -1,10 +1,7 @@
-"""Who this run is: its id, its names, and the fields that every one of its records bears."""
+"""Who this run is: its name, and the fields that every one of its records bears."""
 
 from __future__ import annotations
 
-import os
-import re
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,21 +13,6 @@ from aind_capsule.settings.model import Settings
 #: Names of scripts that say nothing of what they do.
 _GENERAL_NAMES = frozenset({"run", "main", "run_capsule", "__main__", "-c"})
 _GENERAL_FOLDERS = frozenset({"", "capsule", "code", "root", "src"})
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-
-#: Labels of the log in Loki, by the record fields that they come from: few, and with few values.
-_LABELS = {"pipeline_name": "pipeline_name", "process_name": "process_name"}
-#: Fields that destinations may index beside the line.
-_METADATA = (
-    "level", "run_id", "event_type", "subject_id", "acquisition_name", "specimen_id",
-    "instrument_id", "rig_id", "capsule_id", "computation_id", "pipeline_id", "experiment_id",
-)  # fmt: skip
-MAX_LINE_BYTES = 256 * 1024
-
-
-def make_run_id(now_s: float | None = None) -> str:
-    """A new run's id: `YYYYMMDDTHHMMSS-<8 hex digits>`, UTC."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_s))}-{os.urandom(4).hex()}"
 
 
 def find_process_name(settings: Settings, command: Sequence[str], cwd: Path) -> str:
@@ -51,17 +33,6 @@ def find_process_name(settings: Settings, command: Sequence[str], cwd: Path) -> 
         return script.stem or "capsule"
     folders = (parent.name for parent in script.parents)
     return next((name for name in folders if name not in _GENERAL_FOLDERS), "capsule")
-
-
-def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:
-    """How the names of a run's files begin; unique to the run.
-
-    >>> make_file_stem("QC (v2)", "20260101T000000-0123abcd", in_pipeline=False)
-    'QC_v2_-20260101T000000-0123abcd'
-    """
-    if in_pipeline:
-        return run_id
-    return f"{_UNSAFE.sub('_', process_name).lstrip('.')[:80] or 'capsule'}-{run_id}"
 
 
 def build_run_fields(
@@ -85,15 +56,3 @@ def build_run_fields(
     }
     fields = {name: value for name, value in known.items() if coerce(name, value) is not None}
     return {**fields, **rename_taken(settings.fields, fields)}
-
-
-def build_shipping(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """How every destination labels the log: settled once, in the log's first record."""
-    labels = {label: fields[name] for label, name in _LABELS.items() if name in fields}
-    service = fields.get("process_name", "capsule")
-    return {
-        "v": 1,
-        "labels": {"service_name": service, **labels},
-        "metadata": list(_METADATA),
-        "max_line": MAX_LINE_BYTES,
-    }

@@ -20,13 +20,12 @@ from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
 from aind_capsule.context.platform import find_run_mode, read_platform_ids
 from aind_capsule.errors import SettingsError
 from aind_capsule.logs.place import make_run_folder
+from aind_capsule.records.naming import make_file_stem, make_run_id
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running.canonical import RunFacts
 from aind_capsule.running.identity import (
     build_run_fields,
     find_process_name,
-    make_file_stem,
-    make_run_id,
 )
 from aind_capsule.running.parameters import find_parameters
 from aind_capsule.running.run_folder import RunFolder

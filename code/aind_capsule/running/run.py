@@ -17,9 +17,9 @@ from aind_capsule.context.folders import build_variables
 from aind_capsule.errors import CapsuleError, LogFileError
 from aind_capsule.logs.console import format_bytes, format_duration
 from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.naming import build_shipping
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running.canonical import build_canonical, build_run_json
-from aind_capsule.running.identity import build_shipping
 from aind_capsule.running.inputs import InputsReader, walk_files
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal

@@ -1,0 +1,77 @@
+"""`capsule check-logs FILE…`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from aind_capsule.errors import UsageError
+from aind_capsule.logs.check import Verdict, check_log
+from aind_capsule.records.schema import build_json_schema
+
+
+@click.command("check-logs")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@click.option(
+    "--schema", is_flag=True, help="Print the JSON Schema of a record, and judge nothing."
+)
+@click.argument("files", nargs=-1, metavar="FILE…")
+def command(files: tuple[str, ...], *, as_json: bool, schema: bool) -> int:
+    """Judge log files by the AIND logging standard, line by line.
+
+    FILE may be - for standard input. Exit status: 0 all lines keep to the standard, 1 some do not,
+    2 a file cannot be read.
+    """
+    if schema:
+        click.echo(json.dumps(build_json_schema(), indent=2))
+        return 0
+    if not files:
+        raise UsageError("capsule check-logs: no file was named", hint="capsule check-logs FILE…")
+    verdicts: dict[str, Verdict] = {}
+    is_unreadable = False
+    for name in files:
+        try:
+            verdicts[name] = check_log(sys.stdin.buffer) if name == "-" else _check(Path(name))
+        except OSError as error:
+            click.echo(f"capsule check-logs: {name} cannot be read: {error.strerror}", err=True)
+            is_unreadable = True
+    if as_json:
+        click.echo(json.dumps({name: _describe(item) for name, item in verdicts.items()}, indent=2))
+    else:
+        for name, verdict in verdicts.items():
+            _print(name, verdict)
+    if is_unreadable:
+        return 2
+    return 0 if all(verdict.is_good for verdict in verdicts.values()) else 1
+
+
+def _check(path: Path) -> Verdict:
+    file: BinaryIO
+    with path.open("rb") as file:
+        return check_log(file)
+
+
+def _describe(verdict: Verdict) -> dict[str, object]:
+    return {
+        "lines": verdict.lines,
+        "errors": dict(verdict.errors),
+        "warnings": dict(verdict.warnings),
+        "examples": [
+            {"line": line, "rule": fault.rule, "field": fault.field, "message": fault.message}
+            for line, fault in verdict.examples
+        ],
+    }
+
+
+def _print(name: str, verdict: Verdict) -> None:
+    word = "ok" if verdict.is_good else "faults"
+    click.echo(f"{name}: {word}, {verdict.lines} lines")
+    for line, fault in verdict.examples:
+        click.echo(f"  line {line}: [{fault.rule}] {fault.message}")
+    for kind, counts in (("error", verdict.errors), ("warning", verdict.warnings)):
+        for rule, count in counts.most_common():
+            click.echo(f"  {count:>8} {kind:<7} {rule}")

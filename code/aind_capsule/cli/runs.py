@@ -1,0 +1,66 @@
+"""`capsule runs [DIR…]`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from aind_capsule.context.folders import find_folder
+from aind_capsule.errors import UsageError
+from aind_capsule.history.runs import RunSummary, find_default_folders, find_runs
+from aind_capsule.logs.console import format_duration
+from aind_capsule.settings.load import find_code_folder, load_settings
+
+_COLOURS = {"success": "green", "fail": "red", "lost": "red", "stopped": "yellow"}
+
+
+@click.command("runs")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.argument("folders", nargs=-1, metavar="[DIR…]")
+def command(folders: tuple[str, ...], *, as_json: bool) -> int:
+    """List runs, newest first: how each ended, when, and where its log is.
+
+    Without DIR: the runs whose folders are in scratch or in the user's state folder, and those in
+    results. A run that is neither running nor ended was lost: its wrapper was killed.
+    """
+    for folder in folders:
+        if not os.path.exists(folder):
+            raise UsageError(
+                f"capsule runs: there is no {folder}", hint="Name a folder that exists."
+            )
+    runs = find_runs(folders or _find_default_folders())
+    if as_json:
+        click.echo(json.dumps([run.describe() for run in runs], indent=2))
+    elif not runs:
+        click.echo("No runs were found.", err=True)
+    else:
+        _print(runs)
+    return 0
+
+
+def _find_default_folders() -> list[str]:
+    loaded = load_settings({}, os.environ, find_code_folder((), Path.cwd()))
+    paths = {
+        kind: find_folder(kind, getattr(loaded.settings, kind), "", cwd=os.getcwd()).path
+        for kind in ("scratch", "results")
+    }
+    return find_default_folders(paths["scratch"], paths["results"], os.environ)
+
+
+def _print(runs: list[RunSummary]) -> None:
+    width = min(40, max(len(run.process_name or "-") for run in runs))
+    head = f"{'status':<8}  {'run':<24}  {'process':<{width}}  {'started (UTC)':<19}  {'took':>12}  log"
+    click.echo(click.style(head, bold=True))
+    for run in runs:
+        status = click.style(f"{run.status:<8}", fg=_COLOURS.get(run.status))
+        started = (run.started_at or "-")[:19].replace("T", " ")
+        took = "-" if run.duration_s is None else format_duration(run.duration_s)
+        name = (run.process_name or "-")[:width]
+        click.echo(
+            f"{status}  {run.run_id:<24}  {name:<{width}}  {started:<19}  {took:>12}  {run.log}"
+        )
+        if run.error_type:
+            click.echo(f"{'':<8}  {run.error_type}: {run.error_message or ''}"[:160])

@@ -1,0 +1,57 @@
+"""`capsule settings`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aind_capsule.settings.load import find_code_folder, load_settings
+from aind_capsule.settings.model import ROWS, Settings
+
+
+@click.command("settings")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(*, as_json: bool) -> int:
+    """Show every setting with its value, where it comes from, and what it does.
+
+    Exit status 0, or 78 where capsule.toml cannot be read.
+    """
+    loaded = load_settings({}, os.environ, find_code_folder((), Path.cwd()))
+    values = {row.key: _get_value(loaded.settings, row.key) for row in ROWS}
+    if as_json:
+        described = {
+            row.key: {
+                "value": values[row.key],
+                "source": loaded.sources[row.key],
+                "variables": list(row.env),
+                "flag": row.flag or None,
+                "description": row.description,
+            }
+            for row in ROWS
+        }
+        problems = [f"{problem.message}. {problem.hint}" for problem in loaded.problems]
+        click.echo(json.dumps({"settings": described, "problems": problems}, indent=2))
+        return 0
+    width = max(len(row.key) for row in ROWS)
+    for row in ROWS:
+        value = values[row.key]
+        text = "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+        click.echo(f"{row.key:<{width}}  {text:<12}  ({loaded.sources[row.key]})")
+        names = ", ".join(name for name in (row.flag, *row.env) if name) or "capsule.toml only"
+        click.echo(f"{'':<{width}}  {row.description} [{names}]")
+    for problem in loaded.problems:
+        click.echo(f"capsule settings: {problem.message}. {problem.hint}", err=True)
+    return 0
+
+
+def _get_value(settings: Settings, key: str) -> Any:
+    value: Any = settings
+    for name in key.split("."):
+        value = getattr(value, name)
+    if isinstance(value, (frozenset, tuple)):
+        return sorted(value)
+    return value

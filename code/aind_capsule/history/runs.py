@@ -1,0 +1,130 @@
+"""Find runs under folders and tell their status from what is in the files.
+
+A run's status is the log's last record first, `run.json` second; a log without a canonical record
+that nobody writes any more belongs to a run that was lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aind_capsule.logs.place import HIDDEN_NAME, find_bases
+from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
+from aind_capsule.records.encode import decode
+from aind_capsule.records.schema import STATUSES
+
+LOG_SUFFIX = ".log.jsonl"
+_RUN_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})" + re.escape(LOG_SUFFIX) + "$")
+_MAX_DEPTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run.
+
+    Attributes:
+        status: `running`, `success`, `fail`, `stopped` or `lost`.
+        started_at: When it started, as the log says it.
+        ended_at: When it ended; None while it runs, and for a lost run.
+        log: Path of its log.
+    """
+
+    run_id: str
+    process_name: str | None
+    status: str
+    started_at: str | None
+    ended_at: str | None
+    duration_s: float | None
+    exit_code: int | None
+    error_type: str | None
+    error_message: str | None
+    log: str
+
+    def describe(self) -> dict[str, Any]:
+        """The summary as a mapping."""
+        return asdict(self)
+
+
+def find_default_folders(scratch: str, results: str, environ: Mapping[str, str]) -> list[str]:
+    """Where runs of this machine leave their folders: the local history, and results."""
+    return [*find_bases(scratch, environ), results]
+
+
+def find_runs(folders: Iterable[str]) -> list[RunSummary]:
+    """All runs below some folders, newest first; a run found twice is listed once."""
+    found: dict[str, RunSummary] = {}
+    for log in _find_logs(folders):
+        match = _RUN_ID.search(log)
+        run_id = match.group(1) if match else ""
+        known = found.get(run_id)
+        if known is not None and known.status != "lost":
+            continue
+        summary = read_run(log, run_id)
+        if summary is not None:
+            found[run_id] = summary
+    return sorted(found.values(), key=lambda run: run.run_id, reverse=True)
+
+
+def read_run(log: str, run_id: str) -> RunSummary | None:
+    """One run from its log, or None for a log that is no run's (`configure_logging` alone)."""
+    first: dict[str, Any] = {}
+    last: dict[str, Any] = {}
+    with contextlib.suppress(OSError):
+        first = read_first_record(log) or {}
+        last = read_last_record(log) or {}
+    if first and first.get("event_type") != "stage_start":
+        return None
+    told = last if last.get("status") in STATUSES else _read_run_json(log)
+    status = told.get("status")
+    if status not in STATUSES:
+        status = "running" if is_being_written(log) else "lost"
+        told = {}
+    return RunSummary(
+        run_id=run_id,
+        process_name=first.get("process_name") or told.get("process_name"),
+        status=str(status),
+        started_at=told.get("started_at") or first.get("timestamp"),
+        ended_at=told.get("ended_at") or (last.get("timestamp") if told else None),
+        duration_s=told.get("duration_s"),
+        exit_code=told.get("exit_code"),
+        error_type=told.get("error_type"),
+        error_message=told.get("error_message"),
+        log=log,
+    )
+
+
+def _read_run_json(log: str) -> dict[str, Any]:
+    path = log[: -len(LOG_SUFFIX)] + ".run.json"
+    try:
+        with open(path, "rb") as file:
+            return decode(file.read()) or {}
+    except OSError:
+        return {}
+
+
+def _find_logs(folders: Iterable[str]) -> Iterator[str]:
+    waiting = [(os.path.abspath(folder), 0) for folder in folders]
+    seen: set[str] = set()
+    while waiting:
+        folder, depth = waiting.pop(0)
+        real = os.path.realpath(folder)
+        if real in seen or depth > _MAX_DEPTH:
+            continue
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            if folder.endswith(LOG_SUFFIX) and os.path.isfile(folder):
+                yield folder
+            continue
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.endswith(LOG_SUFFIX) and entry.is_file():
+                    yield entry.path
+                elif entry.is_dir() and (entry.name == HIDDEN_NAME or entry.name[0] != "."):
+                    waiting.append((entry.path, depth + 1))
