@@ -52,15 +52,14 @@ def _find_default_folders() -> list[str]:
 
 def _print(runs: list[RunSummary]) -> None:
     width = min(40, max(len(run.process_name or "-") for run in runs))
-    head = f"{'status':<8}  {'run':<24}  {'process':<{width}}  {'started (UTC)':<19}  {'took':>12}  log"
-    click.echo(click.style(head, bold=True))
+    head = f"{'status':<8}  {'run':<24}  {'process':<{width}}  {'started (UTC)':<19}"
+    click.echo(click.style(f"{head}  {'took':>12}  log", bold=True))
     for run in runs:
         status = click.style(f"{run.status:<8}", fg=_COLOURS.get(run.status))
         started = (run.started_at or "-")[:19].replace("T", " ")
         took = "-" if run.duration_s is None else format_duration(run.duration_s)
         name = (run.process_name or "-")[:width]
-        click.echo(
-            f"{status}  {run.run_id:<24}  {name:<{width}}  {started:<19}  {took:>12}  {run.log}"
-        )
+        row = f"{status}  {run.run_id:<24}  {name:<{width}}  {started:<19}  {took:>12}  {run.log}"
+        click.echo(row)
         if run.error_type:
             click.echo(f"{'':<8}  {run.error_type}: {run.error_message or ''}"[:160])

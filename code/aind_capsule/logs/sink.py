@@ -33,8 +33,12 @@ MAX_RECORD_BYTES = 1000 * 1024
 _STANDARD_NAMES = frozenset(BY_NAME)
 #: What a `LogRecord` has of itself; everything else came by `extra`.
 _LOG_RECORD_NAMES = frozenset(
-    ["args", "asctime", "created", "exc_info", "exc_text", "filename", "funcName", "levelname", "levelno", "lineno", "message", "module", "msecs", "msg", "name", "pathname", "process", "processName", "relativeCreated", "stack_info", "taskName", "thread", "threadName"]
-)
+    {
+        "args", "asctime", "created", "exc_info", "exc_text", "filename", "funcName", "levelname",
+        "levelno", "lineno", "message", "module", "msecs", "msg", "name", "pathname", "process",
+        "processName", "relativeCreated", "stack_info", "taskName", "thread", "threadName",
+    }
+)  # fmt: skip
 
 
 class RecordBuilder:

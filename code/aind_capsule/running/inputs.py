@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.helper import Helper, fork_helper
+from aind_capsule.running.loop import READABLE, Loop
 
 #: Counting bytes is given up after this.
 COUNT_LIMIT_S = 5.0
@@ -32,12 +32,14 @@ class InputsReader:
         found: What is known so far: `inputs`, `upstream`, `inputs_bytes`.
     """
 
-    def __init__(self, data: str) -> None:
+    def __init__(self, data: str, loop: Loop) -> None:
         self.found: dict[str, Any] = {}
+        self._loop = loop
         self._helper: Helper | None = None
         self._rest = b""
         with contextlib.suppress(OSError):
             self._helper = fork_helper(lambda fd: _report(data, fd), is_reader=False)
+            loop.watch(self._helper.pipe_fd, READABLE, self._read)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -45,26 +47,32 @@ class InputsReader:
         return () if self._helper is None else (self._helper.pid,)
 
     def finish(self, wait_s: float) -> None:
-        """Take what the helper has found, waiting so long at most, and end it."""
-        if self._helper is None:
-            return
-        helper, self._helper = self._helper, None
+        """Wait for what is still to be found, so long at most, and end the helper."""
         deadline = time.monotonic() + wait_s
-        while (left_s := deadline - time.monotonic()) > 0:
-            if not select.select([helper.pipe_fd], [], [], left_s)[0]:
-                break
-            data = os.read(helper.pipe_fd, 1 << 20)
-            if not data:
-                break
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in lines:
-                self.found.update(decode(line) or {})
-        os.close(helper.pipe_fd)
-        with contextlib.suppress(OSError):
-            os.kill(helper.pid, signal.SIGKILL)
-        # One that hangs in the kernel on a dead mount cannot be waited for.
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(helper.pid, os.WNOHANG)
+        while self._helper is not None and (left_s := deadline - time.monotonic()) > 0:
+            self._loop.run_once(left_s)
+        if self._helper is not None:
+            with contextlib.suppress(OSError):
+                os.kill(self._helper.pid, signal.SIGKILL)
+            self._close(os.WNOHANG)  # one that hangs in the kernel on a dead mount ends when it may
+
+    def _read(self, _events: int) -> None:
+        assert self._helper is not None
+        data = os.read(self._helper.pipe_fd, 1 << 20)
+        if not data:
+            self._close(0)
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self.found.update(decode(line) or {})
+
+    def _close(self, wait_options: int) -> None:
+        helper, self._helper = self._helper, None
+        if helper is not None:
+            self._loop.unwatch(helper.pipe_fd)
+            os.close(helper.pipe_fd)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(helper.pid, wait_options)
 
 
 def _report(data: str, fd: int) -> None:

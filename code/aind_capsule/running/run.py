@@ -15,6 +15,7 @@ from typing import Any
 from aind_capsule.context.cgroup import read_oom_kill_count
 from aind_capsule.context.folders import build_variables
 from aind_capsule.errors import CapsuleError, LogFileError
+from aind_capsule.history.tidy import remove_old_runs
 from aind_capsule.logs.console import format_bytes, format_duration
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.naming import build_shipping
@@ -22,7 +23,7 @@ from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running.canonical import build_canonical, build_run_json
 from aind_capsule.running.inputs import InputsReader, walk_files
 from aind_capsule.running.intake import Intake
-from aind_capsule.running.journal import Journal
+from aind_capsule.running.journal import Journal, format_line
 from aind_capsule.running.loop import Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
@@ -101,7 +102,7 @@ class Run:
         self._show_start()
         self._write_start()
         self._write_problems(is_stale=is_stale)
-        inputs = InputsReader(self._prepared.facts.folders["data"])
+        inputs = InputsReader(self._prepared.facts.folders["data"], self._loop)
         self._write_run_json(None, {}, {})
         intake = self._open_intake()
         ended: Ended | None = None
@@ -178,10 +179,9 @@ class Run:
         self._write_run_json(canonical, found, processing, is_last=True)
         self._publish()
         if self._must_print_canonical(log_path):
-            from aind_capsule.running.journal import format_line
-
             self._console.write(format_line(canonical, "json"))
         self._flush()
+        self._tidy()
         is_whole = not self._journal.get_lost() and not self._failures
         if prepared.settings.strict and outcome.wrapper_status == 0 and not is_whole:
             return EXIT_DELIVERY
@@ -327,6 +327,13 @@ class Run:
         self._failures.append(message)
         text = f"capsule: {message}\n"
         self._console.write(text.encode("utf-8", "replace"))
+
+    def _tidy(self) -> None:
+        """Remove run folders that are old, beside this run's."""
+        folder = self._prepared.run_folder
+        if folder is not None:
+            keep_days = self._prepared.settings.history.keep_days
+            remove_old_runs(os.path.dirname(folder.path), keep_days)
 
     def _count_oom_kills(self) -> int:
         now = read_oom_kill_count(self._prepared.cgroup)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +84,8 @@ def publish(folder: RunFolder, kinds: Collection[str], results: str) -> list[tup
     Returns:
         For each file that could not be copied its path and why.
     """
+    import shutil  # slow to import, and needed only here, after the processing
+
     failures = []
     for kind in SUFFIXES:
         source = folder.get_file(kind)

@@ -1,0 +1,287 @@
+"""How a run ends: each row of the table of endings, and each sentence around it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Capsule, is_alive, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capsule run needs Linux")
+
+
+def test_exit_0_is_success(capsule: Capsule) -> None:
+    """Exit 0: status success, INFO, stage_complete, and the wrapper ends with 0."""
+    run = capsule.run("true")
+    told = run.canonical
+    assert run.status == 0
+    assert (told["status"], told["level"], told["event_type"]) == ("success", "INFO", "stage_complete")
+    assert told["exit_code"] == 0
+    assert "error_type" not in told
+
+
+@pytest.mark.parametrize("code", [1, 3, 7, 74, 78, 124, 255])
+def test_exit_n_is_the_wrappers(capsule: Capsule, code: int) -> None:
+    """Exit n: status fail, ERROR, stage_failure, ExitStatus, and the wrapper ends with n."""
+    run = capsule.run("sh", "-c", f"exit {code}")
+    told = run.canonical
+    assert run.status == code
+    assert (told["status"], told["level"], told["event_type"]) == ("fail", "ERROR", "stage_failure")
+    assert (told["exit_code"], told["error_type"]) == (code, "ExitStatus")
+
+
+def test_uncaught_exception_names_its_type(capsule: Capsule) -> None:
+    """A Python traceback before exit 1: error_type is its type, error_message its message."""
+    run = capsule.run(sys.executable, "-c", "raise LookupError('no such unit: 7')")
+    told = run.canonical
+    assert (run.status, told["error_type"], told["error_message"]) == (1, "LookupError", "no such unit: 7")
+    (record,) = [r for r in run.records if "exception" in r]
+    assert record["level"] == "ERROR"
+    assert record["exception"]["traceback"].startswith("Traceback (most recent call last):")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT])
+def test_signal_to_the_child(capsule: Capsule, number: signal.Signals) -> None:
+    """A signal n to the child: fail, 128+n, Signal, the signal's name."""
+    run = capsule.run("sh", "-c", f"kill -{number.value} $$")
+    told = run.canonical
+    assert run.status == 128 + number
+    assert told["exit_code"] == 128 + number
+    assert (told["status"], told["error_type"], told["signal"]) == ("fail", "Signal", number.name)
+
+
+def test_sigkill_to_a_grandchild_under_bash(capsule: Capsule) -> None:
+    """A killed grandchild shows as bash shows it: exit status 137, and the message says why."""
+    run = capsule.run("bash", "-c", "bash -c 'kill -9 $$'; exit $?")
+    told = run.canonical
+    assert (run.status, told["exit_code"], told["error_type"]) == (137, 137, "ExitStatus")
+    assert "SIGKILL" in told["error_message"]
+
+
+def test_timeout(capsule: Capsule) -> None:
+    """--timeout: fail, 124, Timeout; the processing is ended."""
+    run = capsule.run("sleep", "1000", options=("--timeout", "0.3"))
+    told = run.canonical
+    assert run.status == 124
+    assert (told["status"], told["exit_code"], told["error_type"]) == ("fail", 124, "Timeout")
+
+
+def test_timeout_kills_what_ignores_the_end(capsule: Capsule) -> None:
+    """A processing that ignores SIGTERM at its timeout is killed after the grace; still Timeout."""
+    run = capsule.run(
+        "bash", "-c", "trap '' TERM; while :; do sleep 0.05; done",
+        options=("--timeout", "0.3", "--grace", "0.3"),
+    )  # fmt: skip
+    assert (run.status, run.canonical["error_type"]) == (124, "Timeout")
+
+
+def test_command_not_found(capsule: Capsule) -> None:
+    """Not found: 127, NotFound, the name in the message."""
+    run = capsule.run("no-such-program-anywhere")
+    told = run.canonical
+    assert (run.status, told["exit_code"], told["error_type"]) == (127, 127, "NotFound")
+    assert "no-such-program-anywhere" in told["error_message"]
+
+
+def test_command_not_executable(capsule: Capsule) -> None:
+    """Not executable, or its interpreter is missing: 126, NotExecutable."""
+    script = capsule.write("plain.txt", "hello")
+    script.chmod(0o644)
+    run = capsule.run(str(script))
+    assert (run.status, run.canonical["error_type"]) == (126, "NotExecutable")
+    script = capsule.write("orphan.sh", "#!/no/such/interpreter\n")
+    run = capsule.run(str(script))
+    assert (run.status, run.canonical["error_type"]) == (126, "NotExecutable")
+    assert "interpreter" in run.canonical["error_message"]
+
+
+def test_script_without_shebang_runs(capsule: Capsule) -> None:
+    """A script that names no interpreter is a shell's, as for every other launcher."""
+    script = capsule.write("run", "echo plain $1\n")
+    assert capsule.run(str(script), "a b").stdout == b"plain a b\n"
+
+
+def _stop(capsule: Capsule, command: tuple[str, ...], number: int, *options: str) -> tuple[object, dict]:
+    process = capsule.start(*command, options=options)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    run = capsule.finish(process)
+    return run.status, run.canonical
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_stop_that_the_child_dies_of(capsule: Capsule, number: signal.Signals) -> None:
+    """A signal to the wrapper that ends the child: stopped, WARNING, 128+n."""
+    status, told = _stop(capsule, ("sh", "-c", "echo ready; exec sleep 1000"), number)
+    assert status == 128 + number
+    assert (told["status"], told["level"], told["event_type"]) == ("stopped", "WARNING", "stage_failure")
+    assert (told["exit_code"], told["error_type"], told["signal"]) == (128 + number, "Signal", number.name)
+
+
+def test_stop_that_the_child_leaves_with_0(capsule: Capsule) -> None:
+    """A child that ends by itself in the grace keeps its own exit status; the run was stopped."""
+    script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    status, told = _stop(capsule, ("bash", "-c", script), signal.SIGTERM)
+    assert (status, told["status"], told["exit_code"], told["signal"]) == (0, "stopped", 0, "SIGTERM")
+
+
+def test_stop_that_the_child_ignores(capsule: Capsule) -> None:
+    """A child that ignores the stop is killed after the grace; 128+n of the stop."""
+    script = "trap '' TERM; echo ready; while :; do sleep 0.02; done"
+    status, told = _stop(capsule, ("bash", "-c", script), signal.SIGTERM, "--grace", "0.3")
+    assert (status, told["status"], told["exit_code"]) == (143, "stopped", 143)
+
+
+def test_second_signal_kills_now(capsule: Capsule) -> None:
+    """A second signal does not wait for the grace."""
+    script = "trap 'echo got >&2' TERM; echo ready; while :; do sleep 0.02; done"
+    process = capsule.start("bash", "-c", script, options=("--grace", "1h"))
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert any(b"got" in line for line in iter(process.stderr.readline, b""))
+    process.send_signal(signal.SIGTERM)
+    run = capsule.finish(process)
+    assert (run.status, run.canonical["status"]) == (143, "stopped")
+
+
+def test_stop_reaches_the_whole_group(capsule: Capsule, tmp_path: Path) -> None:
+    """A stop ends grandchildren too, also those that ignore it and hold the streams open."""
+    pids = tmp_path / "pids"
+    script = f"(trap '' TERM; echo $BASHPID > {pids}; while :; do sleep 0.02; done) & echo ready; wait"
+    status, told = _stop(capsule, ("bash", "-c", script), signal.SIGTERM, "--grace", "0.4")
+    assert told["status"] == "stopped"
+    assert status == 143
+    assert not is_alive(int(pids.read_text()))
+
+
+def test_orphans_are_ended(capsule: Capsule, tmp_path: Path) -> None:
+    """A daemon of its own session that the processing left behind is ended, and that is said."""
+    pid_file = tmp_path / "pid"
+    script = f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 1000' > /dev/null 2>&1 < /dev/null &"
+    run = capsule.run("bash", "-c", f"{script} while [ ! -s {pid_file} ]; do sleep 0.01; done")
+    assert run.status == 0
+    assert not is_alive(int(pid_file.read_text()))
+    assert any("left behind" in record["message"] for record in run.records)
+
+
+def test_orphans_are_reaped_while_it_runs(capsule: Capsule) -> None:
+    """Orphans that end become no zombies below the wrapper (process 1 duties)."""
+    script = (
+        "for i in 1 2 3 4 5; do (sleep 0.01 &) ; done; sleep 0.3;"
+        " ps -o stat= --ppid $PPID | grep -c Z || true"
+    )
+    run = capsule.run("bash", "-c", script)
+    assert run.stdout == b"0\n"
+
+
+def test_streams_that_others_hold_open_are_not_waited_for_for_ever(capsule: Capsule) -> None:
+    """What a background process writes shortly after the child's end is still captured."""
+    run = capsule.run("bash", "-c", "(sleep 0.2; echo late) & echo early")
+    assert run.status == 0
+    assert run.stdout == b"early\nlate\n"
+    assert run.messages == ["early", "late"]
+
+
+def test_wrapper_killed_ends_the_group(capsule: Capsule, tmp_path: Path) -> None:
+    """kill -9 of the wrapper: the group ends, all written records are there, readers say lost."""
+    pids = tmp_path / "pids"
+    script = f"sleep 1000 & echo $! $$ > {pids}; for i in $(seq 50); do echo line $i; done; echo ready; wait"
+    process = capsule.start("bash", "-c", script, options=("--grace", "0.5"))
+    assert process.stdout is not None
+    for line in iter(process.stdout.readline, b""):
+        if line == b"ready\n":
+            break
+    log = wait_until(lambda: (found := capsule.find_log()) and b"ready" in found.read_bytes() and found)
+    process.kill()
+    process.communicate()
+    for pid in pids.read_text().split():
+        wait_until(lambda pid=pid: not is_alive(int(pid)))
+    lines = log.read_bytes().split(b"\n")
+    assert lines[-1] == b""
+    assert sum(b'"line ' in line for line in lines) == 50
+    listed = subprocess.run(
+        [sys.executable, "-m", "aind_capsule", "runs", str(capsule.scratch)],
+        env=capsule.environ, capture_output=True, check=True, cwd=capsule.code,
+    )  # fmt: skip
+    assert listed.stdout.splitlines()[1].startswith(b"lost")
+
+
+def test_forwarded_signals(capsule: Capsule) -> None:
+    """USR1, USR2 and WINCH to the wrapper arrive at the processing and do not end the run."""
+    script = (
+        "trap 'echo usr1' USR1; trap 'echo usr2' USR2; trap 'echo winch; exit 5' WINCH;"
+        " echo ready; while :; do sleep 0.02; done"
+    )
+    process = capsule.start("bash", "-c", script)
+    assert process.stdout is not None
+    for expected, number in [(b"ready\n", signal.SIGUSR1), (b"usr1\n", signal.SIGUSR2),
+                             (b"usr2\n", signal.SIGWINCH)]:  # fmt: skip
+        assert process.stdout.readline() == expected
+        process.send_signal(number)
+    run = capsule.finish(process)
+    assert (run.status, run.canonical["status"]) == (5, "fail")
+
+
+def test_ignored_signals_stay_ignored(capsule: Capsule) -> None:
+    """Under nohup SIGHUP stays ignored, by us and by the processing."""
+    process = capsule.start(
+        "sh", "-c", "grep SigIgn /proc/self/status; echo ready; sleep 0.5; exit 4",
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    assert process.stdout is not None
+    ignored = int(process.stdout.readline().split()[1], 16)
+    assert ignored & 1 << (signal.SIGHUP - 1)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGHUP)
+    run = capsule.finish(process)
+    assert (run.status, run.canonical["status"]) == (4, "fail")
+
+
+def test_the_child_starts_as_it_would_without_us(capsule: Capsule) -> None:
+    """Signal dispositions and mask, umask, working directory, limits and stdin are the caller's."""
+    script = (
+        "import os,signal,resource,sys;"
+        "print(signal.getsignal(signal.SIGXFSZ) is signal.SIG_IGN, oct(os.umask(0)), os.getcwd(),"
+        " resource.getrlimit(resource.RLIMIT_NOFILE)[0], sys.stdin.read(),"
+        " signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    )
+    plain = subprocess.run(
+        [sys.executable, "-c", script], cwd=capsule.code, env=capsule.environ, input=b"in", umask=0o027,
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    run = capsule.run(sys.executable, "-c", script, input=b"in", umask=0o027)
+    assert run.stdout == plain.stdout
+    ignored = capsule.run("grep", "SigIgn", "/proc/self/status").stdout
+    assert int(ignored.split()[1], 16) & 1 << (signal.SIGPIPE - 1) == 0
+
+
+def test_environment_is_the_callers_and_documented_variables(capsule: Capsule) -> None:
+    """The processing's environment is the caller's plus CAPSULE_* variables."""
+    run = capsule.run("env", "-0", env={"ODD": "a\nb"})
+    seen = dict(item.split("=", 1) for item in os.fsdecode(run.stdout).split("\0") if item)
+    added = {name for name in seen if capsule.environ.get(name) != seen[name]} - {"ODD", "_"}
+    assert seen["ODD"] == "a\nb"
+    assert added == {
+        "CAPSULE_DATA", "CAPSULE_RESULTS", "CAPSULE_SCRATCH", "CAPSULE_SOCKET", "CAPSULE_RUN_ID",
+        "CAPSULE_WRAPPER_PID", "CAPSULE_RUN_FOLDERS",
+    }  # fmt: skip
+    assert capsule.environ.keys() <= seen.keys()
+
+
+def test_closed_stdout_is_the_childs(capsule: Capsule) -> None:
+    """`| head`: when our stdout is closed, so is the child's, and it dies of SIGPIPE."""
+    command = " ".join(capsule.get_command("yes", options=("--console", "off")))
+    run = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 2; echo ${{PIPESTATUS[0]}}"],
+        cwd=capsule.code, env=capsule.environ, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert run.stdout == b"y\ny\n141\n"
+    log = capsule.find_log()
+    assert log is not None
+    assert b'"signal":"SIGPIPE"' in log.read_bytes().splitlines()[-1]
