@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aind_capsule.records.merge import coerce, rename_taken
+from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
 from aind_capsule.running.parameters import INLINE_FLAGS, find_script_index
 from aind_capsule.settings.model import Settings
 
@@ -55,4 +55,5 @@ def build_run_fields(
         "user_id": user_id,
     }
     fields = {name: value for name, value in known.items() if coerce(name, value) is not None}
-    return {**fields, **rename_taken(settings.fields, fields)}
+    taken = {**dict.fromkeys(MACHINE_FIELDS), "event_type": None, **fields}
+    return {**fields, **rename_taken(settings.fields, taken)}

@@ -23,7 +23,7 @@ from aind_capsule.records.timestamps import (
 )
 from aind_capsule.version import __version__
 
-SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
+_SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
 _INFO_BYTES = b'"level":"INFO"'
 
 
@@ -59,6 +59,7 @@ class Journal:
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
+        self._software = {k: v for k, v in _SOFTWARE.items() if k not in fields}
         self._clock = clock or RecordClock()
         self._steps_told = 0
         self._threshold = LEVEL_NUMBERS[level]
@@ -138,13 +139,13 @@ class Journal:
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write a record of the wrapper's own."""
-        own = {"level": level, "message": message, **SOFTWARE}
+        own = {"level": level, "message": message, **self._software}
         self.write_fields({**own, **rename_taken(fields, {*own, *self.fields})}, self._suffix)
 
     def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the run's last record; returns it as it was written, or would have been."""
         timestamp = format_timestamp(self._take_times(1))
-        record = {"timestamp": timestamp, **fields, **SOFTWARE, **self.fields}
+        record = {"timestamp": timestamp, **fields, **self._software, **self.fields}
         if not self._writer.append_canonical(record):
             self.count_lost("canonical_record")
         self._show(record)
