@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from aind_capsule.logs.interception import Interception
 from aind_capsule.logs.sink import RecordBuilder
 from aind_capsule.logs.target import SerialTarget, find_script_name, open_target
-from aind_capsule.records.levels import LEVEL_NUMBERS, get_standard_level
 from aind_capsule.settings.load import find_code_folder, load_settings
 
 if TYPE_CHECKING:
@@ -29,7 +28,11 @@ class _Installed:
 
 
 def configure_logging(
-    process_name: str | None = None, *, level: str | int = "DEBUG", **fields: Any
+    process_name: str | None = None,
+    *,
+    level: str | int = "DEBUG",
+    library_level: str | int = "INFO",
+    **fields: Any,
 ) -> None:
     """Send everything that this process logs to the AIND log.
 
@@ -40,7 +43,9 @@ def configure_logging(
 
     Args:
         process_name: Name of the process (capsule). Under `capsule run` the run's name holds.
-        level: Lowest level that is logged, by loguru's name or number.
+        level: Lowest level of loguru's records, by its name or number.
+        library_level: Lowest level of the standard library's loggers that set none of their own:
+            libraries say much at DEBUG that is for their authors.
         **fields: Fields of every record, such as `subject_id="123456"`.
 
     Raises:
@@ -56,6 +61,8 @@ def configure_logging(
     from loguru import logger
 
     number = logger.level(level).no if isinstance(level, str) else int(level)
+    library = library_level
+    library_number = logger.level(library).no if isinstance(library, str) else int(library)
     reset_logging()
     name = process_name or _find_process_name()
     target = SerialTarget(open_target(name, os.environ))
@@ -71,9 +78,8 @@ def configure_logging(
     _Installed.handler_id = logger.add(
         sink, level=number, format=_format_nothing, backtrace=False, diagnose=False, catch=True
     )
-    threshold = LEVEL_NUMBERS[get_standard_level(number)]
     _Installed.interception = Interception(
-        builder, send, is_echoed=target.target.is_echoed, level=threshold
+        builder, send, is_echoed=target.target.is_echoed, level=library_number
     )
     _Installed.interception.install()
     _Installed.target = target

@@ -26,16 +26,27 @@ def _encode_plain(value: Any) -> bytes:
     return text.encode()
 
 
+def encode_quickly(value: Any) -> bytes | None:
+    """Encode by orjson alone; None where it is missing, or where the value needs the slow way.
+
+    What is returned has no name twice: names that are no plain text take the slow way.
+    """
+    if orjson is not None:
+        try:
+            return orjson.dumps(value, default=simplify_leaf)
+        except Exception:  # a surrogate, a huge integer, a loop, a hostile object
+            pass
+    return None
+
+
 def encode(value: Any) -> bytes:
     """Any value as JSON on one line.
 
     Never raises for what a user may log: what JSON cannot hold is written as text.
     """
-    if orjson is not None:
-        try:
-            return orjson.dumps(value, default=simplify_leaf)
-        except Exception:  # a surrogate, a huge integer, a loop, a hostile object: the slow way
-            pass
+    data = encode_quickly(value)
+    if data is not None:
+        return data
     try:
         return _encode_plain(simplify(value))
     except Exception as error:  # only a value that changes while it is read comes here

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from aind_capsule.records.schema import BY_NAME
-from aind_capsule.records.simplify import simplify_text
+from aind_capsule.records.schema import BY_NAME, find_value_faults
+from aind_capsule.records.simplify import simplify, str_safely
 
 #: Fields that only the toolkit's own machinery writes; a user's field of that name is renamed.
 MACHINE_FIELDS = frozenset(
@@ -22,23 +22,29 @@ def rename_taken(
 ) -> dict[str, Any]:
     """A user's fields beside those that are taken: equal ones are left out, others get a `_`.
 
+    So do values that the standard does not have for a field: a record stays a record of it.
+
     Args:
         fields: What the user gave.
         taken: The fields that are there already; with values, equal ones are recognised.
 
     >>> rename_taken({"level": "high", "subject_id": 7, "n": 1}, {"level": "INFO"})
     {'level_': 'high', 'subject_id': '7', 'n': 1}
+    >>> rename_taken({"subject_id": "unknown", "metrics": 0.5}, ())
+    {'subject_id_': 'unknown', 'metrics_': 0.5}
     """
     kept: dict[str, Any] = {}
     for given, value in fields.items():
-        name = given if isinstance(given, str) else str(given)
+        name = given if isinstance(given, str) else str_safely(given)
         known = coerce(name, value)
         if known is None:
             continue
         if name in taken:
-            if isinstance(taken, Mapping) and taken[name] == known:
+            if isinstance(taken, Mapping) and _is_equal(taken[name], known):
                 continue
-            known = value
+            name, known = f"{name}_", value
+        elif not fits(name, known):
+            name, known = f"{name}_", value
         while name in taken or name in kept:
             name += "_"
         kept[name] = known
@@ -52,10 +58,26 @@ def coerce(name: str, value: Any) -> Any:
     ('123456', None, '')
     """
     field = BY_NAME.get(name)
-    if field is None or field.group == "canonical":
+    if field is None:
         return value
-    if value is None or value == "":
+    plain = simplify(value)
+    if plain is None or (plain == "" and not field.required):
         return None
-    if field.type == "string" and not isinstance(value, str):
-        return simplify_text(str(value))
-    return value
+    return str_safely(plain) if field.type == "string" and not isinstance(plain, str) else plain
+
+
+def fits(name: str, value: Any) -> bool:
+    """Whether a coerced value is one that the standard has for its field; others take any.
+
+    >>> fits("event_type", "stage_start"), fits("event_type", "lick"), fits("n", None)
+    (True, False, True)
+    """
+    field = BY_NAME.get(name)
+    return field is None or next(find_value_faults(field, value), None) is None
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # arrays and hostile objects do not compare to one truth
+        return False

@@ -92,6 +92,7 @@ FIELDS: tuple[Field, ...] = (
         "integer",
     ),
     _toolkit("split_last", "Whether this part is the line's last.", "boolean"),
+    _toolkit("truncated", "Names of the fields that were cut to make the record fit.", "array"),
     _toolkit("shipping", "How every destination labels this log (first record only).", "object"),
     _toolkit("seq", "Number of the record in its log, from 0, without gaps.", "integer"),
     _canonical("status", "How the run ended.", choices=STATUSES),
@@ -152,6 +153,10 @@ _PYTHON_TYPES: dict[FieldType, tuple[type, ...]] = {
 }
 _PATTERNS = {field.name: re.compile(field.pattern) for field in FIELDS if field.pattern}
 _PLACEHOLDERS = frozenset({"", "undefined", "null", "none", "unknown", "n/a"})
+#: Texts that are what they are: a function may be named `none`, and a message may be empty.
+_FREE_TEXTS = frozenset(
+    {"message", "logger", "function", "processName", "threadName", "error_message"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +181,14 @@ def find_faults(record: Mapping[str, Any]) -> Iterator[Fault]:
     for name, value in record.items():
         field = BY_NAME.get(name)
         if field is not None:
-            yield from _find_value_faults(field, value)
+            yield from find_value_faults(field, value)
     if "acquisition_name" not in record:
         message = "acquisition_name is missing; the standard wants it wherever one is known"
         yield Fault("acquisition_name", "acquisition_name", message, is_warning=True)
 
 
-def _find_value_faults(field: Field, value: Any) -> Iterator[Fault]:
+def find_value_faults(field: Field, value: Any) -> Iterator[Fault]:
+    """Judge the value of one field of the table."""
     name = field.name
     if value is None:
         yield Fault("placeholder", name, f"{name!r} is null; leave unknown values out")
@@ -191,14 +197,14 @@ def _find_value_faults(field: Field, value: Any) -> Iterator[Fault]:
     if is_bool or not isinstance(value, _PYTHON_TYPES[field.type]):
         yield Fault("type", name, f"{name!r} must be a {field.type}, not {value!r:.80}")
         return
-    if not isinstance(value, str) or name == "message":
+    if not isinstance(value, str) or name in _FREE_TEXTS:
         return
     choices = EVENT_TYPES_READ if name == "event_type" else field.choices
     if choices:
         if value not in choices:
             yield Fault("choice", name, f"{name!r} is {value!r:.80}; expected {', '.join(choices)}")
     elif name in _PATTERNS:
-        if not _PATTERNS[name].match(value):
+        if not _PATTERNS[name].fullmatch(value):
             form = "YYYY-MM-DDTHH:MM:SS.ffffffZ"
             yield Fault("format", name, f"{name!r} is {value!r:.80}; expected {form}")
     elif value.strip().lower() in _PLACEHOLDERS:

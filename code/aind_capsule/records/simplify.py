@@ -18,57 +18,83 @@ MAX_DEPTH = 100
 #: Longer arrays than this are described (shape, type), not written out: a log is no data store.
 MAX_ARRAY_ITEMS = 1000
 MAX_REPR_CHARACTERS = 10_000
+#: More than these do not fit any record; a small value can hold another over and over again.
+MAX_VALUES = 1_000_000
+#: Modules whose values say it best by their `str()`.
+_TEXT_MODULES = frozenset({"uuid", "decimal", "fractions", "ipaddress"})
 _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
 
 
-def simplify(value: Any, depth: int = 0) -> Any:
+def simplify(value: Any) -> Any:
     """A tree of dict (string keys), list, str, int (64 bits), finite float, bool and None.
 
     NaN and the infinities become None (JSON has none of them), integers beyond 64 bits and
-    lone surrogates become text.
+    lone surrogates become text; what contains itself is cut where it begins again.
 
     >>> simplify({1: float("nan"), "1": 2**70, "x": {"y"}})
     {'1': None, '1_': '1180591620717411303424', 'x': ['y']}
     """
-    if value is None or value is True or value is False:
-        return value
-    if depth >= MAX_DEPTH:
-        return repr_safely(value)
-    if isinstance(value, Enum):
-        return simplify(value.value, depth + 1)
-    if isinstance(value, str):
-        return simplify_text(value)
-    if isinstance(value, int):
-        plain = int.__int__(value)
-        return plain if _INT64_MIN <= plain <= _UINT64_MAX else str_of_integer(plain)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    try:
-        if isinstance(value, Mapping):
-            return _simplify_mapping(value, depth)
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return [simplify(item, depth + 1) for item in list(value)]
-        leaf = simplify_leaf(value)
-    except RecursionError:
-        return repr_safely(value)
-    except Exception:  # the value's own code failed; what it is called is still worth a line
-        return repr_safely(value)
-    return leaf if isinstance(leaf, (str, type(None))) else simplify(leaf, depth + 1)
+    return _Walk().simplify(value, 0)
 
 
-def _simplify_mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-    plain: dict[str, Any] = {}
-    for key, item in list(value.items()):
-        name = simplify_text(key if isinstance(key, str) else _name_of_key(key))
-        while name in plain:
-            name += "_"
-        plain[name] = simplify(item, depth + 1)
-    return plain
+class _Walk:
+    """One walk through a value: knows what it is inside of, and how much it has seen."""
+
+    def __init__(self) -> None:
+        self._around: set[int] = set()
+        self._left = MAX_VALUES
+
+    def simplify(self, value: Any, depth: int) -> Any:
+        """One value of the tree."""
+        if value is None or value is True or value is False:
+            return value
+        try:
+            self._left -= 1
+            if depth >= MAX_DEPTH or self._left < 0:
+                return _name_value(value)
+            return self._simplify(value, depth)
+        except Exception:  # the value's own code failed; what it is called is still worth a line
+            return repr_safely(value)
+
+    def _simplify(self, value: Any, depth: int) -> Any:
+        if isinstance(value, Enum):
+            return self.simplify(value.value, depth + 1)
+        if isinstance(value, str):
+            return simplify_text(value)
+        if isinstance(value, int):
+            plain = int.__int__(value)
+            return plain if _INT64_MIN <= plain <= _UINT64_MAX else str_of_integer(plain)
+        if isinstance(value, float):
+            number = float.__float__(value)
+            return number if math.isfinite(number) else None
+        if id(value) in self._around:
+            return f"<{type(value).__name__} that contains itself>"
+        self._around.add(id(value))
+        try:
+            if isinstance(value, Mapping):
+                return self._simplify_mapping(value, depth)
+            if isinstance(value, (list, tuple, set, frozenset)):
+                return [self.simplify(item, depth + 1) for item in list(value)]
+            leaf = simplify_leaf(value)
+            return leaf if type(leaf) is str else self.simplify(leaf, depth + 1)
+        finally:
+            self._around.discard(id(value))
+
+    def _simplify_mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        for key, item in list(value.items()):
+            given = key if isinstance(key, str) else self.simplify(key, depth + 1)
+            name = simplify_text(given if isinstance(given, str) else str_safely(given))
+            while name in plain:
+                name += "_"
+            plain[name] = self.simplify(item, depth + 1)
+        return plain
 
 
-def _name_of_key(key: Any) -> str:
-    plain = simplify(key)
-    return plain if isinstance(plain, str) else str(plain)
+def _name_value(value: Any) -> str:
+    """A value that is too deep or too much; a container's `repr` would walk through it all."""
+    is_container = isinstance(value, (Mapping, list, tuple, set, frozenset))
+    return f"<{type(value).__name__}>" if is_container else repr_safely(value)
 
 
 def simplify_leaf(value: Any) -> Any:
@@ -95,7 +121,10 @@ def simplify_leaf(value: Any) -> Any:
     if hasattr(kind, "model_dump"):  # pydantic 2
         return value.model_dump(mode="json")
     if hasattr(kind, "__dataclass_fields__"):
-        return {name: getattr(value, name) for name in kind.__dataclass_fields__}
+        names = [name for name in kind.__dataclass_fields__ if not name.startswith("_")]
+        return {name: getattr(value, name) for name in names}
+    if kind.__module__ in _TEXT_MODULES:
+        return str_safely(value)
     if hasattr(kind, "tolist") and hasattr(kind, "dtype"):  # numpy scalars and arrays
         if getattr(value, "size", 1) > MAX_ARRAY_ITEMS:
             return f"array(shape={tuple(value.shape)}, dtype={value.dtype})"
@@ -106,11 +135,12 @@ def simplify_leaf(value: Any) -> Any:
 
 def simplify_text(text: str) -> str:
     """Text that UTF-8 can hold: lone surrogates become their escapes."""
+    plain = str.__str__(text)  # a subclass may have other ideas of its text
     try:
-        text.encode()
+        plain.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace").decode()
-    return str.__str__(text)
+        return plain.encode("utf-8", "backslashreplace").decode()
+    return plain
 
 
 def decode_bytes(value: bytes | str) -> str:

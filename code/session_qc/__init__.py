@@ -1,0 +1,1 @@
+"""Dynamic-foraging session QC: read a session, measure it, draw it."""

@@ -1,0 +1,160 @@
+"""The template: it runs as it is, with the toolkit and without, and its guard line changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Capsule, build_environ, check_log_is_sound, parse_strictly
+
+TEMPLATE = ROOT / "capsule_template"
+GUARD = TEMPLATE.joinpath("code", "run").read_text().splitlines()[1]
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment with `capsule` and this Python on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, command in (("capsule", f'exec "{sys.executable}" -m aind_capsule "$@"'),
+                          ("python", f'exec "{sys.executable}" "$@"')):  # fmt: skip
+        (folder / name).write_text(f"#!/bin/sh\n{command}\n")
+        (folder / name).chmod(0o755)
+    environ = build_environ(tmp_path)
+    return {**environ, "PATH": f"{folder}:/usr/bin:/bin"}
+
+
+def _copy(tmp_path: Path) -> Path:
+    copy = tmp_path / "copy"
+    shutil.copytree(TEMPLATE, copy)
+    for kind in ("data/asset", "results", "scratch"):
+        (copy / kind).mkdir(parents=True)
+    return copy
+
+
+def _run(copy: Path, environ: dict[str, str], *command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command or ("./run",), cwd=copy / "code", env=environ, capture_output=True, check=False)
+
+
+def test_the_template_runs_as_it_is(tmp_path: Path, environ: dict[str, str]) -> None:
+    """A copy runs by ./run: a result, a log with a canonical record, its own name."""
+    copy = _copy(tmp_path)
+    done = _run(copy, environ)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((copy / "results" / "assets.json").read_text()) == {"asset": 0}
+    (log,) = copy.glob("results/my-capsule-*.log.jsonl")
+    records = [parse_strictly(line) for line in log.read_bytes().splitlines()]
+    check_log_is_sound(records)
+    assert records[-1]["status"] == "success"
+    assert records[-1]["process_name"] == "my-capsule"
+    assert any(r["message"].startswith("Found asset") and r.get("lineno") for r in records)
+
+
+def test_without_the_toolkit_it_runs_and_says_so(tmp_path: Path, environ: dict[str, str]) -> None:
+    """No `capsule` on PATH, or one that does not start: the script goes on unwrapped, and says so."""
+    copy = _copy(tmp_path)
+    bin_folder = Path(environ["PATH"].split(":")[0])
+    for content in (None, "#!/bin/sh\nexit 1\n", "#!/no/such/python\n"):
+        (bin_folder / "capsule").unlink(missing_ok=True)
+        if content is not None:
+            (bin_folder / "capsule").write_text(content)
+            (bin_folder / "capsule").chmod(0o755)
+        done = _run(copy, environ)
+        assert done.returncode == 0
+        assert b"going on without it" in done.stderr
+        assert (copy / "results" / "assets.json").exists()
+    assert list(copy.glob("results/*.jsonl")) == []
+
+
+SCRIPTS = {
+    "arguments": ('printf "%s|" "$@"', ("a b", "", "--x=1", "*", "$HOME")),
+    "stdin": ("cat", ()),
+    "status": ("exit 7", ()),
+    "set -e": ("set -e\nfalse\necho never", ()),
+    "function": ("f() { echo in $1; }\nf x; time true", ()),
+    "trap": ("trap 'echo bye' EXIT\necho hi", ()),
+    "redirection": ("exec > ../results/out.txt\necho file", ()),
+    "if": ("if [ -n '' ]; then echo a; elif true; then echo b; fi", ()),
+    "script in script": ("bash ./run2", ()),
+    "command substitution": ("x=$(echo deep)\necho $x $0", ()),
+    "name": ("echo ${BASH_SOURCE[0]}", ()),
+}
+
+
+@pytest.mark.parametrize("how", ["./run", "bash run"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_guard_line_changes_nothing(capsule: Capsule, environ: dict[str, str], name: str, how: str) -> None:
+    """Output, results and status of a script with the guard line are those of the script without it."""
+    body, arguments = SCRIPTS[name]
+    outcomes = []
+    for guard in ("true", GUARD):
+        text = f"#!/usr/bin/env bash\n{guard}\n{body}\n"
+        capsule.write("run", text)
+        capsule.write("run2", text.replace(body, "echo second"))
+        done = subprocess.run([*how.split(), *arguments], cwd=capsule.code, env=environ, input=b"in\n",
+                              capture_output=True, check=False)  # fmt: skip
+        out = capsule.results / "out.txt"
+        outcomes.append((done.returncode, done.stdout, out.read_text() if out.exists() else None))
+    assert outcomes[0] == outcomes[1]
+    assert capsule.find_log() is not None
+    assert len(list(capsule.scratch.glob(".capsule/*"))) == 1
+
+
+def test_shell_flags_are_passed_on(capsule: Capsule, environ: dict[str, str]) -> None:
+    """`bash -eu run`: the flags of the outer shell hold for the wrapped script."""
+    capsule.write("run", f"#!/bin/bash -e\n{GUARD}\nfalse\necho never\n")
+    done = subprocess.run(["./run"], cwd=capsule.code, env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_two_scripts_one_run(capsule: Capsule, environ: dict[str, str]) -> None:
+    """A script with the guard line that calls another one with it: one run, one canonical record."""
+    capsule.write("inner", f"#!/usr/bin/env bash\n{GUARD}\necho inner\n")
+    capsule.write("run", f"#!/usr/bin/env bash\n{GUARD}\n./inner\necho outer\n")
+    done = subprocess.run(["./run"], cwd=capsule.code, env=environ, capture_output=True, check=True)
+    assert done.stdout == b"inner\nouter\n"
+    assert len(list(capsule.scratch.glob(".capsule/*"))) == 1
+
+
+def test_the_guard_line_is_the_same_everywhere() -> None:
+    """The template's and this repository's run script have the same guard line, under the shebang."""
+    assert (ROOT / "code" / "run").read_text().splitlines()[1] == GUARD
+
+
+@pytest.mark.parametrize("dockerfile", ["capsule_template/environment/Dockerfile", "environment/Dockerfile"])
+def test_the_hash_line_is_right(dockerfile: str) -> None:
+    """Line 1 is the sha256 of every byte after it: the platform's editor goes on working."""
+    first, _, rest = (ROOT / dockerfile).read_bytes().partition(b"\n")
+    assert first == b"# hash:sha256:" + hashlib.sha256(rest).hexdigest().encode()
+
+
+def test_files_that_must_be_executable_are() -> None:
+    """run and postInstall are executable."""
+    for name in ("capsule_template/code/run", "code/run", "capsule_template/environment/postInstall", "environment/postInstall"):
+        assert os.access(ROOT / name, os.X_OK), name
+
+
+def test_the_template_passes_its_own_test(tmp_path: Path) -> None:
+    """The test that comes with the template passes on a copy."""
+    copy = _copy(tmp_path)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests", "-p", "no:cacheprovider"], cwd=copy,
+                          env=build_environ(tmp_path), capture_output=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_wheel_brings_the_template() -> None:
+    """Where the package is installed from a wheel, the template is in it."""
+    import aind_capsule
+
+    package = Path(aind_capsule.__file__).parent
+    if package.is_relative_to(ROOT / "code"):
+        pytest.skip("not installed from a wheel")
+    assert (package / "capsule_template" / "code" / "run").is_file()
+    assert (package / "py.typed").is_file()
