@@ -1,0 +1,67 @@
+"""What is imported when: a run's start pays for nothing that it does not use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import IS_PLAIN, ROOT, Capsule
+
+HEAVY = ("loguru", "pydantic", "psutil", "boto3", "docker", "numpy", "asyncio", "logging", "subprocess", "tempfile",
+         "multiprocessing", "importlib.metadata", "typing_extensions")  # fmt: skip
+
+
+def test_nothing_heavy_before_the_child_has_ended(capsule: Capsule) -> None:
+    """At the child's start and at the end `capsule run` has imported none of the heavy libraries."""
+    script = (
+        "import os, sys\n"
+        "from aind_capsule.cli import main\n"
+        "real = os.fork\n"
+        "def fork():\n"
+        "    print('at fork', sorted(sys.modules), file=sys.stderr)\n"
+        "    return real()\n"
+        "os.fork = fork\n"
+        "try: main(['run', '--console', 'off', '--', 'true'])\n"
+        "finally: print('at end', sorted(sys.modules), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=capsule.code, env=capsule.environ,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    told = [line for line in done.stderr.splitlines() if line.startswith("at ")]
+    assert len(told) >= 3
+    for line in told:
+        found = [name for name in HEAVY if f"'{name}'" in line]
+        assert found == [], line[:8]
+
+
+def test_it_works_uninstalled_from_the_code_folder(capsule: Capsule) -> None:
+    """From `code/`, with no compiled dependency importable: the run, and a log that the standard takes."""
+    blocked = str(ROOT / "tests" / "plain")
+    env = {**capsule.environ, "PYTHONPATH": f"{blocked}:{ROOT / 'code'}"}
+    run = capsule.run("sh", "-c", "echo '[WARNING] x'", env=env)
+    assert run.canonical["records"]["WARNING"] == 1
+    checked = subprocess.run([sys.executable, "-m", "aind_capsule", "check-logs", str(run.log)], env=env, check=False)
+    assert checked.returncode == 0
+
+
+@pytest.mark.skipif(not IS_PLAIN, reason="plain mode only")
+def test_plain_mode_is_plain() -> None:
+    """In plain mode the compiled dependencies really are not there."""
+    from aind_capsule.records import encode, literals
+
+    assert encode.orjson is None
+    assert literals.BytesAhoCorasick is None
+
+
+def test_other_systems_can_import_what_is_for_them() -> None:
+    """Without Linux's own modules every command but `run` and `configure_logging` still import."""
+    script = (
+        "import sys\n"
+        "for name in ('fcntl', 'resource', 'pty', 'termios'): sys.modules[name] = None\n"
+        "import aind_capsule.cli, aind_capsule.cli.run, aind_capsule.cli.runs, aind_capsule.cli.check_logs\n"
+        "import aind_capsule.cli.settings, aind_capsule.logs.configure, aind_capsule.history.runs\n"
+        "print('ok')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "ok\n", done.stderr
