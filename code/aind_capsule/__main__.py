@@ -1,8 +1,29 @@
-"""`python -m aind_capsule` is the command `capsule`."""
+"""The console script `capsule`, and `python -m aind_capsule`."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+
 from aind_capsule.cli import main
 
+
+def start() -> None:
+    """Run the command, and leave without taking the interpreter apart.
+
+    Every capsule's run pays for its wrapper's end; what is open is closed by the kernel.
+    """
+    status = 1
+    try:
+        main()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 0
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads
+            stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    main()
+    start()

@@ -153,7 +153,10 @@ def test_second_signal_kills_now(capsule: Capsule) -> None:
 def test_stop_reaches_the_whole_group(capsule: Capsule, tmp_path: Path) -> None:
     """A stop ends grandchildren too, also those that ignore it and hold the streams open."""
     pids = tmp_path / "pids"
-    script = f"(trap '' TERM; echo $BASHPID > {pids}; while :; do sleep 0.02; done) & echo ready; wait"
+    script = (
+        f"(trap '' TERM; echo $BASHPID > {pids}; while :; do sleep 0.02; done) &"
+        f" while [ ! -s {pids} ]; do sleep 0.01; done; echo ready; wait"
+    )
     status, told = _stop(capsule, ("bash", "-c", script), signal.SIGTERM, "--grace", "0.4")
     assert told["status"] == "stopped"
     assert status == 143

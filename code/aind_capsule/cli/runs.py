@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import click
 
@@ -42,7 +41,7 @@ def command(folders: tuple[str, ...], *, as_json: bool) -> int:
 
 
 def _find_default_folders() -> list[str]:
-    loaded = load_settings({}, os.environ, find_code_folder((), Path.cwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
     paths = {
         kind: find_folder(kind, getattr(loaded.settings, kind), "", cwd=os.getcwd()).path
         for kind in ("scratch", "results")

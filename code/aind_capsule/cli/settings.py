@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +19,7 @@ def command(*, as_json: bool) -> int:
 
     Exit status 0, or 78 where capsule.toml cannot be read.
     """
-    loaded = load_settings({}, os.environ, find_code_folder((), Path.cwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
     values = {row.key: _get_value(loaded.settings, row.key) for row in ROWS}
     if as_json:
         described = {

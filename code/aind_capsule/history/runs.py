@@ -16,9 +16,9 @@ from typing import Any
 from aind_capsule.logs.place import HIDDEN_NAME, find_bases
 from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
 from aind_capsule.records.encode import decode
+from aind_capsule.records.naming import LOG_SUFFIX
 from aind_capsule.records.schema import STATUSES
 
-LOG_SUFFIX = ".log.jsonl"
 _RUN_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})" + re.escape(LOG_SUFFIX) + "$")
 _MAX_DEPTH = 6
 

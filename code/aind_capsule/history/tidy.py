@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 
-from aind_capsule.history.runs import LOG_SUFFIX
 from aind_capsule.logs.reader import is_being_written
+from aind_capsule.records.naming import LOG_SUFFIX, is_run_id
 
-_RUN_FOLDER = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{8}$")
 _S_PER_DAY = 86400
 
 
@@ -25,7 +23,7 @@ def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> 
     removed = []
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(base)):
-            is_old = _RUN_FOLDER.match(entry.name) and entry.stat().st_mtime < oldest_s
+            is_old = is_run_id(entry.name) and entry.stat().st_mtime < oldest_s
             if is_old and entry.is_dir(follow_symlinks=False) and not _is_in_use(entry.path):
                 import shutil
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aind_capsule.records.encode import decode
@@ -47,7 +46,7 @@ class LogTail:
     """
 
     def __init__(self, path: str | os.PathLike[str], position: int = 0) -> None:
-        self.path = Path(path)
+        self.path = os.fspath(path)
         self.position = position
         self.foreign = 0
 
@@ -59,7 +58,7 @@ class LogTail:
         Raises:
             OSError: The file cannot be read.
         """
-        with self.path.open("rb") as file:
+        with open(self.path, "rb") as file:
             file.seek(self.position)
             data = file.read(max_bytes)
             end = data.rfind(b"\n") + 1
@@ -79,7 +78,7 @@ class LogTail:
 
     def count_unread_bytes(self) -> int:
         """Bytes behind the position; after the last `read`, a torn line or one being written."""
-        return max(0, self.path.stat().st_size - self.position)
+        return max(0, os.path.getsize(self.path) - self.position)
 
 
 def read_log(path: str | os.PathLike[str]) -> Iterator[LogLine]:
@@ -91,7 +90,7 @@ def read_log(path: str | os.PathLike[str]) -> Iterator[LogLine]:
 
 def read_last_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The last whole line's record, or None where there is none or it is not a record."""
-    with Path(path).open("rb") as file:
+    with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         start = max(0, size - _LAST_BYTES)
         file.seek(start)
@@ -102,7 +101,7 @@ def read_last_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 def read_first_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The first line's record, or None where it is torn or not a record."""
-    with Path(path).open("rb") as file:
+    with open(path, "rb") as file:
         line = file.readline(_CHUNK_BYTES)
     return decode(line) if line.endswith(b"\n") else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -34,8 +35,7 @@ _WORD = (
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: What people and logging libraries write; the first place in the line that says a level decides.
-_STATED_LEVEL = re.compile(
-    rf"""
+_STATED_LEVEL = rf"""
       ^\s*(?i:({_WORD}))\s*(?::|\||\ -\ |!:)                # ERROR: …   warning: …   INFO | …
     | [\[<(]\s*(?i:({_WORD}))\s*[\])>]                      # [WARNING] …   <error>
     | (?:^|[\s|:\]])\|\s*({_WORD})\s*\|                     # time | WARNING | …
@@ -46,9 +46,7 @@ _STATED_LEVEL = re.compile(
     | ^(Error)\ in\ | ^(Warning)\ messages?:               # R
     | :\d+:\s(?:\d+:\s)?(?:fatal\s)?(?i:(error|warning)):\s # file.c:3:1: error: … (compilers)
     | ^\S+:\d+:\s\w*(Warning):\s                            # /x.py:3: UserWarning: … (Python)
-    """,
-    re.VERBOSE,
-)
+    """
 #: Levels are stated early in a line; what is further on is the message.
 _LOOK_AT_CHARACTERS = 200
 
@@ -79,6 +77,12 @@ def find_standard_level(name: object) -> str | None:
     return _SYNONYMS.get(name.strip().upper()) if isinstance(name, str) else None
 
 
+@functools.cache
+def _compile_stated_level() -> re.Pattern[str]:
+    """Compile when it is first needed: a run's start has no line yet."""
+    return re.compile(_STATED_LEVEL, re.VERBOSE)
+
+
 def infer_level(line: str) -> str:
     """The level that a line of text states itself; INFO where it states none.
 
@@ -89,7 +93,7 @@ def infer_level(line: str) -> str:
     >>> infer_level("the error was small"), infer_level("[INFO] retry after ERROR: x")
     ('INFO', 'INFO')
     """
-    match = _STATED_LEVEL.search(_COLOUR.sub("", line[:_LOOK_AT_CHARACTERS]))
+    match = _compile_stated_level().search(_COLOUR.sub("", line[:_LOOK_AT_CHARACTERS]))
     if match is None:
         return "INFO"
     return _SYNONYMS[next(word for word in match.groups() if word).upper()]

@@ -37,7 +37,7 @@ def rename_taken(
     for given, value in fields.items():
         name = given if isinstance(given, str) else str_safely(given)
         known = coerce(name, value)
-        if known is None:
+        if known is None and name in BY_NAME:
             continue
         if name in taken:
             if isinstance(taken, Mapping) and _is_equal(taken[name], known):

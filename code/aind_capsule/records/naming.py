@@ -11,6 +11,10 @@ from typing import Any
 #: One line of a log is at most this long, its own fields included.
 MAX_LINE_BYTES = 256 * 1024
 
+#: How the names of logs end.
+LOG_SUFFIX = ".log.jsonl"
+
+_RUN_ID = "00000000T000000-00000000"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 #: Labels of the log in Loki, by the record fields that they come from: few, and with few values.
 _LABELS = {"pipeline_name": "pipeline_name", "process_name": "process_name"}
@@ -24,6 +28,16 @@ _METADATA = (
 def make_run_id(now_s: float | None = None) -> str:
     """A new run's id: `YYYYMMDDTHHMMSS-<8 hex digits>`, UTC."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_s))}-{os.urandom(4).hex()}"
+
+
+def is_run_id(name: str) -> bool:
+    """Whether a name is a run's id.
+
+    >>> is_run_id("20260101T000000-0123abcd"), is_run_id("20260101-0123abcd")
+    (True, False)
+    """
+    marks = (name[8:9], name[15:16], len(name)) == ("T", "-", len(_RUN_ID))
+    return marks and (name[:8] + name[9:15]).isdecimal() and name[16:].isalnum()
 
 
 def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:

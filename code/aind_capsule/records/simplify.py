@@ -49,9 +49,6 @@ class _Walk:
         if value is None or value is True or value is False:
             return value
         try:
-            self._left -= 1
-            if depth >= MAX_DEPTH or self._left < 0:
-                return _name_value(value)
             return self._simplify(value, depth)
         except Exception:  # the value's own code failed; what it is called is still worth a line
             return repr_safely(value)
@@ -67,6 +64,9 @@ class _Walk:
         if isinstance(value, float):
             number = float.__float__(value)
             return number if math.isfinite(number) else None
+        self._left -= 1
+        if depth >= MAX_DEPTH or self._left < 0:
+            return _name_value(value)
         if id(value) in self._around:
             return f"<{type(value).__name__} that contains itself>"
         self._around.add(id(value))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -13,9 +14,7 @@ US_PER_S = 1_000_000
 #: A clock that went back further than this is believed; less is evened out.
 BACKWARD_TOLERANCE_US = US_PER_S
 
-_ISO = re.compile(
-    r"^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*(Z|z|[+-]\d\d:?\d\d)?$"
-)
+_ISO = r"^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*(Z|z|[+-]\d\d:?\d\d)?$"
 
 
 def read_clock_us() -> int:
@@ -43,6 +42,12 @@ def format_timestamp(time_us: int) -> str:
     return f"{format_second(second)}{microsecond:06d}Z"
 
 
+@functools.cache
+def _compile_iso() -> re.Pattern[str]:
+    """Compile when it is first needed."""
+    return re.compile(_ISO)
+
+
 def parse_timestamp(text: str) -> int | None:
     """Microseconds since 1970 of an ISO 8601 time, or None; without an offset it is UTC.
 
@@ -52,7 +57,7 @@ def parse_timestamp(text: str) -> int | None:
     """
     import calendar
 
-    match = _ISO.match(text.strip())
+    match = _compile_iso().match(text.strip())
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])

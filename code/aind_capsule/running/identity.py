@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
@@ -15,10 +15,10 @@ _GENERAL_NAMES = frozenset({"run", "main", "run_capsule", "__main__", "-c"})
 _GENERAL_FOLDERS = frozenset({"", "capsule", "code", "root", "src"})
 
 
-def find_process_name(settings: Settings, command: Sequence[str], cwd: Path) -> str:
+def find_process_name(settings: Settings, command: Sequence[str], cwd: str) -> str:
     """The process's name: as set, else the script's, else its capsule's folder's.
 
-    >>> find_process_name(Settings(), ["bash", "/x/my-qc/code/run"], Path("/"))
+    >>> find_process_name(Settings(), ["bash", "/x/my-qc/code/run"], "/")
     'my-qc'
     """
     if settings.process_name:
@@ -27,11 +27,12 @@ def find_process_name(settings: Settings, command: Sequence[str], cwd: Path) -> 
         return "capsule"
     index = find_script_index(command)
     if index and command[index - 1] in INLINE_FLAGS:  # code on the command line has no name
-        return Path(command[0]).name
-    script = Path(cwd, command[index])
-    if script.stem not in _GENERAL_NAMES:
-        return script.stem or "capsule"
-    folders = (parent.name for parent in script.parents)
+        return os.path.basename(command[0])
+    folder, name = os.path.split(os.path.join(cwd, command[index]))
+    stem = os.path.splitext(name)[0]
+    if stem not in _GENERAL_NAMES:
+        return stem or "capsule"
+    folders = reversed(os.path.normpath(folder).split(os.sep))
     return next((name for name in folders if name not in _GENERAL_FOLDERS), "capsule")
 
 

@@ -7,7 +7,6 @@ which is a run of its own; so the wrapper is asked, and the processes between ar
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Mapping
@@ -57,13 +56,10 @@ def is_same_run(outer: OuterRun) -> bool:
 def build_own_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what a wrapper of another run exported."""
     kept = {name: value for name, value in environ.items() if name not in RUN_VARIABLES}
-    exported: object = {}
-    with contextlib.suppress(ValueError):
-        exported = json.loads(environ.get("CAPSULE_RUN_FOLDERS", "{}"))
-    if isinstance(exported, dict):
-        for name in FOLDER_VARIABLES:
-            if name in kept and kept[name] == exported.get(name):
-                del kept[name]
+    exported = decode(os.fsencode(environ.get("CAPSULE_RUN_FOLDERS", "{}"))) or {}
+    for name in FOLDER_VARIABLES:
+        if name in kept and kept[name] == exported.get(name):
+            del kept[name]
     return kept
 
 
@@ -84,7 +80,7 @@ def build_child_environ(
         **exported,
         "CAPSULE_RUN_ID": run_id,
         "CAPSULE_WRAPPER_PID": str(os.getpid()),
-        "CAPSULE_RUN_FOLDERS": json.dumps(exported),
+        "CAPSULE_RUN_FOLDERS": encode(exported).decode(),
     }
     if socket_path is not None:
         child["CAPSULE_SOCKET"] = socket_path

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aind_capsule.context.cgroup import Cgroup, find_cgroup
@@ -101,7 +100,7 @@ def prepare(request: RunRequest) -> Prepared:
         elif kind == "results":
             problems.append(Problem(message, hint, is_error=True))
     run_id = make_run_id()
-    process_name = find_process_name(settings, request.command, Path(cwd))
+    process_name = find_process_name(settings, request.command, cwd)
     task = find_pipeline_task(environ)
     stem = make_file_stem(process_name, run_id, in_pipeline=task is not None)
     place = make_run_folder(run_id, folders["scratch"].path, environ)
@@ -144,7 +143,7 @@ def prepare(request: RunRequest) -> Prepared:
 
 def _load(request: RunRequest) -> tuple[LoadedSettings, SettingsError | None]:
     """The settings; without the capsule's file where that cannot be read."""
-    code_folder = find_code_folder(request.command, Path(request.cwd))
+    code_folder = find_code_folder(request.command, request.cwd)
     try:
         return load_settings(request.flags, request.environ, code_folder), None
     except SettingsError as error:

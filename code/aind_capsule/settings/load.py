@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from aind_capsule.errors import SettingsError
@@ -36,7 +35,7 @@ class LoadedSettings:
     settings: Settings
     sources: Mapping[str, str]
     problems: tuple[Problem, ...] = ()
-    code_folder: Path | None = None
+    code_folder: str | None = None
 
 
 @dataclass(slots=True)
@@ -46,30 +45,29 @@ class _Collected:
     problems: list[Problem] = field(default_factory=list)
 
 
-def find_code_folder(
-    command: Iterable[str], cwd: Path, platform_code: Path = Path("/code")
-) -> Path | None:
+def find_code_folder(command: Iterable[str], cwd: str, platform_code: str = "/code") -> str | None:
     """The folder of `capsule.toml`: beside the command's script, here, or the platform's."""
-    candidates = [Path(cwd, word).parent for word in list(command)[:3] if os.sep in word]
-    for folder in (*candidates, cwd, cwd / "code", platform_code):
-        if os.path.lexists(folder / FILE_NAME):
+    scripts = [os.path.join(cwd, word) for word in list(command)[:3] if os.sep in word]
+    beside = [os.path.dirname(script) for script in scripts]
+    for folder in (*beside, cwd, os.path.join(cwd, "code"), platform_code):
+        if os.path.lexists(os.path.join(folder, FILE_NAME)):
             return folder
     return None
 
 
-def find_user_file(environ: Mapping[str, str]) -> Path | None:
+def find_user_file(environ: Mapping[str, str]) -> str | None:
     """The user's own settings: `~/.config/aind-capsule/capsule.toml`, or below XDG_CONFIG_HOME."""
     base = environ.get("XDG_CONFIG_HOME")
     if not base:
         home = environ.get("HOME")
         base = os.path.join(home, ".config") if home else None
-    return Path(base, "aind-capsule", FILE_NAME) if base else None
+    return os.path.join(base, "aind-capsule", FILE_NAME) if base else None
 
 
 def load_settings(
     flags: Mapping[str, Any],
     environ: Mapping[str, str],
-    code_folder: Path | None,
+    code_folder: str | None,
 ) -> LoadedSettings:
     """Read all sources.
 
@@ -83,13 +81,13 @@ def load_settings(
     """
     found = _Collected()
     user_file = find_user_file(environ)
-    if user_file is not None and user_file.is_file():
+    if user_file is not None and os.path.isfile(user_file):
         try:
             _take_file(found, user_file, is_capsules=False)
         except SettingsError as error:
             found.problems.append(Problem(error.message, error.hint, is_error=True))
     if code_folder is not None:
-        _take_file(found, code_folder / FILE_NAME, is_capsules=True)
+        _take_file(found, os.path.join(code_folder, FILE_NAME), is_capsules=True)
     for row in ROWS:
         name = next((name for name in row.env if environ.get(name, "") != ""), None)
         if name is not None:
@@ -122,7 +120,7 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
     found.sources[row.key] = source
 
 
-def _take_file(found: _Collected, path: Path, *, is_capsules: bool) -> None:
+def _take_file(found: _Collected, path: str, *, is_capsules: bool) -> None:
     rows = {row.key: row for row in ROWS}
     for key, value in _flatten(_read_toml(path), rows):
         row = rows.get(key)
@@ -137,7 +135,7 @@ def _take_file(found: _Collected, path: Path, *, is_capsules: bool) -> None:
                 Problem(message, f"Put it into code/{FILE_NAME}.", is_error=False)
             )
         else:
-            _take(found, row, value, str(path))
+            _take(found, row, value, path)
 
 
 def _flatten(
@@ -151,13 +149,14 @@ def _flatten(
             yield key, value
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: str) -> dict[str, Any]:
     try:
         import tomllib
     except ImportError:  # Python 3.10
         import tomli as tomllib
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        with open(path, "rb") as file:
+            table: dict[str, Any] = tomllib.load(file)
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}", hint="Make it readable, or remove it."

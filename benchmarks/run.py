@@ -1,0 +1,134 @@
+"""Speed as ratios against others in the same run: `make bench` (see README.md beside this file)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LINES = int(os.environ.get("BENCH_LINES", "2000000"))
+CALLS = int(os.environ.get("BENCH_CALLS", "100000"))
+REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
+CAPSULE = str(Path(sys.executable).with_name("capsule"))
+
+PRINT_LINES = """
+import sys
+count = int(sys.argv[1])
+text = b"".join(b"line %08d of the processing, a hundred bytes long, as many programs print them while they are at work\\n" % n for n in range(10000))
+for _ in range(count // 10000):
+    sys.stdout.buffer.write(text)
+"""
+
+NAIVE = """
+import subprocess, sys
+from loguru import logger
+logger.remove()
+logger.add(sys.argv[1], serialize=True)
+proc = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE, text=True)
+for line in proc.stdout:
+    logger.info(line)
+"""
+
+LOG_CALLS = """
+import os, sys, time
+from loguru import logger
+kind, folder, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if kind == "ours":
+    os.environ["CAPSULE_SCRATCH"] = folder
+    sys.stderr = sys.__stderr__
+    from aind_capsule import configure_logging
+    configure_logging("bench", subject_id="123456", pipeline_name="pipeline", rig_id="frg_1_a")
+else:
+    logger.remove()
+    if kind == "serialize":
+        logger.add(folder + "/serialize.log", serialize=True)
+    else:
+        logger.add(lambda message: None, format=lambda record: "", backtrace=False, diagnose=False)
+    logger.configure(extra={"subject_id": "123456", "pipeline_name": "pipeline", "rig_id": "frg_1_a"})
+for name in ("a", "b"):  # the first round warms up
+    start = time.process_time()
+    for n in range(count):
+        logger.info("message {} of the processing", n)
+    took = time.process_time() - start
+print(count / took)
+"""
+
+
+def pin(core: int) -> list[str]:
+    """Words before a command that pin it to one core, where there are two."""
+    return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > 1 else []
+
+
+def measure(command: list[str], **more: object) -> tuple[float, float]:
+    """Wall seconds, and the largest peak memory in MB of all children so far."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, **more)  # fmt: skip
+    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def bench_capture(folder: Path) -> None:
+    """Captured lines a second, ours against a plain loop."""
+    printer = [*pin(1), sys.executable, "-c", PRINT_LINES]
+    for kind in ("data", "results", "scratch"):
+        (folder / kind).mkdir()
+    rates: dict[str, list[float]] = {"ours": [], "naive": []}
+    peak_mb = 0.0
+    for repeat in range(3):
+        ours = [*pin(0), CAPSULE, "run", "--console", "off", "--run-files", "none", "--", *printer, str(LINES)]
+        took, peak_mb = measure(ours, cwd=folder)
+        rates["ours"].append(LINES / took)
+        for log in (folder / "scratch").rglob("*.jsonl"):
+            log.unlink()
+        few = LINES // 10
+        log = folder / f"naive-{repeat}.log"
+        took, _ = measure([*pin(0), sys.executable, "-c", NAIVE, str(log), *printer, str(few)])
+        rates["naive"].append(few / took)
+        log.unlink()
+    ours_rate, naive_rate = (statistics.median(rates[name]) for name in ("ours", "naive"))
+    print(f"capture    ours {ours_rate:>10,.0f} lines/s   naive {naive_rate:>9,.0f} lines/s   "
+          f"ratio {ours_rate / naive_rate:5.1f} (goal 15)   peak {peak_mb:.0f} MB (goal < 100)")  # fmt: skip
+
+
+def bench_start(folder: Path) -> None:
+    """The start of a run against the import of loguru."""
+    times: dict[str, list[float]] = {"ours": [], "loguru": []}
+    for _ in range(max(REPEATS * 3, 5)):
+        times["ours"].append(measure([*pin(0), CAPSULE, "run", "--console", "off", "--", "true"], cwd=folder)[0])
+        times["loguru"].append(measure([*pin(0), sys.executable, "-c", "import loguru"])[0])
+    pairs = [a / b for a, b in zip(times["ours"], times["loguru"], strict=True)]
+    print(f"start      ours {statistics.median(times['ours']) * 1000:>10.0f} ms        "
+          f"import loguru {statistics.median(times['loguru']) * 1000:.0f} ms        "
+          f"ratio {statistics.median(pairs):5.2f} (goal at most 1.5)")  # fmt: skip
+
+
+def bench_log_calls(folder: Path) -> None:
+    """A log call's cost with our sink, with serialize=True, and with a sink that does nothing."""
+    rates: dict[str, list[float]] = {"ours": [], "serialize": [], "nothing": []}
+    for _ in range(REPEATS):
+        for kind, values in rates.items():
+            done = subprocess.run([*pin(0), sys.executable, "-c", LOG_CALLS, kind, str(folder), str(CALLS)],
+                                  capture_output=True, text=True, check=True)  # fmt: skip
+            values.append(float(done.stdout))
+    ours, serialize, nothing = (statistics.median(values) for values in rates.values())
+    print(f"log call   ours {ours:>10,.0f} /s         serialize {serialize:,.0f} /s (ratio {ours / serialize:.2f})   "
+          f"nothing {nothing:,.0f} /s (ratio {ours / nothing:.2f})")  # fmt: skip
+
+
+def main() -> None:
+    """Run all, in a temporary folder."""
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}; {LINES:,} lines, {CALLS:,} calls")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bench_capture(folder)
+        bench_start(folder)
+        bench_log_calls(folder)
+
+
+if __name__ == "__main__":
+    main()
