@@ -142,3 +142,17 @@ def test_a_kill_of_the_container_loses_no_record(image: str, tmp_path: Path) -> 
     assert [parse_strictly(line)["message"] for line in lines[1:1001]] == [str(n) for n in range(1, 1001)]
     listed = docker("run", "--rm", "-v", f"{scratch}:/scratch", image, "runs", "--json", "/scratch")
     assert [run["status"] for run in json.loads(listed.stdout)] == ["lost"]
+
+
+def test_a_user_that_may_write_almost_nowhere(image: str) -> None:
+    """A read-only container: neither /tmp nor scratch nor a home can be written. Records from inside
+    still arrive, and the run's canonical record is told."""
+    script = (
+        "from aind_capsule import configure_logging; from loguru import logger;"
+        "configure_logging(); logger.info('from inside')"
+    )
+    done = docker("run", "--rm", "--read-only", image, "run", "--console", "json", "--",
+                  "/opt/aind-capsule/bin/python", "-c", script)  # fmt: skip
+    records = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert any(record["message"] == "from inside" and record["run_id"] for record in records)
+    assert records[-1]["status"] == "success"

@@ -1,0 +1,82 @@
+"""`capsule runs`: where runs are found and what is said of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from aind_capsule.history.tidy import remove_old_runs
+from tests.conftest import Capsule, wait_until
+
+
+def _list(capsule: Capsule, *folders: str) -> list[dict]:
+    done = subprocess.run([sys.executable, "-m", "aind_capsule", "runs", "--json", *folders], cwd=capsule.code,
+                          env=capsule.environ, capture_output=True, check=True)  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_status_of_each_kind(capsule: Capsule) -> None:
+    """running, success, fail, stopped and lost, newest first, each once though scratch and results hold it."""
+    capsule.run("true", options=("--process-name", "good"))
+    capsule.run("sh", "-c", "exit 3", options=("--process-name", "bad"))
+    for number in (15, 9):
+        process = capsule.start("sh", "-c", "echo ready; exec sleep 1000", options=("--process-name", f"by{number}"))
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        process.communicate()
+    living = capsule.start("sleep", "1000", options=("--process-name", "living"))
+    try:
+        wait_until(lambda: any(run["process_name"] == "living" for run in _list(capsule)))
+        found = {run["process_name"]: run for run in _list(capsule)}
+    finally:
+        living.terminate()
+        living.communicate()
+    assert {name: run["status"] for name, run in found.items()} == {
+        "good": "success", "bad": "fail", "by15": "stopped", "by9": "lost", "living": "running"}  # fmt: skip
+    assert found["bad"]["exit_code"] == 3
+    assert found["by9"]["ended_at"] is None
+    assert len(_list(capsule)) == 5
+    assert [run["run_id"] for run in _list(capsule)] == sorted((r["run_id"] for r in found.values()), reverse=True)
+
+
+def test_results_elsewhere_and_names_of_files(capsule: Capsule) -> None:
+    """A results folder that was moved away is enough; so is the log itself."""
+    run = capsule.run("true")
+    moved = capsule.root / "elsewhere" / "deep"
+    moved.parent.mkdir()
+    capsule.results.rename(moved)
+    assert [r["status"] for r in _list(capsule, str(capsule.root / "elsewhere"))] == ["success"]
+    assert [r["status"] for r in _list(capsule, str(run.log))] == ["success"]
+
+
+def test_a_folder_that_is_not_there(capsule: Capsule) -> None:
+    """A folder that does not exist is a usage error that names it; no runs are said on stderr."""
+    command = [sys.executable, "-m", "aind_capsule", "runs"]
+    done = subprocess.run([*command, "/no/such"], env=capsule.environ, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"/no/such" in done.stderr
+    done = subprocess.run([*command, str(capsule.data)], env=capsule.environ, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_old_folders_go_unless_they_live(capsule: Capsule) -> None:
+    """Tidying spares what is young, what is being written, and what is no run folder."""
+    base = capsule.scratch / ".capsule"
+    living = capsule.start("sleep", "1000")
+    log = wait_until(capsule.find_log)
+    old = base / "20200101T000000-00000000"
+    other = base / "notes"
+    for folder in (old, other):
+        folder.mkdir()
+    for folder in (old, other, log.parent):
+        os.utime(folder, (0, 0))
+    try:
+        assert remove_old_runs(str(base), 0) == []
+        assert remove_old_runs(str(base), 30) == [str(old)]
+    finally:
+        living.terminate()
+        living.communicate()
+    assert sorted(path.name for path in base.iterdir()) == sorted([log.parent.name, "notes"])
