@@ -28,7 +28,7 @@ test: $(VENV)/ready  ## the fast tests
 	$(BIN)/python -m pytest -n auto -m "not slow and not docker"
 
 test-all: $(VENV)/ready  ## every test, the slow ones and those that need docker too
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/ready  ## style, types, and the layers
 	$(BIN)/python -m pip install --quiet --group lint

@@ -69,7 +69,9 @@ def measure(command: list[str], **more: object) -> tuple[float, float]:
     start = time.perf_counter()
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, **more)  # fmt: skip
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return time.perf_counter() - start, resource.getrusage(
+        resource.RUSAGE_CHILDREN
+    ).ru_maxrss / 1024
 
 
 def bench_capture(folder: Path) -> None:
@@ -80,7 +82,18 @@ def bench_capture(folder: Path) -> None:
     rates: dict[str, list[float]] = {"ours": [], "naive": []}
     peak_mb = 0.0
     for repeat in range(3):
-        ours = [*pin(0), CAPSULE, "run", "--console", "off", "--run-files", "none", "--", *printer, str(LINES)]
+        ours = [
+            *pin(0),
+            CAPSULE,
+            "run",
+            "--console",
+            "off",
+            "--run-files",
+            "none",
+            "--",
+            *printer,
+            str(LINES),
+        ]
         took, peak_mb = measure(ours, cwd=folder)
         rates["ours"].append(LINES / took)
         for log in (folder / "scratch").rglob("*.jsonl"):
@@ -99,7 +112,9 @@ def bench_start(folder: Path) -> None:
     """The start of a run against the import of loguru."""
     times: dict[str, list[float]] = {"ours": [], "loguru": []}
     for _ in range(max(REPEATS * 3, 5)):
-        times["ours"].append(measure([*pin(0), CAPSULE, "run", "--console", "off", "--", "true"], cwd=folder)[0])
+        times["ours"].append(
+            measure([*pin(0), CAPSULE, "run", "--console", "off", "--", "true"], cwd=folder)[0]
+        )
         times["loguru"].append(measure([*pin(0), sys.executable, "-c", "import loguru"])[0])
     pairs = [a / b for a, b in zip(times["ours"], times["loguru"], strict=True)]
     print(f"start      ours {statistics.median(times['ours']) * 1000:>10.0f} ms        "
@@ -122,7 +137,9 @@ def bench_log_calls(folder: Path) -> None:
 
 def main() -> None:
     """Run all, in a temporary folder."""
-    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}; {LINES:,} lines, {CALLS:,} calls")
+    print(
+        f"{os.cpu_count()} cores, Python {sys.version.split()[0]}; {LINES:,} lines, {CALLS:,} calls"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bench_capture(folder)

@@ -1,7 +1,7 @@
 """Quality control of dynamic-foraging sessions: this repository's own capsule.
 
-Reads every session's NWB file below the data folder, writes `qc.json` and a picture for each.
-Exit status 0: every session was measured; 1: there is no session, or one could not be read.
+Reads every session's NWB file below the data folder; writes `qc.json` and a picture of each. Exit
+status 0: every session was measured; 1: there is none, or one could not be read or written.
 """
 
 from __future__ import annotations
@@ -13,56 +13,66 @@ import os
 import sys
 from pathlib import Path
 
+from session_qc.figure import draw_session
+from session_qc.inputs import find_folder, find_sessions
+from session_qc.metrics import measure_session
+from session_qc.session import SessionError, read_session
+
 try:
-    from aind_capsule import configure_logging
     from loguru import logger
 
-    configure_logging("session-qc")
+    from aind_capsule import configure_logging
+
+    has_toolkit = True
 except ImportError:  # the processing also runs without the toolkit
-    logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(message)s")
-    logger = logging.getLogger("session-qc")  # type: ignore[assignment]
-
-from session_qc.figure import draw_session
-from session_qc.metrics import measure
-from session_qc.session import SessionError, find_sessions, read_session
+    has_toolkit, logger = False, logging.getLogger("session-qc")  # type: ignore[assignment]
 
 
-def find_folder(kind: str) -> Path:
-    """The platform's folder, or the one beside the code folder."""
-    given, platform = os.environ.get(f"CAPSULE_{kind.upper()}"), Path("/", kind)
-    beside = Path(__file__).resolve().parents[1] / kind
-    return Path(given) if given else platform if platform.is_dir() else beside
+def check_session(name: str, path: Path, results: Path, prefix: str) -> None:
+    """Read, measure and draw one session."""
+    session = read_session(path, name)
+    metrics = measure_session(session)
+    told = metrics.describe()
+    (results / f"{prefix}qc.json").write_text(json.dumps(told, indent=2) + "\n")
+    draw_session(session, metrics, results / f"{prefix}choices_and_rewards.png")
+    for value, reason in metrics.reasons.items():
+        logger.warning(f"{name}: no {value}: {reason}")
+    numbers = {key: value for key, value in told.items() if isinstance(value, (int, float))}
+    if has_toolkit:  # numbers as fields of the record
+        logger.bind(**numbers).info(f"{name} measured")
+    else:
+        logger.info(f"{name} measured  {' '.join(f'{k}={v}' for k, v in numbers.items())}")
 
 
 def main() -> int:
-    """Measure all sessions."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=find_folder("data"))
-    parser.add_argument("--results", type=Path, default=find_folder("results"))
-    arguments = parser.parse_args([word for word in sys.argv[1:] if word])
-    paths = find_sessions(arguments.data)
-    if not paths:
-        logger.error(f"There is no .nwb file below {arguments.data}; attach a session")
-        return 1
-    failures = 0
-    for path in paths:
-        prefix = f"{path.stem}_" if len(paths) > 1 else ""
+    """Check all sessions; returns the exit status."""
+    if has_toolkit:
+        configure_logging("session-qc")
+    else:
+        logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(message)s")
+    parser = argparse.ArgumentParser(description="Quality control of dynamic-foraging sessions.")
+    parser.add_argument("--data", metavar="DIR", help="where the sessions are")
+    parser.add_argument("--results", metavar="DIR", help="where to write")
+    given, others = parser.parse_known_args()
+    if any(others):  # the platform passes empty parameters as empty words
+        parser.error(f"unrecognized arguments: {' '.join(filter(None, others))}")
+    data = Path(given.data or find_folder("data", os.environ))
+    results = Path(given.results or find_folder("results", os.environ))
+    errors: list[str] = []
+    sessions = find_sessions(data, lambda error: errors.append(f"Cannot list a folder: {error}"))
+    if not sessions:
+        errors.append(f"There is no .nwb file below {data}; attach a session")
+    for name, path in sessions.items():
         try:
-            session = read_session(path)
+            results.mkdir(parents=True, exist_ok=True)
+            check_session(name, path, results, f"{name}_" if len(sessions) > 1 else "")
         except SessionError as error:
-            logger.error(str(error))
-            failures += 1
-            continue
-        metrics = measure(session)
-        told = metrics.describe()
-        results = arguments.results
-        (results / f"{prefix}qc.json").write_text(json.dumps(told, indent=2) + "\n")
-        draw_session(session, metrics, results / f"{prefix}choices_and_rewards.png")
-        for name, reason in metrics.reasons.items():
-            logger.warning(f"{session.name}: no {name}: {reason}")
-        numbers = {k: v for k, v in told.items() if k not in ("session", "reasons")}
-        logger.info(f"{session.name}: " + ", ".join(f"{k} {v}" for k, v in numbers.items()))
-    return 1 if failures else 0
+            errors.append(str(error))
+        except OSError as error:
+            errors.append(f"Cannot write the results of {name}: {error}; see to {results}")
+    for message in errors:
+        logger.error(message)
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -24,14 +24,25 @@ def write_generated(folder: Path) -> None:
 
 def build_fields_page() -> str:
     """The table of fields."""
-    lines = ["# The record's fields", "", "Made from the table in `aind_capsule.records.schema`.", ""]
+    lines = [
+        "# The record's fields",
+        "",
+        "Made from the table in `aind_capsule.records.schema`.",
+        "",
+    ]
     for group, title in _GROUPS.items():
         lines += [f"## {title}", "", "| field | type | required | meaning |", "|---|---|---|---|"]
         for field in FIELDS:
             if field.group == group:
-                choices = f" One of {', '.join(f'`{c}`' for c in field.choices)}." if field.choices else ""
+                choices = (
+                    f" One of {', '.join(f'`{c}`' for c in field.choices)}."
+                    if field.choices
+                    else ""
+                )
                 required = "yes" if field.required else ""
-                lines.append(f"| `{field.name}` | {field.type} | {required} | {field.description}{choices} |")
+                lines.append(
+                    f"| `{field.name}` | {field.type} | {required} | {field.description}{choices} |"
+                )
         lines.append("")
     return "\n".join(lines)
 

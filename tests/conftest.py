@@ -88,8 +88,12 @@ def check_log_is_sound(records: list[dict[str, Any]]) -> None:
     assert [record["seq"] for record in records] == list(range(len(records)))
     assert records[0]["event_type"] == "stage_start"
     assert [i for i, record in enumerate(records) if "shipping" in record] == [0]
-    canonical = [i for i, record in enumerate(records) if record.get("status") and "exit_code" in record]
-    canonical += [i for i, record in enumerate(records) if record.get("error_type") == "SettingsError"]
+    canonical = [
+        i for i, record in enumerate(records) if record.get("status") and "exit_code" in record
+    ]
+    canonical += [
+        i for i, record in enumerate(records) if record.get("error_type") == "SettingsError"
+    ]
     assert canonical == [len(records) - 1]
 
 
@@ -119,7 +123,11 @@ class Capsule:
         return [sys.executable, "-m", "aind_capsule", "run", *options, "--", *command]
 
     def start(
-        self, *command: str, options: tuple[str, ...] = (), env: dict[str, str] | None = None, **more: Any
+        self,
+        *command: str,
+        options: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+        **more: Any,
     ) -> subprocess.Popen[bytes]:
         """Start a run; the caller waits for it."""
         settings: dict[str, Any] = {

@@ -40,7 +40,9 @@ def _copy(tmp_path: Path) -> Path:
 
 
 def _run(copy: Path, environ: dict[str, str], *command: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command or ("./run",), cwd=copy / "code", env=environ, capture_output=True, check=False)
+    return subprocess.run(
+        command or ("./run",), cwd=copy / "code", env=environ, capture_output=True, check=False
+    )
 
 
 def test_the_template_runs_as_it_is(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -90,7 +92,9 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("how", ["./run", "bash run"])
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_guard_line_changes_nothing(capsule: Capsule, environ: dict[str, str], name: str, how: str) -> None:
+def test_the_guard_line_changes_nothing(
+    capsule: Capsule, environ: dict[str, str], name: str, how: str
+) -> None:
     """Output, results and status of a script with the guard line are those of the script without it."""
     body, arguments = SCRIPTS[name]
     outcomes = []
@@ -110,7 +114,9 @@ def test_the_guard_line_changes_nothing(capsule: Capsule, environ: dict[str, str
 def test_shell_flags_are_passed_on(capsule: Capsule, environ: dict[str, str]) -> None:
     """`bash -eu run`: the flags of the outer shell hold for the wrapped script."""
     capsule.write("run", f"#!/bin/bash -e\n{GUARD}\nfalse\necho never\n")
-    done = subprocess.run(["./run"], cwd=capsule.code, env=environ, capture_output=True, check=False)
+    done = subprocess.run(
+        ["./run"], cwd=capsule.code, env=environ, capture_output=True, check=False
+    )
     assert (done.returncode, done.stdout) == (1, b"")
 
 
@@ -128,7 +134,9 @@ def test_the_guard_line_is_the_same_everywhere() -> None:
     assert (ROOT / "code" / "run").read_text().splitlines()[1] == GUARD
 
 
-@pytest.mark.parametrize("dockerfile", ["capsule_template/environment/Dockerfile", "environment/Dockerfile"])
+@pytest.mark.parametrize(
+    "dockerfile", ["capsule_template/environment/Dockerfile", "environment/Dockerfile"]
+)
 def test_the_hash_line_is_right(dockerfile: str) -> None:
     """Line 1 is the sha256 of every byte after it: the platform's editor goes on working."""
     first, _, rest = (ROOT / dockerfile).read_bytes().partition(b"\n")
@@ -137,7 +145,12 @@ def test_the_hash_line_is_right(dockerfile: str) -> None:
 
 def test_files_that_must_be_executable_are() -> None:
     """run and postInstall are executable."""
-    for name in ("capsule_template/code/run", "code/run", "capsule_template/environment/postInstall", "environment/postInstall"):
+    for name in (
+        "capsule_template/code/run",
+        "code/run",
+        "capsule_template/environment/postInstall",
+        "environment/postInstall",
+    ):
         assert os.access(ROOT / name, os.X_OK), name
 
 

@@ -22,7 +22,9 @@ def test_status_of_each_kind(capsule: Capsule) -> None:
     capsule.run("true", options=("--process-name", "good"))
     capsule.run("sh", "-c", "exit 3", options=("--process-name", "bad"))
     for number in (15, 9):
-        process = capsule.start("sh", "-c", "echo ready; exec sleep 1000", options=("--process-name", f"by{number}"))
+        process = capsule.start(
+            "sh", "-c", "echo ready; exec sleep 1000", options=("--process-name", f"by{number}")
+        )
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
@@ -39,7 +41,9 @@ def test_status_of_each_kind(capsule: Capsule) -> None:
     assert found["bad"]["exit_code"] == 3
     assert found["by9"]["ended_at"] is None
     assert len(_list(capsule)) == 5
-    assert [run["run_id"] for run in _list(capsule)] == sorted((r["run_id"] for r in found.values()), reverse=True)
+    assert [run["run_id"] for run in _list(capsule)] == sorted(
+        (r["run_id"] for r in found.values()), reverse=True
+    )
 
 
 def test_results_elsewhere_and_names_of_files(capsule: Capsule) -> None:
@@ -55,10 +59,14 @@ def test_results_elsewhere_and_names_of_files(capsule: Capsule) -> None:
 def test_a_folder_that_is_not_there(capsule: Capsule) -> None:
     """A folder that does not exist is a usage error that names it; no runs are said on stderr."""
     command = [sys.executable, "-m", "aind_capsule", "runs"]
-    done = subprocess.run([*command, "/no/such"], env=capsule.environ, capture_output=True, check=False)
+    done = subprocess.run(
+        [*command, "/no/such"], env=capsule.environ, capture_output=True, check=False
+    )
     assert done.returncode == 2
     assert b"/no/such" in done.stderr
-    done = subprocess.run([*command, str(capsule.data)], env=capsule.environ, capture_output=True, check=False)
+    done = subprocess.run(
+        [*command, str(capsule.data)], env=capsule.environ, capture_output=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, b"")
 
 

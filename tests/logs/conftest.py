@@ -38,7 +38,11 @@ class Python:
             path.mkdir()
         self.environ = build_environ(self.home)
         paths = [str(ROOT / "tests" / "plain")] if is_plain else []
-        given = [os.path.abspath(path) for path in self.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        given = [
+            os.path.abspath(path)
+            for path in self.environ.get("PYTHONPATH", "").split(os.pathsep)
+            if path
+        ]
         self.environ["PYTHONPATH"] = os.pathsep.join([*paths, *given, str(ROOT / "code")])
         self.environ["CAPSULE_SCRATCH"] = str(self.scratch)
 
@@ -48,14 +52,28 @@ class Python:
         path.write_text(SETUP + textwrap.dedent(script))
         return path
 
-    def start(self, script: str, *arguments: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
+    def start(
+        self, script: str, *arguments: str, env: dict[str, str] | None = None, **more: Any
+    ) -> subprocess.Popen[str]:
         """Start a script; the caller waits for it."""
-        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
+        settings: dict[str, Any] = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            **more,
+        }
         command = [sys.executable, str(self.write(script)), *arguments]
-        return subprocess.Popen(command, cwd=self.cwd, env={**self.environ, **(env or {})}, **settings)
+        return subprocess.Popen(
+            command, cwd=self.cwd, env={**self.environ, **(env or {})}, **settings
+        )
 
     def run(
-        self, script: str, *arguments: str, env: dict[str, str] | None = None, status: int = 0, **more: Any
+        self,
+        script: str,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        status: int = 0,
+        **more: Any,
     ) -> subprocess.CompletedProcess[str]:
         """Run a script to its end, and check its exit status."""
         process = self.start(script, *arguments, env=env, **more)

@@ -97,5 +97,11 @@ def test_the_json_schema_agrees() -> None:
 
     schema = json.loads(_check("--schema").stdout)
     validator = jsonschema.Draft202012Validator(schema)
-    for line in (_line(), _line(level="x"), _line(lineno="7"), _line(message=...), _line(timestamp="now")):
+    for line in (
+        _line(),
+        _line(level="x"),
+        _line(lineno="7"),
+        _line(message=...),
+        _line(timestamp="now"),
+    ):
         assert validator.is_valid(json.loads(line)) == check_log(io.BytesIO(line)).is_good

@@ -24,7 +24,9 @@ from tests.conftest import parse_strictly
 
 
 def _record(text: str) -> bytes:
-    return b'{"timestamp":"2026-01-01T00:00:00.000000Z","level":"INFO","message":"%b"' % text.encode()
+    return (
+        b'{"timestamp":"2026-01-01T00:00:00.000000Z","level":"INFO","message":"%b"' % text.encode()
+    )
 
 
 def test_lines_are_numbered_from_0(tmp_path: Path) -> None:
@@ -44,7 +46,9 @@ def test_one_writer_only(tmp_path: Path) -> None:
     first = LogWriter(tmp_path / "log")
     assert is_being_written(tmp_path / "log")
     script = f"from aind_capsule.logs.writer import LogWriter; LogWriter({str(tmp_path / 'log')!r})"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert "LogFileError" in done.stderr
     assert "Another process writes" in done.stderr
     first.close()
@@ -90,7 +94,9 @@ def test_every_size_of_disk(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     for pages in (20, 40, 64, 100):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={pages * 4096}", "none", disk], check=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={pages * 4096}", "none", disk], check=True
+        )
         try:
             writer = LogWriter(disk / "log")
             for n in range(2000):
@@ -121,8 +127,13 @@ def test_a_tail_goes_on_where_it_was(tmp_path: Path) -> None:
     assert later.count_unread_bytes() == 6
 
 
-@given(lines=st.lists(st.binary(max_size=300).filter(lambda b: b"\n" not in b), max_size=20), size=st.integers(1, 64))
-def test_any_bytes_are_read_line_by_line(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], size: int) -> None:
+@given(
+    lines=st.lists(st.binary(max_size=300).filter(lambda b: b"\n" not in b), max_size=20),
+    size=st.integers(1, 64),
+)
+def test_any_bytes_are_read_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], size: int
+) -> None:
     """Whatever the bytes and the read size: lines come back as they are, with their places."""
     path = tmp_path_factory.mktemp("tail") / "log"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
@@ -130,7 +141,9 @@ def test_any_bytes_are_read_line_by_line(tmp_path_factory: pytest.TempPathFactor
     while part := tail.read(size):
         seen += part
     assert [line.raw for line in seen] == lines
-    assert [path.read_bytes()[line.start : line.end] for line in seen] == [line + b"\n" for line in lines]
+    assert [path.read_bytes()[line.start : line.end] for line in seen] == [
+        line + b"\n" for line in lines
+    ]
     assert [line.raw for line in read_log(path)] == lines
 
 

@@ -59,13 +59,21 @@ def test_fields_are_documented() -> None:
 def test_variables_are_documented() -> None:
     """Each variable that the wrapper sets or the platform gives is on the environment's page."""
     page = (ROOT / "docs/reference/environment.md").read_text()
-    for name in (*WRAPPER_VARIABLES, *PLATFORM_VARIABLES, "CAPSULE_DATA", "CAPSULE_RESULTS", "CAPSULE_SCRATCH"):
+    for name in (
+        *WRAPPER_VARIABLES,
+        *PLATFORM_VARIABLES,
+        "CAPSULE_DATA",
+        "CAPSULE_RESULTS",
+        "CAPSULE_SCRATCH",
+    ):
         assert f"`{name}`" in page, name
 
 
 def test_no_path_of_a_machine_is_in_the_project() -> None:
     """Files of the project name no absolute path of somebody's machine."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if listed.returncode:
         pytest.skip("not a git checkout")
     words = ["/" + "work/", "/home" + "/", "/" + "Users/"]

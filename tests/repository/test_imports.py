@@ -41,7 +41,9 @@ def test_it_works_uninstalled_from_the_code_folder(capsule: Capsule) -> None:
     env = {**capsule.environ, "PYTHONPATH": f"{blocked}:{ROOT / 'code'}"}
     run = capsule.run("sh", "-c", "echo '[WARNING] x'", env=env)
     assert run.canonical["records"]["WARNING"] == 1
-    checked = subprocess.run([sys.executable, "-m", "aind_capsule", "check-logs", str(run.log)], env=env, check=False)
+    checked = subprocess.run(
+        [sys.executable, "-m", "aind_capsule", "check-logs", str(run.log)], env=env, check=False
+    )
     assert checked.returncode == 0
 
 
@@ -63,5 +65,7 @@ def test_other_systems_can_import_what_is_for_them() -> None:
         "import aind_capsule.cli.settings, aind_capsule.logs.configure, aind_capsule.history.runs\n"
         "print('ok')\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "ok\n", done.stderr

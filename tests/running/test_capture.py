@@ -57,11 +57,19 @@ def test_stream_is_named(capsule: Capsule) -> None:
 
 def test_levels_are_read_from_the_line(capsule: Capsule) -> None:
     """A line that states its level has it."""
-    text = "[WARNING] a\nERROR: b\nplain error in prose\n2026-01-01 10:00:00 [DEBUG] d\nCRITICAL - e\n"
+    text = (
+        "[WARNING] a\nERROR: b\nplain error in prose\n2026-01-01 10:00:00 [DEBUG] d\nCRITICAL - e\n"
+    )
     run = capsule.run("printf", "%s", text)
     levels = [r["level"] for r in run.records if "stream" in r]
     assert levels == ["WARNING", "ERROR", "INFO", "DEBUG", "CRITICAL"]
-    assert run.canonical["records"] == {"DEBUG": 1, "INFO": 2, "WARNING": 1, "ERROR": 1, "CRITICAL": 1}
+    assert run.canonical["records"] == {
+        "DEBUG": 1,
+        "INFO": 2,
+        "WARNING": 1,
+        "ERROR": 1,
+        "CRITICAL": 1,
+    }
 
 
 def test_merged_streams_keep_exact_order(capsule: Capsule) -> None:
@@ -120,7 +128,9 @@ def test_windows_line_ends(capsule: Capsule) -> None:
 
 def test_a_huge_line_is_split_and_marked(capsule: Capsule) -> None:
     """A line of 20 MB comes in parts of at most 256 KB of log line each, numbered, the last marked."""
-    script = "import os\nfor _ in range(200): os.write(1, b'x' * 99_999 + b'y')\nprint(); print('end')"
+    script = (
+        "import os\nfor _ in range(200): os.write(1, b'x' * 99_999 + b'y')\nprint(); print('end')"
+    )
     run = capsule.run(PY, "-c", script, stdout=subprocess.DEVNULL)
     parts = [r for r in run.records if "split_part" in r]
     assert [r["split_part"] for r in parts] == list(range(1, len(parts) + 1))
@@ -147,7 +157,9 @@ def test_a_line_of_100_mb_takes_little_memory(capsule: Capsule) -> None:
 
 def test_control_characters_may_not_burst_a_line(capsule: Capsule) -> None:
     """Escapes count: a long line of control characters is cut so that its lines stay short."""
-    run = capsule.run(PY, "-c", r"import os; os.write(1, b'\x01' * 600_000 + b'\n')", stdout=subprocess.DEVNULL)
+    run = capsule.run(
+        PY, "-c", r"import os; os.write(1, b'\x01' * 600_000 + b'\n')", stdout=subprocess.DEVNULL
+    )
     assert max(map(len, run.lines)) <= 256 * 1024
     assert "".join(run.messages) == "\x01" * 600_000
 
@@ -200,7 +212,9 @@ def test_a_slow_reader_slows_the_processing_only(capsule: Capsule) -> None:
     assert run.canonical["status"] == "stopped"
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(chunks=st.lists(st.one_of(st.binary(max_size=200), st.sampled_from(
     [b"\n", b"\r", b"\r\n", b"\x1e", b"Traceback (most recent call last):\n", b"  File x\n", b"E: y\n",
      "é".encode()[:1], "é".encode(), b"\x1b[2K"])), max_size=30))  # fmt: skip

@@ -26,7 +26,9 @@ def _digest(folder: Path) -> dict[str, str]:
 
 def test_run_files_are_in_results_afterwards(capsule: Capsule) -> None:
     """Log and run.json are copied into results, flat, with names unique to the run."""
-    run = capsule.run("sh", "-c", "echo x > ../results/out.txt", options=("--process-name", "my qc!"))
+    run = capsule.run(
+        "sh", "-c", "echo x > ../results/out.txt", options=("--process-name", "my qc!")
+    )
     names = sorted(path.name for path in capsule.results.iterdir())
     run_id = run.canonical["run_id"]
     assert names == sorted(["out.txt", f"my_qc_-{run_id}.log.jsonl", f"my_qc_-{run_id}.run.json"])
@@ -139,7 +141,9 @@ def test_wrong_settings_of_logging_are_errors_and_the_run_goes_on(capsule: Capsu
     env = {"CAPSULE_LOG__LEVEL": "LOUD", "CAPSULE_CONSOLE__MODE": "neon", "CAPSULE_GRACE": "soon"}
     run = capsule.run("sh", "-c", "exit 6", env=env)
     assert run.status == 6
-    errors = [r["message"] for r in run.records if r["level"] == "ERROR" and "expected" in r["message"]]
+    errors = [
+        r["message"] for r in run.records if r["level"] == "ERROR" and "expected" in r["message"]
+    ]
     assert len(errors) == 3
     assert any("'LOUD'" in message for message in errors)
 
@@ -176,7 +180,11 @@ def test_run_json_first_and_last(capsule: Capsule) -> None:
     run = capsule.run("sh", "-c", script, "--rate", "30", "--mode=fast", "", "in.nwb")
     assert json.loads(run.stdout)["status"] == "running"
     told = capsule.run_json()
-    assert (told["status"], told["exit_code"], told["run_id"]) == ("fail", 2, run.canonical["run_id"])
+    assert (told["status"], told["exit_code"], told["run_id"]) == (
+        "fail",
+        2,
+        run.canonical["run_id"],
+    )
     assert told["parameters"]["mode"] == "fast"
     assert told["inputs"] == [{"name": "asset_1", "path": str(capsule.data / "asset_1")}]
     assert told["environment"]["machine"]["usable_cores"] >= 1
@@ -201,12 +209,31 @@ def test_upstream_runs_are_gathered(capsule: Capsule, tmp_path: Path) -> None:
 
 def test_fields_and_names(capsule: Capsule) -> None:
     """--field, names and ids of the platform are in every record; the fields of the standard are kept."""
-    env = {"CO_CAPSULE_ID": "cap-1", "CO_CPUS": "many", "CO_MEMORY": "-", "aibs_comp_id": "FRG.1-A", "CAPSULE_USER_ID": "ada"}
-    options = ("--field", "site=north", "--field", "subject_id=7", "--field", "level=high", "--pipeline-name", "p")
+    env = {
+        "CO_CAPSULE_ID": "cap-1",
+        "CO_CPUS": "many",
+        "CO_MEMORY": "-",
+        "aibs_comp_id": "FRG.1-A",
+        "CAPSULE_USER_ID": "ada",
+    }
+    options = (
+        "--field",
+        "site=north",
+        "--field",
+        "subject_id=7",
+        "--field",
+        "level=high",
+        "--pipeline-name",
+        "p",
+    )
     run = capsule.run("echo", "x", options=options, env=env)
     for record in run.records:
         assert (record["site"], record["subject_id"], record["level_"]) == ("north", "7", "high")
-        assert (record["capsule_id"], record["rig_id"], record["pipeline_name"]) == ("cap-1", "frg_1_a", "p")
+        assert (record["capsule_id"], record["rig_id"], record["pipeline_name"]) == (
+            "cap-1",
+            "frg_1_a",
+            "p",
+        )
         assert record["user_id"] == "ada"
 
 
@@ -252,7 +279,9 @@ def _build_task(root: Path, script: str) -> Path:
 def test_in_a_task_without_links_results_are_as_without_us(tmp_path: Path) -> None:
     """A SLURM task: the siblings of the working directory are found, results are byte-identical to the
     unwrapped run's, and the canonical record is one JSON line on stderr."""
-    script = "set -e\necho job > ../results/job_1.json\nprintf '\\0\\1' > ../results/data.bin\necho done"
+    script = (
+        "set -e\necho job > ../results/job_1.json\nprintf '\\0\\1' > ../results/data.bin\necho done"
+    )
     digests, runs = [], []
     for index, wrapped in enumerate((False, True)):
         task = _build_task(tmp_path / str(index), script)
@@ -277,14 +306,30 @@ def test_in_a_task_with_links(tmp_path: Path) -> None:
     task = _build_task(tmp_path, "ls -A /results; echo out > /results/out.txt")
     newroot = tmp_path / "root"
     newroot.mkdir()
-    links = "".join(f"ln -s {task}/capsule/{k} {newroot}/{k}; " for k in ("data", "results", "scratch", "code"))
+    links = "".join(
+        f"ln -s {task}/capsule/{k} {newroot}/{k}; " for k in ("data", "results", "scratch", "code")
+    )
     mounts = "".join(
         f"mkdir -p {newroot}{d}; mount --rbind {d} {newroot}{d}; "
-        for d in ("/usr", "/bin", "/lib", "/lib64", "/etc", "/proc", "/dev", "/sys", "/tmp", "/root", str(Path(__file__).parents[2]))
+        for d in (
+            "/usr",
+            "/bin",
+            "/lib",
+            "/lib64",
+            "/etc",
+            "/proc",
+            "/dev",
+            "/sys",
+            "/tmp",
+            "/root",
+            str(Path(__file__).parents[2]),
+        )
         if os.path.exists(d)
     )
     inner = f"cd {task}; exec bash -ue .command.sh"
-    (task / ".command.sh").write_text(f"cd {task}/capsule/code\n{PY} -m aind_capsule run -- ./run\n")
+    (task / ".command.sh").write_text(
+        f"cd {task}/capsule/code\n{PY} -m aind_capsule run -- ./run\n"
+    )
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", f"{mounts}{links}exec chroot {newroot} sh -c '{inner}'"],
         env=build_environ(tmp_path), capture_output=True, check=False)  # fmt: skip
@@ -299,7 +344,9 @@ def test_a_pipelines_owner_may_switch_run_files_on(tmp_path: Path) -> None:
     task = _build_task(tmp_path, "true")
     (task / ".command.sh").write_text(f"cd capsule/code\n{PY} -m aind_capsule run -- ./run\n")
     env = {**build_environ(tmp_path), "CAPSULE_RUN_FILES": "all", "PROCESS_NAME": "job ecephys"}
-    subprocess.run(["bash", "-ue", ".command.sh"], cwd=task, env=env, capture_output=True, check=True)
+    subprocess.run(
+        ["bash", "-ue", ".command.sh"], cwd=task, env=env, capture_output=True, check=True
+    )
     names = [p.name for p in (task / "capsule" / "results").iterdir()]
     assert len(names) == 2
     assert not any("job" in name or "ecephys" in name for name in names)
@@ -320,7 +367,12 @@ def small_disk(tmp_path: Path):
 def test_a_full_disk_keeps_the_canonical_record(capsule: Capsule, small_disk: Path) -> None:
     """Scratch full in the middle: records are dropped and counted, the canonical record and run.json are
     written, the status is the child's."""
-    run = capsule.run("sh", "-c", "seq 100000; exit 3", options=("--scratch", str(small_disk), "--console", "plain"))
+    run = capsule.run(
+        "sh",
+        "-c",
+        "seq 100000; exit 3",
+        options=("--scratch", str(small_disk), "--console", "plain"),
+    )
     log = next(small_disk.rglob("*.log.jsonl"))
     records = [parse_strictly(line) for line in log.read_bytes().splitlines()]
     check_log_is_sound(records)
@@ -333,7 +385,9 @@ def test_a_full_disk_keeps_the_canonical_record(capsule: Capsule, small_disk: Pa
 
 def test_a_full_disk_that_gets_room_again(capsule: Capsule, small_disk: Path) -> None:
     """When there is room again the log goes on; numbers have no gap."""
-    script = f"dd if=/dev/zero of={small_disk}/fill bs=64k 2>/dev/null; seq 2000; read word; echo again"
+    script = (
+        f"dd if=/dev/zero of={small_disk}/fill bs=64k 2>/dev/null; seq 2000; read word; echo again"
+    )
     process = capsule.start("sh", "-c", script, stdin=subprocess.PIPE,
                             options=("--scratch", str(small_disk), "--console", "off"))  # fmt: skip
     while process.stdout.readline() != b"2000\n":
@@ -347,7 +401,9 @@ def test_a_full_disk_that_gets_room_again(capsule: Capsule, small_disk: Path) ->
     assert records[-1]["lost_records"]["disk_full"] > 0
 
 
-def test_results_full_is_an_error_that_names_the_run_folder(capsule: Capsule, small_disk: Path) -> None:
+def test_results_full_is_an_error_that_names_the_run_folder(
+    capsule: Capsule, small_disk: Path
+) -> None:
     """A copy that fails is an ERROR that names the run folder; the run's status stays."""
     run = capsule.run("sh", "-c", f"dd if=/dev/zero of={small_disk}/big bs=64k 2>/dev/null; exit 0",
                       options=("--results", str(small_disk)))  # fmt: skip

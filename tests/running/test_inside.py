@@ -23,10 +23,17 @@ def _inside(run: object) -> list[dict]:
 
 def test_a_record_arrives_whole(capsule: Capsule) -> None:
     """Level, line, fields and message of a log call arrive; stdout stays the processing's own."""
-    script = capsule.write("s.py", SETUP + "logger.bind(trials=3).warning('careful {}', 1)\nprint('own')\n")
+    script = capsule.write(
+        "s.py", SETUP + "logger.bind(trials=3).warning('careful {}', 1)\nprint('own')\n"
+    )
     run = capsule.run(PY, str(script))
     (record,) = _inside(run)
-    assert (record["level"], record["message"], record["lineno"], record["trials"]) == ("WARNING", "careful 1", 4, 3)
+    assert (record["level"], record["message"], record["lineno"], record["trials"]) == (
+        "WARNING",
+        "careful 1",
+        4,
+        3,
+    )
     assert record["run_id"] == run.canonical["run_id"]
     assert record["process_name"] == run.canonical["process_name"] == "s"
     assert run.stdout == b"own\n"
@@ -63,7 +70,9 @@ def test_multiprocessing(capsule: Capsule, method: str) -> None:
     run = capsule.run(PY, str(script))
     assert run.status == 0, run.stderr
     messages = sorted(r["message"] for r in _inside(run))
-    assert messages == sorted(f"w{n} t{t} i{i}" for n in range(6) for t in range(3) for i in range(50))
+    assert messages == sorted(
+        f"w{n} t{t} i{i}" for n in range(6) for t in range(3) for i in range(50)
+    )
     assert run.canonical.get("lost_records") is None
 
 
@@ -83,7 +92,9 @@ def test_a_forked_child_without_any_set_up(capsule: Capsule) -> None:
     ))  # fmt: skip
     run = capsule.run(PY, "-W", "ignore", str(script), options=("--console", "off"))
     assert run.status == 0, run.stderr
-    assert [r["message"] for r in _inside(run) if "child" in r["message"]] == [f"child {n}" for n in range(20)]
+    assert [r["message"] for r in _inside(run) if "child" in r["message"]] == [
+        f"child {n}" for n in range(20)
+    ]
 
 
 def test_joblib(capsule: Capsule) -> None:
@@ -141,7 +152,10 @@ def test_everything_else_that_python_says(capsule: Capsule) -> None:
     ))  # fmt: skip
     run = capsule.run(PY, str(script))
     assert run.status == 1
-    found = [(r["level"], r["message"].split("\n")[0], r.get("exception", {}).get("type")) for r in _inside(run)]
+    found = [
+        (r["level"], r["message"].split("\n")[0], r.get("exception", {}).get("type"))
+        for r in _inside(run)
+    ]
     assert ("WARNING", "std 1", None) in found
     assert ("WARNING", "careful", None) in found
     kinds = [kind for _, _, kind in found if kind]
@@ -217,7 +231,9 @@ def test_a_pipeline_task_inside_a_run_is_a_run_of_its_own(capsule: Capsule, tmp_
     assert run.status == 4
     logs = sorted(p.name for p in task.rglob("*.log.jsonl"))
     assert len(logs) == 1
-    inside = [parse_strictly(line) for line in next(task.rglob("*.log.jsonl")).read_bytes().splitlines()]
+    inside = [
+        parse_strictly(line) for line in next(task.rglob("*.log.jsonl")).read_bytes().splitlines()
+    ]
     check_log_is_sound(inside)
     assert inside[-1]["exit_code"] == 4
     assert list((task / "capsule" / "results").iterdir()) == []
@@ -226,7 +242,9 @@ def test_a_pipeline_task_inside_a_run_is_a_run_of_its_own(capsule: Capsule, tmp_
 def test_configure_logging_alone(capsule: Capsule) -> None:
     """Without a wrapper: a log of its own in a run folder, no run, nothing in results."""
     script = capsule.write("s.py", SETUP + "logger.info('alone')\n")
-    done = subprocess.run([PY, str(script)], cwd=capsule.code, env=capsule.environ, capture_output=True, check=True)
+    done = subprocess.run(
+        [PY, str(script)], cwd=capsule.code, env=capsule.environ, capture_output=True, check=True
+    )
     log = capsule.find_log()
     assert log is not None
     assert log.is_relative_to(capsule.scratch)

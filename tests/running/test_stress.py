@@ -77,7 +77,9 @@ def test_the_storm(capsule: Capsule) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_kill_at_any_moment(capsule: Capsule, seed: int) -> None:
     """kill -9 of the wrapper while it writes: what is there is whole and in order, at most the end is torn."""
-    process = capsule.start("seq", "100000000", options=("--console", "off"), stdout=subprocess.DEVNULL)
+    process = capsule.start(
+        "seq", "100000000", options=("--console", "off"), stdout=subprocess.DEVNULL
+    )
     size = random.Random(seed).randrange(100_000, 20_000_000)
     log = wait_until(lambda: (p := capsule.find_log()) and p.stat().st_size > size and p)
     process.send_signal(signal.SIGKILL)

@@ -77,7 +77,9 @@ def test_a_python_that_handles_ctrl_c_leaves_with_130(capsule: Capsule) -> None:
 
 def test_the_processing_reads_the_terminal(capsule: Capsule) -> None:
     """The processing is in the foreground: it may read what is typed."""
-    terminal = Terminal(capsule, capsule.get_command("sh", "-c", "echo ready; read word; echo got $word"))
+    terminal = Terminal(
+        capsule, capsule.get_command("sh", "-c", "echo ready; read word; echo got $word")
+    )
     terminal.read_until(b"ready")
     terminal.type(b"hello\n")
     terminal.read_until(b"got hello")
@@ -87,7 +89,9 @@ def test_the_processing_reads_the_terminal(capsule: Capsule) -> None:
 def test_the_foreground_is_given_back(capsule: Capsule) -> None:
     """After the run its caller reads the terminal again; in a pipeline with others nobody is stopped."""
     command = " ".join(f"'{word}'" for word in capsule.get_command("sh", "-c", "echo inner"))
-    terminal = Terminal(capsule, ["sh", "-c", f"{command} | cat; echo asking; read word; echo got $word"])
+    terminal = Terminal(
+        capsule, ["sh", "-c", f"{command} | cat; echo asking; read word; echo got $word"]
+    )
     terminal.read_until(b"asking")
     terminal.type(b"back\n")
     terminal.read_until(b"got back")
@@ -96,7 +100,9 @@ def test_the_foreground_is_given_back(capsule: Capsule) -> None:
 
 def test_a_reader_in_a_shared_group_gets_the_terminal(capsule: Capsule) -> None:
     """`capsule run … | cat`: a processing that reads the terminal gets it when it asks."""
-    command = " ".join(f"'{word}'" for word in capsule.get_command("sh", "-c", "read word; echo got $word"))
+    command = " ".join(
+        f"'{word}'" for word in capsule.get_command("sh", "-c", "read word; echo got $word")
+    )
     terminal = Terminal(capsule, ["sh", "-c", f"{command} | cat; exit 0"])
     terminal.read_until(b"capsule run")
     terminal.type(b"late\n")
@@ -132,7 +138,9 @@ def test_ctrl_z_suspends_the_run_and_fg_continues_it(capsule: Capsule) -> None:
 @pytest.mark.parametrize("number", [signal.SIGQUIT])
 def test_quit_from_the_keyboard(capsule: Capsule, number: signal.Signals) -> None:
     """Ctrl-\\ counts as stopped as well."""
-    terminal = Terminal(capsule, capsule.get_command("sh", "-c", "ulimit -c 0; echo ready; exec sleep 1000"))
+    terminal = Terminal(
+        capsule, capsule.get_command("sh", "-c", "ulimit -c 0; echo ready; exec sleep 1000")
+    )
     terminal.read_until(b"ready")
     terminal.type(b"\x1c")
     assert terminal.wait() == 128 + number
@@ -166,7 +174,9 @@ def test_colours_only_on_a_terminal(capsule: Capsule) -> None:
 
 def test_nohup_survives_the_end_of_its_shell(capsule: Capsule) -> None:
     """In the background with nohup the run goes on when SIGHUP comes."""
-    command = " ".join(f"'{word}'" for word in capsule.get_command("sh", "-c", "echo up; sleep 0.3; exit 3"))
+    command = " ".join(
+        f"'{word}'" for word in capsule.get_command("sh", "-c", "echo up; sleep 0.3; exit 3")
+    )
     done = subprocess.run(["sh", "-c", f"nohup {command} & pid=$!; sleep 0.15; kill -HUP $pid; wait $pid; exit $?"],
                           cwd=capsule.code, env=capsule.environ, capture_output=True, check=False)  # fmt: skip
     assert done.returncode == 3

@@ -48,6 +48,7 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     Its output goes through as it is, its exit status is the wrapper's, and its log, with one
     canonical record at the end, is in the results folder (inside a pipeline: in the run folder).
     """
+    from aind_capsule.context.procfs import read_initial_variables
     from aind_capsule.running.prepare import RunRequest
     from aind_capsule.running.run import run_command
     from aind_capsule.settings.model import ROWS
@@ -72,5 +73,9 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
                 f"capsule run: {flag} is {value!r}; expected {error}", hint=f"{row.description}"
             ) from error
         flags[row.key] = value
-    request = RunRequest(cmd, flags, dict(os.environ), os.getcwd(), keeps_terminal=tty)
+    environ = dict(os.environ)
+    initial = read_initial_variables()
+    if initial is not None and "LC_CTYPE" not in initial:  # this interpreter's own, not the user's
+        environ.pop("LC_CTYPE", None)
+    request = RunRequest(cmd, flags, environ, os.getcwd(), keeps_terminal=tty)
     return run_command(request)

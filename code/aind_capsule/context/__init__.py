@@ -1,5 +1,6 @@
 """Where a run is: folders, platform and its ids, pipeline task, machine and its limits.
 
-Everything here only reads, takes its roots and its environment as arguments, and answers "unknown"
-rather than raise: what a platform sets is often missing, empty or misspelt.
+Called by `running`, `logs` and `cli`. Everything here only reads, takes its roots and its
+environment as arguments, and answers "unknown" (None or empty) rather than raise: what a platform
+sets is often missing, empty or misspelt, and /proc and cgroups are Linux only.
 """

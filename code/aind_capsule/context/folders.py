@@ -1,10 +1,15 @@
-"""Where data, results and scratch are. Nothing is ever made here."""
+"""Where data, results and scratch are. Called by `running`, `logs` and `cli`; makes no folder."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS = ("data", "results", "scratch")
 
@@ -25,34 +30,41 @@ class Folder:
 
     def find_fault(self, *, to_write: bool) -> str | None:
         """Why it cannot be used, or None."""
-        if not os.path.exists(self.path):
+        try:
+            mode = os.stat(self.path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
             return "there is no such folder"
-        if not os.path.isdir(self.path):
+        except OSError as error:
+            return f"it cannot be reached ({error.strerror})"
+        except ValueError:  # a NUL, or what cannot be encoded
+            return "that is no path"
+        if not stat.S_ISDIR(mode):
             return "it is not a folder"
         if to_write and not os.access(self.path, os.W_OK | os.X_OK):
             return "it cannot be written"
-        return None
+        return None if os.access(self.path, os.X_OK) else "it cannot be entered"
 
 
 def find_folder(
-    kind: str, given: str | None, source: str, *, cwd: str, fs_root: str = ""
+    kind: str, given: str | None, source: str, *, cwd: str, fs_root: Path | str = "/"
 ) -> Folder:
     """Find one folder: as given, else the platform's, else beside the code folder, else here.
 
     Args:
         kind: `data`, `results` or `scratch`.
-        given: What a flag, a variable or a file says.
+        given: What a flag, a variable or a file says; empty is nothing.
         source: Which of these said it.
         cwd: The working directory.
-        fs_root: What stands before absolute paths (for tests).
+        fs_root: The root of the file system.
     """
-    if given is not None:
+    if given:
         return Folder(os.path.join(cwd, given), source, is_explicit=True)
-    platform = f"{fs_root}/{kind}"
+    platform = os.path.join(fs_root, kind)
     if os.path.isdir(platform):
         return Folder(platform, f"/{kind} exists")
     if is_code_folder(cwd):
-        return Folder(os.path.join(os.path.dirname(cwd), kind), "beside the code folder")
+        beside = os.path.dirname(os.path.normpath(cwd))
+        return Folder(os.path.join(beside, kind), "beside the code folder")
     return Folder(os.path.join(cwd, kind), "working directory")
 
 
@@ -61,9 +73,9 @@ def is_code_folder(folder: str) -> bool:
 
     On SLURM and in checkouts nothing else tells; a `code` folder of another kind has neither.
     """
-    if os.path.basename(folder) != "code":
+    beside, name = os.path.split(os.path.normpath(folder))
+    if name != "code":
         return False
-    beside = os.path.dirname(folder)
     has_folder = any(os.path.isdir(os.path.join(beside, kind)) for kind in KINDS)
     return has_folder or os.path.isfile(os.path.join(folder, "run"))
 

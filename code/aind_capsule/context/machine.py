@@ -1,14 +1,24 @@
-"""The machine: processor, cores and memory, as far as this process may use them."""
+"""The machine: processor, cores and memory, as far as this process may use them.
+
+Called by `running` for `run.json`. It measures nothing and starts no program.
+"""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import Cgroup, read_cpu_limit, read_memory_limit_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BEGINNING_CHARS = 8192
+_LINE_CHARS = 200
+#: What is larger is garbage.
+_MAX_AMOUNT = 10**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +27,8 @@ class Machine:
 
     Attributes:
         cores_total: Cores of the machine.
-        cores_allowed: Cores that this process may run on (affinity).
+        cores_allowed: Cores that this process may run on (its affinity, which the kernel keeps
+            inside the container's cpuset).
         cpu_limit: Quota of the container in cores.
         memory_limit_bytes: Limit of the container.
         co_cpus: What the platform promises (`CO_CPUS`).
@@ -42,20 +53,28 @@ class Machine:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def read_machine(environ: Mapping[str, str], cgroup: Cgroup, proc: str = "/proc") -> Machine:
-    """Look at the machine."""
+def read_machine(
+    environ: Mapping[str, str], cgroup: Cgroup, proc_root: Path | str = "/proc"
+) -> Machine:
+    """Look at the machine.
+
+    Args:
+        environ: The environment (`CO_CPUS`, `CO_MEMORY`).
+        cgroup: This process's groups.
+        proc_root: Where /proc is.
+    """
     total = os.cpu_count()
     allowed = _count_allowed_cores()
     limit = read_cpu_limit(cgroup)
     co_cpus = parse_amount(environ.get("CO_CPUS"))
     co_memory = parse_amount(environ.get("CO_MEMORY"))
-    memory_bytes = _read_memory_bytes(proc)
+    memory_bytes = _read_memory_bytes(proc_root)
     memory_limit_bytes = read_memory_limit_bytes(cgroup)
-    co_memory_bytes = int(co_memory) if co_memory else None
+    co_memory_bytes = int(co_memory) if co_memory and co_memory >= 1 else None
     cores = [count for count in (total, allowed, limit, co_cpus) if count]
     memory = [size for size in (memory_bytes, memory_limit_bytes, co_memory_bytes) if size]
     return Machine(
-        cpu_model=_read_cpu_model(proc),
+        cpu_model=_read_cpu_model(proc_root),
         cores_total=total,
         cores_allowed=allowed,
         cpu_limit=limit,
@@ -78,7 +97,7 @@ def parse_amount(text: str | None) -> float | None:
         number = float((text or "").strip())
     except ValueError:
         return None
-    return number if math.isfinite(number) and 0 < number < 1e18 else None
+    return number if 0 < number < _MAX_AMOUNT else None  # neither holds for NaN
 
 
 def _count_allowed_cores() -> int | None:
@@ -90,11 +109,11 @@ def _count_allowed_cores() -> int | None:
         return None
 
 
-def _read_cpu_model(proc: str) -> str | None:
+def _read_cpu_model(proc_root: Path | str) -> str | None:
     """The processor's name; the file is long on large machines, its beginning is enough."""
     try:
-        with open(f"{proc}/cpuinfo", encoding="utf-8", errors="replace") as file:
-            text = file.read(8192)
+        with open(f"{proc_root}/cpuinfo", encoding="utf-8", errors="replace") as file:
+            text = file.read(_BEGINNING_CHARS)
     except OSError:
         return None
     for line in text.splitlines():
@@ -104,12 +123,13 @@ def _read_cpu_model(proc: str) -> str | None:
     return None
 
 
-def _read_memory_bytes(proc: str) -> int | None:
+def _read_memory_bytes(proc_root: Path | str) -> int | None:
     try:
-        with open(f"{proc}/meminfo", encoding="utf-8", errors="replace") as file:
-            words = file.readline().split()
+        with open(f"{proc_root}/meminfo", encoding="utf-8", errors="replace") as file:
+            words = file.readline(_LINE_CHARS).split()
     except OSError:
         return None
-    if len(words) >= 2 and words[0] == "MemTotal:" and words[1].isdecimal():
-        return int(words[1]) * 1024
-    return None
+    if len(words) < 2 or words[0] != "MemTotal:" or not words[1].isdecimal():
+        return None
+    size_bytes = int(words[1]) * 1024
+    return size_bytes if 0 < size_bytes < _MAX_AMOUNT else None

@@ -1,19 +1,29 @@
 """Is this run a task of a Nextflow pipeline? Known by its ancestors, its links, or its variables.
 
-Source: the scripts that the platform generates and the engine's own task wrapper, versions 22.10
-to 25.10.
+Called by `running`: for what a task's run may leave in its results, and for whether a task lies
+between a run and the wrapper around it. It never reads what a task's script says. Source: the
+scripts that the platform generates and the engine's own task wrapper, versions 22.10 to 25.10.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aind_capsule.context.procfs import find_ancestors, read_command_line
+from aind_capsule.context.platform import read_variable
+from aind_capsule.context.procfs import PROC, find_ancestors, read_command_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SCRIPTS = (".command.sh", ".command.run")
-_PLAIN_RESULTS = "/root/capsule/results"
+_SHELL = re.compile(r"-?(?:ba|da|z|k|mk|a|fi|c|tc)?sh")
+#: A script with another first line than a shell's is run by that.
+_INTERPRETER = re.compile(r"python[\d.]*|perl|ruby|julia")
+_TASK_RESULTS = "/capsule/results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,68 +42,133 @@ class PipelineTask:
 
 
 def find_pipeline_task(
-    environ: Mapping[str, str], *, pid: int | None = None, proc: str = "/proc", fs_root: str = ""
+    environ: Mapping[str, str],
+    *,
+    pid: int | None = None,
+    proc_root: Path | str = PROC,
+    fs_root: Path | str = "/",
 ) -> PipelineTask | None:
     """The task that this process belongs to, or None.
+
+    The first of these that holds is the evidence: an ancestor runs `.command.sh` or `.command.run`
+    (`find_task_script` says when); `/results` is a link to a `capsule/results` folder other than
+    that of a plain run; `NXF_TASK_WORKDIR`; `CO_PIPELINE_ID`. The folder is the first that any of
+    them names.
 
     Args:
         environ: The environment.
         pid: The process; this one by default.
-        proc: Where /proc is.
-        fs_root: What stands before absolute paths (for tests).
+        proc_root: Where /proc is.
+        fs_root: The root of the file system.
     """
-    for ancestor in find_ancestors(os.getpid() if pid is None else pid, proc):
-        script = find_task_script(read_command_line(ancestor, proc))
-        if script is not None:
-            folder = os.path.dirname(script)
-            if not os.path.isabs(folder):
-                try:
-                    folder = os.path.join(os.readlink(f"{proc}/{ancestor}/cwd"), folder)
-                except OSError:
-                    folder = ""
-            return _describe(f"process {ancestor} runs {script}", os.path.normpath(folder) or None)
-    target = os.path.realpath(f"{fs_root}/results")
-    is_task_link = os.path.islink(f"{fs_root}/results") and target.endswith("/capsule/results")
-    if is_task_link and target != f"{fs_root}{_PLAIN_RESULTS}":
-        return _describe(f"/results is a link to {target}", target[: -len("/capsule/results")])
-    folder = environ.get("NXF_TASK_WORKDIR", "")
-    if folder:
-        return _describe(f"NXF_TASK_WORKDIR is {folder}", folder)
-    pipeline_id = environ.get("CO_PIPELINE_ID", "").strip()
-    if pipeline_id.lower() not in ("", "null", "none", "undefined"):
-        return _describe(f"CO_PIPELINE_ID is {pipeline_id}", None)
-    return None
+    evidence: list[str] = []
+    folders: list[str | None] = []
+    process = _find_task_process(os.getpid() if pid is None else pid, proc_root)
+    if process is not None:
+        ancestor, script = process
+        evidence.append(f"process {ancestor} runs {script}")
+        folders.append(_find_folder_of(script, f"{proc_root}/{ancestor}/cwd"))
+    results = _find_linked_results(fs_root)
+    if results is not None:
+        evidence.append(f"/results is a link to {results}")
+        folders.append(results.removesuffix(_TASK_RESULTS))
+    folder = read_variable(environ, "NXF_TASK_WORKDIR")
+    if folder is not None:
+        evidence.append(f"NXF_TASK_WORKDIR is {folder}")
+        folders.append(folder)
+    pipeline_id = read_variable(environ, "CO_PIPELINE_ID")
+    if pipeline_id is not None:
+        evidence.append(f"CO_PIPELINE_ID is {pipeline_id}")
+    if not evidence:
+        return None
+    folder = next(filter(None, folders), None)
+    command = os.path.join(folder, ".command.sh") if folder else ""
+    return PipelineTask(evidence[0], folder, command if os.path.isfile(command) else None)
 
 
-def find_task_between(pid: int, ancestor: int, proc: str = "/proc") -> int | None:
+def find_task_between(pid: int, ancestor: int, proc_root: Path | str = PROC) -> int | None:
     """The process of a pipeline task that lies between a process and one of its ancestors.
 
-    Where the ancestor is none (another namespace), all that can be seen lies between.
+    Neither of the two counts. Where the ancestor is none of them (another namespace), all that can
+    be seen lies between.
     """
-    for middle in find_ancestors(pid, proc):
+    for middle in find_ancestors(pid, proc_root):
         if middle == ancestor:
             return None
-        if find_task_script(read_command_line(middle, proc)) is not None:
+        if find_task_script(read_command_line(middle, proc_root)) is not None:
             return middle
     return None
 
 
-def find_task_script(command_line: list[str]) -> str | None:
-    """The task's script in a shell's command line; the word in another program's says nothing.
+def find_task_script(command_line: Sequence[str]) -> str | None:
+    """The task's script, where a command line runs one.
 
-    >>> find_task_script(["/bin/bash", "-ue", "/w/ab/cd/.command.sh"])
+    The rule: a shell (or python, perl, ruby, julia) whose script, its first argument that is
+    neither an option nor an option's value, has exactly the base name `.command.sh` or
+    `.command.run`. An editor or `grep` that was given the file runs nothing, nor does a shell whose
+    `-c` text speaks of it: where such a text does run it, the shell that it starts is an ancestor
+    too.
+
+    >>> find_task_script(["/bin/bash", "-euo", "pipefail", "/w/ab/cd/.command.sh"])
     '/w/ab/cd/.command.sh'
     >>> find_task_script(["vim", ".command.sh"])
+    >>> find_task_script(["bash", "-c", "grep set .command.sh"])
     """
-    if not command_line or not os.path.basename(command_line[0]).lstrip("-").endswith("sh"):
+    if not command_line:
         return None
-    for word in command_line[1:]:
-        for part in word.split():
-            if os.path.basename(part.strip("'\"")) in _SCRIPTS:
-                return part.strip("'\"")
+    program = os.path.basename(command_line[0])
+    is_shell = _SHELL.fullmatch(program) is not None
+    if not is_shell and _INTERPRETER.fullmatch(program) is None:
+        return None
+    words = iter(command_line[1:])
+    for word in words:
+        if word[:1] not in ("-", "+"):
+            return word if os.path.basename(word) in _SCRIPTS else None
+        if not is_shell or word.startswith("--"):
+            if word in ("--rcfile", "--init-file"):
+                next(words, None)
+        elif "c" in word or "s" in word:  # commands from the text that follows, or from stdin
+            return None
+        elif "o" in word or "O" in word:  # `-euo pipefail`
+            next(words, None)
     return None
 
 
-def _describe(evidence: str, folder: str | None) -> PipelineTask:
-    script = os.path.join(folder, ".command.sh") if folder else None
-    return PipelineTask(evidence, folder, script if script and os.path.isfile(script) else None)
+def _find_task_process(pid: int, proc_root: Path | str) -> tuple[int, str] | None:
+    """The nearest ancestor that runs a task's script, and the script."""
+    for ancestor in find_ancestors(pid, proc_root):
+        script = find_task_script(read_command_line(ancestor, proc_root))
+        if script is not None:
+            return ancestor, script
+    return None
+
+
+def _find_folder_of(script: str, cwd_link: str) -> str | None:
+    """The folder of a process's script.
+
+    A relative one is looked for from the process's working directory upwards: the platform's
+    script goes from the task's folder into `capsule/code`.
+    """
+    if os.path.isabs(script):
+        return os.path.dirname(os.path.normpath(script))
+    try:
+        cwd = os.readlink(cwd_link)
+    except OSError:
+        return None
+    while True:
+        path = os.path.join(cwd, script)
+        if os.path.isfile(path):
+            return os.path.dirname(os.path.normpath(path))
+        if cwd == os.path.dirname(cwd):
+            return None
+        cwd = os.path.dirname(cwd)
+
+
+def _find_linked_results(fs_root: Path | str) -> str | None:
+    """Where `/results` leads, when it is a link to a task's results."""
+    results = os.path.join(fs_root, "results")
+    if not os.path.islink(results):
+        return None
+    target = os.path.realpath(results)
+    is_plain = target == os.path.realpath(os.path.join(fs_root, "root/capsule/results"))
+    return target if target.endswith(_TASK_RESULTS) and not is_plain else None

@@ -2,7 +2,7 @@
 
 The wrapper's side is `running.intake`; the protocol is documented there and in the reference. A
 send never raises into the user's code, waits a bounded time, and where the wrapper is gone the
-records go to stderr, readable.
+records go to stderr, readable. Calls come one at a time (`target.SerialTarget` sees to that).
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from aind_capsule.logs.console import format_record
+from aind_capsule.logs.stderr import print_record, say
 from aind_capsule.records.encode import decode, encode
 
 HELLO_WAIT_S = 1.0
 SEND_WAIT_S = 5.0
 VERSION = 1
+#: A wrapper that has died must not kill a processing that has SIGPIPE at its default.
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+_MAX_WELCOME_BYTES = 1024 * 1024
 
 
 class WrapperConnection:
@@ -27,47 +31,68 @@ class WrapperConnection:
 
     Args:
         path: The wrapper's socket (`CAPSULE_SOCKET`).
+        hello_wait_s: How long the wrapper may take to answer.
         send_wait_s: How long a send may take.
 
     Raises:
         OSError: Nobody answers there.
 
     Attributes:
+        path: The wrapper's socket.
         fields: What the wrapper puts into every record.
-        is_echoed: Whether the wrapper shows records on its stderr.
     """
 
-    def __init__(self, path: str, *, send_wait_s: float = SEND_WAIT_S) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: str,
+        *,
+        hello_wait_s: float = HELLO_WAIT_S,
+        send_wait_s: float = SEND_WAIT_S,
+    ) -> None:
+        self.path = path
+        self._hello_wait_s = hello_wait_s
         self._send_wait_s = send_wait_s
+        self._must_connect = False
         self._socket: socket.socket | None = None
         welcome = self._connect()
-        self.run_id = str(welcome.get("run_id"))
-        self.fields: Mapping[str, Any] = welcome.get("fields") or {}
-        self.is_echoed = bool(welcome.get("echo"))
+        fields = welcome.get("fields")
+        self.fields: Mapping[str, Any] = fields if isinstance(fields, dict) else {}
+        self._is_echoed = bool(welcome.get("echo"))
         if "environment" in (welcome.get("wants") or ()):
             self.send(encode({"capsule": "environment", **describe_python()}))
 
+    @property
+    def is_echoed(self) -> bool:
+        """Whether people see the records on stderr: by the wrapper, or by us where it is gone."""
+        return self._is_echoed or self._socket is None
+
     def send(self, record: bytes) -> None:
-        """Send a record, or print it where the wrapper is gone; never raises."""
+        """Send a record, or print it where the wrapper is gone; never raises an error."""
+        if self._must_connect:
+            self._reconnect()
         client = self._socket
         if client is not None:
             try:
-                client.sendall(record + b"\n")
+                client.sendall(record + b"\n", _NO_SIGNAL)
             except Exception as error:  # whatever it is, the user's code must not see it
                 self.close()
-                _say(f"the wrapper does not take records any more ({error}); they come here")
+                say(f"the wrapper does not take records any more ({error}); they come here")
+            except BaseException:
+                # A signal handler of the user's ended the call (Ctrl-C): what was sent may end in
+                # the middle of a record, and the next one must not continue it.
+                self.forget()
+                raise
             else:
                 return
         print_record(record)
 
-    def reopen(self) -> None:
-        """In a forked child: the connection is its parent's; make one of its own."""
+    def forget(self) -> None:
+        """Let go of the connection and make another at the next send (in a forked child)."""
         self.close()
-        try:
-            self._connect()
-        except OSError as error:
-            _say(f"the wrapper does not answer this process ({error}); its records come here")
+        self._must_connect = True
+
+    def finish(self) -> None:
+        """Nothing is left to say at the end: what was sent is in the kernel's hands."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -75,59 +100,66 @@ class WrapperConnection:
         if client is not None:
             client.close()
 
+    def _reconnect(self) -> None:
+        try:
+            self._connect()
+        except Exception as error:  # whatever it is, the user's code must not see it
+            self._must_connect = False
+            say(f"the wrapper does not answer this process ({error}); its records come here")
+
     def _connect(self) -> dict[str, Any]:
+        deadline_s = time.monotonic() + self._hello_wait_s
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            client.settimeout(HELLO_WAIT_S)
-            client.connect(self._path)
-            welcome = _say_hello(client)
+            _connect_until(client, self.path, deadline_s)
+            welcome = _say_hello(client, deadline_s)
             client.settimeout(self._send_wait_s)
         except BaseException:
             client.close()
             raise
-        self._socket = client
+        self._socket, self._must_connect = client, False
         return welcome
 
 
-def _say_hello(client: socket.socket) -> dict[str, Any]:
+def _connect_until(client: socket.socket, path: str, deadline_s: float) -> None:
+    while True:
+        client.settimeout(_find_left(deadline_s))
+        try:
+            client.connect(path)
+        except BlockingIOError:  # many processes start at once: the wrapper's queue is full
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _say_hello(client: socket.socket, deadline_s: float) -> dict[str, Any]:
     hello = {"capsule": "hello", "version": VERSION, "purpose": "records", "pid": os.getpid()}
-    client.sendall(encode(hello) + b"\n")
+    client.sendall(encode(hello) + b"\n", _NO_SIGNAL)
     answer = b""
     while not answer.endswith(b"\n"):
+        client.settimeout(_find_left(deadline_s))
         data = client.recv(65536)
-        if not data:
-            raise OSError("no answer to the hello")
         answer += data
+        if not data or len(answer) > _MAX_WELCOME_BYTES:
+            raise OSError("no answer to the hello")
     welcome = decode(answer)
     if welcome is None or welcome.get("capsule") != "welcome":
         raise OSError(f"an answer that is no welcome: {answer!r:.100}")
     return welcome
 
 
-def print_record(record: bytes) -> None:
-    """A record on stderr for people; where that fails too there is nowhere left."""
-    decoded = decode(record) or {"message": record.decode("utf-8", "replace")}
-    with contextlib.suppress(Exception):  # stderr is closed or gone
-        os.write(_get_stderr_fd(), (format_record(decoded) + "\n").encode("utf-8", "replace"))
-
-
-def _get_stderr_fd() -> int:
-    """The real stderr: what is captured or replaced in Python does not concern records."""
-    try:
-        return sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
-    except (OSError, ValueError):
-        return 2
-
-
-def _say(message: str) -> None:
-    print_record(encode({"level": "WARNING", "message": f"aind-capsule: {message}"}))
+def _find_left(deadline_s: float) -> float:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("no answer in time")
+    return left_s
 
 
 def describe_python() -> dict[str, Any]:
     """This interpreter and its packages, by the names of their metadata folders."""
     packages: dict[str, str] = {}
     for folder in sys.path:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, TypeError, ValueError):  # anything may stand there
             for entry in os.listdir(folder or "."):
                 stem, _, ending = entry.rpartition(".")
                 name, _, version = stem.partition("-")

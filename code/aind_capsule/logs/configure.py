@@ -6,25 +6,40 @@ The one owner of loguru. Imported by users only; `capsule run` never does.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aind_capsule.errors import SettingsError
+from aind_capsule.logs.client import WrapperConnection
 from aind_capsule.logs.interception import Interception
+from aind_capsule.logs.own_log import OwnLog
 from aind_capsule.logs.sink import RecordBuilder
-from aind_capsule.logs.target import SerialTarget, find_script_name, open_target
+from aind_capsule.logs.stderr import say
+from aind_capsule.logs.target import SerialTarget, Target
 from aind_capsule.settings.load import find_code_folder, load_settings
+from aind_capsule.settings.model import Settings
 
 if TYPE_CHECKING:
-    from loguru import Message
+    from loguru import Logger, Record
 
 
+@dataclass(slots=True)
 class _Installed:
     """What `configure_logging` has put in place in this process."""
 
+    lock: threading.Lock = field(default_factory=threading.Lock)
     target: SerialTarget | None = None
     interception: Interception | None = None
     handler_id: int | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+_installed = _Installed()
 
 
 def configure_logging(
@@ -32,20 +47,27 @@ def configure_logging(
     *,
     level: str | int = "DEBUG",
     library_level: str | int = "INFO",
-    **fields: Any,
+    capture_stdlib: bool = True,
+    **fields: object,
 ) -> None:
     """Send everything that this process logs to the AIND log.
 
     loguru, the standard library's `logging`, `warnings`, and uncaught exceptions (also of threads,
     of asyncio, and those that Python can only ignore) become records of one log. Under
     `capsule run` that is the run's log; otherwise a log file of this process's own, in a run folder
-    in scratch, with readable lines on stderr. Can be called again; the last call holds.
+    in scratch, with readable lines on stderr. Other handlers of loguru and of the root logger are
+    taken out.
+
+    It can be called again: fields are added to those of the calls before, or replace them; for all
+    else the last call holds. Forked children need no call of their own.
 
     Args:
-        process_name: Name of the process (capsule). Under `capsule run` the run's name holds.
-        level: Lowest level of loguru's records, by its name or number.
-        library_level: Lowest level of the standard library's loggers that set none of their own:
-            libraries say much at DEBUG that is for their authors.
+        process_name: Name of the process (capsule); by default the setting's (`PROCESS_NAME`), or
+            the script's. Under `capsule run` the run's name holds.
+        level: Lowest level that is logged, by loguru's name or number.
+        library_level: Lowest level that is taken from the standard library's `logging`, which is
+            what libraries log with (many of them say a lot in DEBUG).
+        capture_stdlib: Whether the standard library's `logging` is taken in.
         **fields: Fields of every record, such as `subject_id="123456"`.
 
     Raises:
@@ -58,70 +80,154 @@ def configure_logging(
         >>> configure_logging("qc", subject_id="123456")   # doctest: +SKIP
         >>> logger.bind(trials=225).info("Session read")   # doctest: +SKIP
     """
-    from loguru import logger
-
+    logger = _import_logger()
     number = logger.level(level).no if isinstance(level, str) else int(level)
     library = library_level
     library_number = logger.level(library).no if isinstance(library, str) else int(library)
-    reset_logging()
-    name = process_name or _find_process_name()
-    target = SerialTarget(open_target(name, os.environ))
-    builder = RecordBuilder(fields, target.target.fields)
-    send = target.send
-
-    def sink(message: Message) -> None:
-        send(builder.build_from_loguru(message.record))
-
-    # `catch`: a call from a signal handler in the middle of another is refused by loguru itself,
-    # which may be printed and not be raised into the user's code.
-    logger.remove()
-    _Installed.handler_id = logger.add(
-        sink, level=number, format=_format_nothing, backtrace=False, diagnose=False, catch=True
-    )
-    _Installed.interception = Interception(
-        builder, send, is_echoed=target.target.is_echoed, level=library_number
-    )
-    _Installed.interception.install()
-    _Installed.target = target
+    with _installed.lock:
+        merged = {**_installed.fields, **fields}
+        target = _find_target(process_name)
+        builder = RecordBuilder(merged, target.target.fields)
+        handler_id = _add_handler(logger, builder, target, number)
+        if _installed.interception is not None:
+            _installed.interception.restore()
+        stdlib_level = max(number, library_number, 1) if capture_stdlib else None
+        interception = Interception(builder, target, level=stdlib_level)
+        interception.install()
+        previous = _installed.target
+        _installed.fields, _installed.target = merged, target
+        _installed.interception, _installed.handler_id = interception, handler_id
+        if previous is not None and previous is not target:
+            previous.finish()
+            previous.close()
 
 
 def reset_logging() -> None:
-    """Take out what `configure_logging` put in place; loguru is left without a handler."""
-    if _Installed.interception is not None:
-        _Installed.interception.restore()
-        _Installed.interception = None
-    if _Installed.handler_id is not None:
-        from loguru import logger
+    """Take out what `configure_logging` put in place; loguru is left without our handler."""
+    with _installed.lock:
+        if _installed.interception is not None:
+            _installed.interception.restore()
+        if _installed.handler_id is not None:
+            with contextlib.suppress(ValueError):  # the user has removed it
+                _import_logger().remove(_installed.handler_id)
+        if _installed.target is not None:
+            _installed.target.finish()
+            _installed.target.close()
+        _installed.interception = _installed.handler_id = _installed.target = None
+        _installed.fields = {}
 
-        try:
-            logger.remove(_Installed.handler_id)
-        except ValueError:  # the user has removed it
-            pass
-        _Installed.handler_id = None
-    if _Installed.target is not None:
-        _Installed.target.close()
-        _Installed.target = None
+
+def _import_logger() -> Logger:
+    try:
+        from loguru import logger
+    except ImportError as error:
+        message = "configure_logging needs loguru, which is not installed: pip install loguru"
+        raise ImportError(message, name="loguru") from error
+    return logger
+
+
+def _add_handler(logger: Logger, builder: RecordBuilder, target: SerialTarget, number: int) -> int:
+    """Put our handler into loguru in place of all others.
+
+    Our work is done by the handler's filter, which lets nothing pass: loguru calls it before it
+    formats, and before it takes a lock. A log call from a signal handler or a finalizer in the
+    middle of another is refused by loguru under that lock; and it is faster.
+    """
+    build, take = builder.build_from_loguru, target.take
+
+    def take_record(record: Record) -> bool:
+        take(build, record)
+        return False
+
+    handler_id = logger.add(
+        _take_nothing,
+        level=number,
+        filter=take_record,
+        format=_format_nothing,
+        colorize=False,
+        backtrace=False,
+        diagnose=False,
+        catch=False,
+    )
+    # Ours first, then the others out: no record of another thread falls in between.
+    for other in range(handler_id):
+        with contextlib.suppress(ValueError):  # it was removed long ago
+            logger.remove(other)
+    return handler_id
+
+
+def _take_nothing(_message: Any) -> None:
+    """Be the sink that loguru wants to have."""
 
 
 def _format_nothing(_record: Any) -> str:
-    """Format nothing: the sink makes its line from the record itself."""
     return ""
 
 
-def _find_process_name() -> str:
-    from pathlib import Path
+def _find_target(process_name: str | None) -> SerialTarget:
+    """The target that is there already where it still serves, else a new one."""
+    path = os.environ.get("CAPSULE_SOCKET")
+    known = _installed.target
+    if known is not None:
+        inner = known.target
+        if isinstance(inner, WrapperConnection) and inner.path == path:
+            return known
+        if isinstance(inner, OwnLog) and process_name in (None, inner.process_name):
+            return known
+    return SerialTarget(_open_target(process_name, path))
 
-    folder = find_code_folder(sys.argv[:1], Path.cwd())
+
+def _open_target(process_name: str | None, socket_path: str | None) -> Target:
+    """The wrapper where one answers, else a log file of our own."""
+    if socket_path:
+        try:
+            return WrapperConnection(socket_path)
+        except (OSError, AttributeError) as error:  # nobody is there; no such sockets (Windows)
+            say(f"CAPSULE_SOCKET names a wrapper that does not answer ({error})")
     try:
-        name = load_settings({}, os.environ, folder).settings.process_name
-    except Exception:  # a broken capsule.toml is `capsule run`'s business, not a log call's
-        name = None
-    return name or find_script_name()
+        cwd = os.getcwd()
+    except OSError:  # it has been removed
+        cwd = os.sep
+    settings = _load_settings(cwd)
+    name = process_name or settings.process_name or find_script_name()
+    return OwnLog(name, settings, os.environ, cwd)
 
 
-def _close_at_exit() -> None:
-    if _Installed.target is not None:
-        _Installed.target.close()
+def _load_settings(cwd: str) -> Settings:
+    """The settings; what is wrong with them is said, and never stops a processing."""
+    folder = find_code_folder(getattr(sys, "argv", [])[:1], cwd)
+    try:
+        loaded = load_settings({}, os.environ, folder)
+    except SettingsError as error:
+        say(f"{error.message}. {error.hint}")
+        loaded = load_settings({}, os.environ, None)
+    for problem in loaded.problems:
+        if problem.is_error:
+            say(f"{problem.message}. {problem.hint}")
+    return loaded.settings
 
 
-atexit.register(_close_at_exit)
+def find_script_name() -> str:
+    """The name of the program that runs, for a process that was given none."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None) or next(iter(getattr(sys, "argv", [])), "")
+    with contextlib.suppress(TypeError):
+        script = Path(path)
+        stem = script.parent.name if script.stem == "__main__" else script.stem
+        if stem not in ("", "-c"):
+            return stem
+    return "python"
+
+
+@atexit.register
+def _finish() -> None:
+    if _installed.target is not None:
+        _installed.target.finish()
+
+
+def _renew_lock() -> None:
+    _installed.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -6,6 +6,7 @@ in place, `restore` takes them out again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -15,99 +16,118 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from aind_capsule.logs.sink import RecordBuilder, describe_exception, describe_origin
+from aind_capsule.logs.target import SerialTarget
+from aind_capsule.records.simplify import repr_safely, str_safely
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
+
+#: Their hooks print, as the interpreter's own do (loguru imports this one on Python 3.10).
+_PRINTING_PACKAGES = frozenset({"exceptiongroup"})
 
 
 class StdlibHandler(logging.Handler):
     """The root logger's handler: its records become ours, with their own place and time."""
 
-    def __init__(self, builder: RecordBuilder, send: Callable[[bytes], None]) -> None:
+    def __init__(self, builder: RecordBuilder, target: SerialTarget) -> None:
         super().__init__(logging.NOTSET)
         self._builder = builder
-        self._send = send
+        self._target = target
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take a record without the handler's lock: sends are serialized behind us."""
-        is_wanted = bool(self.filter(record))
-        if is_wanted:
-            self.emit(record)
-        return is_wanted
+        """Take a record without the handler's lock: a signal handler that logs would wait for it.
+
+        Sends have an order of their own.
+        """
+        wanted: bool | logging.LogRecord = self.filter(record)
+        if wanted:
+            self.emit(wanted if isinstance(wanted, logging.LogRecord) else record)
+        return bool(wanted)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Build the record and send it."""
-        self._send(self._builder.build_from_stdlib(record))
+        """Build the record and send it; never raises an error."""
+        self._target.take(self._builder.build_from_stdlib, record)
 
 
 class Interception:
     """The hooks of this process while they are ours.
 
+    A hook that only prints is called too where nobody shows our record on stderr, and else not; a
+    hook that somebody else has put in place is called in any case, for it may do more than print.
+
     Args:
         builder: Makes the records.
-        send: Takes them.
-        is_echoed: Whether whoever takes them prints them on stderr: then a traceback is not
-            printed a second time.
-        level: Lowest level that the standard library's loggers let through.
+        target: Takes them.
+        level: Lowest level that the standard library's loggers let through; None leaves the
+            standard library's logging alone.
     """
 
-    def __init__(
-        self,
-        builder: RecordBuilder,
-        send: Callable[[bytes], None],
-        *,
-        is_echoed: bool,
-        level: int,
-    ) -> None:
+    def __init__(self, builder: RecordBuilder, target: SerialTarget, *, level: int | None) -> None:
         self._builder = builder
-        self._send = send
-        self._is_echoed = is_echoed
+        self._target = target
         self._level = level
         self._undo: list[Callable[[], None]] = []
+        self._previous: dict[str, Callable[..., Any]] = {}
 
     def install(self) -> None:
         """Put the hooks in place."""
-        self._take_logging()
+        if self._level is not None:
+            self._take_logging(self._level)
         self._take(warnings, "showwarning", self._show_warning)
         self._take(sys, "excepthook", self._take_exception)
         self._take(threading, "excepthook", self._take_thread_exception)
         self._take(sys, "unraisablehook", self._take_unraisable)
 
     def restore(self) -> None:
-        """Put everything back as it was."""
+        """Put everything back as it was, but for what others have changed since."""
         while self._undo:
             self._undo.pop()()
 
     def _take(self, module: Any, name: str, hook: Callable[..., None]) -> None:
         previous = getattr(module, name)
-        setattr(module, name, hook)
-        self._undo.append(lambda: setattr(module, name, previous))
-        if name == "excepthook" and module is sys:
-            self._previous_excepthook = previous
-
-    def _take_logging(self) -> None:
-        root = logging.getLogger()
-        handlers, level = root.handlers[:], root.level
 
         def undo() -> None:
-            root.handlers[:] = handlers
-            root.setLevel(level)
+            if getattr(module, name) is hook:
+                setattr(module, name, previous)
 
-        root.handlers[:] = [StdlibHandler(self._builder, self._send)]
-        root.setLevel(self._level)
+        setattr(module, name, hook)
+        self._previous[f"{module.__name__}.{name}"] = previous
         self._undo.append(undo)
 
-    def _write(self, level: str, message: str, lineno: int | None, **extra: Any) -> None:
+    def _take_logging(self, level: int) -> None:
+        root = logging.getLogger()
+        handlers, previous_level = root.handlers[:], root.level
+        ours = StdlibHandler(self._builder, self._target)
+
+        def undo() -> None:
+            if ours in root.handlers:
+                root.handlers[:] = handlers
+                root.setLevel(previous_level)
+
+        root.handlers[:] = [ours]
+        root.setLevel(level)
+        self._undo.append(undo)
+
+    def _write(self, level: str, message: str, lineno: int | None, **more: Any) -> bool:
+        """Send a record of ours; False where that failed."""
+        return self._target.take(self._build, level, message, lineno, more)
+
+    def _build(self, level: str, message: str, lineno: int | None, more: dict[str, Any]) -> bytes:
         fields: dict[str, Any] = {
             "timestamp": format_timestamp(read_clock_us()),
             "level": level,
             "message": message,
+            "lineno": lineno,
+            **describe_origin(),
         }
-        if lineno is not None:
-            fields["lineno"] = lineno
-        fields.update(describe_origin())
-        exception = extra.pop("exception", None)
+        exception = more.pop("exception", None)
         if exception is not None:
             fields["exception"] = exception
-        self._send(self._builder.build_from_fields(fields, extra))
+        return self._builder.build_from_fields(fields, more)
+
+    def _pass_on(self, name: str, default: Any, is_shown: bool, *args: Any) -> None:
+        previous = self._previous[name]
+        is_printer = previous is default or _get_package(previous) in _PRINTING_PACKAGES
+        if not (is_printer and is_shown):
+            previous(*args)
 
     def _show_warning(
         self,
@@ -119,34 +139,47 @@ class Interception:
         line: str | None = None,
     ) -> None:
         if file is not None:  # somebody wants it in a file of theirs
-            file.write(warnings.formatwarning(message, category, filename, lineno, line))
+            with contextlib.suppress(OSError):  # as the standard library has it
+                file.write(warnings.formatwarning(message, category, filename, lineno, line))
             return
-        self._write("WARNING", str(message), lineno, category=category.__name__, filename=filename)
+        name = getattr(category, "__name__", str_safely(category))
+        self._write("WARNING", str_safely(message), lineno, category=name, filename=filename)
 
     def _take_exception(
         self, kind: type[BaseException], value: BaseException, trace: TracebackType | None
     ) -> None:
+        is_shown = False
         if not issubclass(kind, KeyboardInterrupt):
             described = describe_exception(kind, value, trace)
             message = f"{described['type']}: {described['message']}"
-            self._write("CRITICAL", message, _find_line(trace), exception=described)
-            if self._is_echoed:
-                return
-        self._previous_excepthook(kind, value, trace)
+            is_written = self._write("CRITICAL", message, _find_line(trace), exception=described)
+            is_shown = is_written and self._target.target.is_echoed
+        self._pass_on("sys.excepthook", sys.__excepthook__, is_shown, kind, value, trace)
 
     def _take_thread_exception(self, given: threading.ExceptHookArgs) -> None:
-        if given.exc_type is SystemExit:
+        if given.exc_type is SystemExit:  # a thread's way of ending
             return
         name = given.thread.name if given.thread is not None else "unknown"
         described = describe_exception(given.exc_type, given.exc_value, given.exc_traceback)
         message = f"Thread {name} ended by {described['type']}: {described['message']}"
-        self._write("ERROR", message, _find_line(given.exc_traceback), exception=described)
+        line = _find_line(given.exc_traceback)
+        is_written = self._write("ERROR", message, line, exception=described)
+        is_shown = is_written and self._target.target.is_echoed
+        self._pass_on("threading.excepthook", threading.__excepthook__, is_shown, given)
 
     def _take_unraisable(self, given: Any) -> None:
         described = describe_exception(given.exc_type, given.exc_value, given.exc_traceback)
         what = given.err_msg or "Exception ignored in"
-        message = f"{what} {given.object!r:.200}: {described['type']}: {described['message']}"
-        self._write("ERROR", message, _find_line(given.exc_traceback), exception=described)
+        where = repr_safely(given.object)[:200]
+        message = f"{what} {where}: {described['type']}: {described['message']}"
+        line = _find_line(given.exc_traceback)
+        is_written = self._write("ERROR", message, line, exception=described)
+        is_shown = is_written and self._target.target.is_echoed
+        self._pass_on("sys.unraisablehook", sys.__unraisablehook__, is_shown, given)
+
+
+def _get_package(hook: object) -> str:
+    return str(getattr(hook, "__module__", "")).partition(".")[0]
 
 
 def _find_line(trace: TracebackType | None) -> int | None:

@@ -1,10 +1,12 @@
 """A log call in Python as one encoded record: loguru's messages and the standard library's.
 
-The hot path of `configure_logging`. Nothing here decides where a record goes.
+The hot path of `configure_logging`. Nothing here decides where a record goes, and nothing here
+catches what a hostile value may raise beyond its own encoding: `target.SerialTarget` does.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import traceback
@@ -12,13 +14,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from aind_capsule.records.encode import encode, encode_members
+from aind_capsule.records.encode import decode, encode, encode_members, encode_quickly
 from aind_capsule.records.levels import get_standard_level
-from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
+from aind_capsule.records.merge import MACHINE_FIELDS, fits, rename_taken
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.shrink import shrink
-from aind_capsule.records.simplify import simplify_text, str_safely
-from aind_capsule.records.timestamps import format_timestamp
+from aind_capsule.records.simplify import repr_safely, simplify, simplify_text, str_safely
+from aind_capsule.records.timestamps import US_PER_S, format_second
 
 if TYPE_CHECKING:
     import logging
@@ -44,23 +46,27 @@ _LOG_RECORD_NAMES = frozenset(
 class RecordBuilder:
     """Makes encoded records (one JSON object, without a line end).
 
+    A field of one call wins over the same field of all calls; neither overwrites what the
+    machinery or the wrapper says.
+
     Args:
         fields: The user's fields of every record (from `configure_logging`).
         taken: Fields that somebody else puts into every record (the wrapper), with their values.
     """
 
     def __init__(self, fields: Mapping[str, Any], taken: Mapping[str, Any]) -> None:
-        self._taken = {**dict.fromkeys(MACHINE_FIELDS), **taken}
-        self._constant = rename_taken(fields, self._taken)
+        self._taken = {**dict.fromkeys(MACHINE_FIELDS), **simplify(taken)}
+        self._constant = rename_taken(simplify(fields), self._taken)
         self._suffix = encode_members(self._constant).encode() + b"}"
-        self._reserved = frozenset(self._taken) | _STANDARD_NAMES | frozenset(self._constant)
+        self._guarded = frozenset(self._taken) | _STANDARD_NAMES | frozenset(self._constant)
+        self._free = _STANDARD_NAMES - frozenset(self._taken) - frozenset(self._constant)
+        self._second = (0, format_second(0))
 
     def build_from_loguru(self, record: Record) -> bytes:
         """A loguru record as ours."""
-        process, thread = record["process"], record["thread"]
-        time = record["time"]
+        process, thread, time = record["process"], record["thread"], record["time"]
         fields: dict[str, Any] = {
-            "timestamp": format_timestamp(round(time.timestamp() * 1_000_000)),
+            "timestamp": self._format_time(int(time.timestamp() // 1), time.microsecond),
             "level": get_standard_level(record["level"].no),
             "message": record["message"],
             "lineno": record["line"],
@@ -68,7 +74,7 @@ class RecordBuilder:
             "processName": process.name,
             "thread": str(thread.id),
             "threadName": thread.name,
-            "logger": record["name"] or "unknown",
+            "logger": record["name"],
             "function": record["function"],
         }
         exception = record["exception"]
@@ -82,59 +88,75 @@ class RecordBuilder:
         """A standard library's record as ours; its own place, thread and time are kept."""
         try:
             message = record.getMessage()
-        except Exception:  # the call's arguments do not fit its message
-            message = f"{record.msg} {record.args!r:.1000}"
+        except Exception:  # the call's arguments do not fit its message, or cannot be printed
+            message = f"{str_safely(record.msg)} {repr_safely(record.args)}"
+        fraction, second = math.modf(record.created)  # as `datetime` reads it
+        more, microsecond = divmod(round(fraction * US_PER_S), US_PER_S)
         fields: dict[str, Any] = {
-            "timestamp": format_timestamp(round(record.created * 1_000_000)),
+            "timestamp": self._format_time(int(second) + more, microsecond),
             "level": get_standard_level(record.levelno),
             "message": message,
-            "lineno": record.lineno,
+            "lineno": record.lineno if isinstance(record.lineno, int) else None,
             "process": str(record.process or os.getpid()),
-            "processName": record.processName or "MainProcess",
-            "thread": str(record.thread or 0),
-            "threadName": record.threadName or "MainThread",
+            "processName": record.processName,
+            "thread": str(record.thread or ""),
+            "threadName": record.threadName,
             "logger": record.name,
-            "function": record.funcName or "unknown",
+            "function": record.funcName,
         }
-        if record.exc_info and record.exc_info[0] is not None:
+        if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
             fields["exception"] = describe_exception(*record.exc_info)
         own = record.__dict__
-        extra = {name: own[name] for name in own.keys() - _LOG_RECORD_NAMES}
+        extra = {name: own[name] for name in own if name not in _LOG_RECORD_NAMES}
         if record.stack_info:
-            extra["stack"] = record.stack_info
+            extra.setdefault("stack", record.stack_info)
         return self._encode(fields, extra)
 
     def build_from_fields(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
-        """A record of the interception's own (a warning, an uncaught exception)."""
+        """A record of our own making (a warning, an uncaught exception)."""
         return self._encode(fields, extra)
 
+    def _format_time(self, second: int, microsecond: int) -> str:
+        """A timestamp; all but its microseconds is made once a second."""
+        known = self._second
+        if known[0] != second:
+            known = self._second = (second, format_second(second))
+        return f"{known[1]}{microsecond:06d}Z"
+
     def _encode(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
-        if extra:
-            nested = extra.get("extra")
-            if isinstance(nested, Mapping):  # loguru's way of writing `extra={…}`
-                extra = {**{k: v for k, v in extra.items() if k != "extra"}, **nested}
-            if self._reserved.isdisjoint(extra):
-                fields.update(extra)
-            else:
-                fields.update(self._rename(extra))
-        data = encode(fields)[:-1] + self._suffix
+        if not all(fields.values()):
+            fields = {k: v for k, v in fields.items() if v not in (None, "") or k == "message"}
+        if "extra" in extra:
+            extra = _flatten(extra)
+        data = None
+        if self._guarded.isdisjoint(extra) or self._are_harmless(extra):
+            data = encode_quickly({**fields, **extra})
+        if data is not None:
+            data = data[:-1] + self._suffix
+        else:
+            own = rename_taken(simplify(extra), self._taken)
+            constant = {k: v for k, v in self._constant.items() if k not in own}
+            data = encode({**fields, **own, **constant})
         if len(data) > MAX_RECORD_BYTES:
-            data = encode(shrink({**fields, **self._constant}, MAX_RECORD_BYTES))
+            data = encode(shrink(decode(data) or fields, MAX_RECORD_BYTES))
         return data
 
-    def _rename(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """The user's fields where some bear names that are taken; a call's wins over a constant."""
-        kept: dict[str, Any] = {}
-        for name, value in extra.items():
-            given = coerce(str(name), value)
-            if name in self._constant and self._constant[name] == given:
-                continue
-            if name in _STANDARD_NAMES and name not in self._taken and name not in self._constant:
-                if given is not None:
-                    kept[name] = given
-                continue
-            kept.update(rename_taken({name: value}, {**self._taken, **self._constant, **kept}))
-        return kept
+    def _are_harmless(self, extra: Mapping[str, Any]) -> bool:
+        """Whether the guarded names in a call's fields are free, and say what they may."""
+        names = self._guarded.intersection(extra)
+        return names <= self._free and all(
+            type(extra[name]) is str and fits(name, extra[name]) for name in names
+        )
+
+
+def _flatten(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of `logger.info(…, extra={…})`, which is the standard library's way."""
+    nested = extra["extra"]
+    if not isinstance(nested, Mapping):
+        return extra
+    plain = nested if type(nested) is dict else simplify(nested)
+    rest = {name: value for name, value in extra.items() if name != "extra"}
+    return {**rest, **plain} if isinstance(plain, dict) else {**rest, "extra": plain}
 
 
 def describe_exception(
@@ -169,6 +191,6 @@ def describe_origin() -> dict[str, str]:
     return {
         "process": str(os.getpid()),
         "processName": name,
-        "thread": str(thread.ident or 0),
+        "thread": str(thread.ident or ""),
         "threadName": thread.name,
     }

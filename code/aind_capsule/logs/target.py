@@ -1,175 +1,175 @@
-"""Where this process's records go: to the wrapper around it, or to a log file of its own."""
+"""Where this process's records go, and the one way there: one at a time, and never an error.
+
+Called by the hooks that `configure_logging` installs; knows nothing of loguru.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
-from collections.abc import Mapping
-from pathlib import Path
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from aind_capsule.context.folders import find_folder
-from aind_capsule.context.identity import build_environment_fields
-from aind_capsule.errors import LogFileError
-from aind_capsule.logs.client import WrapperConnection, print_record
-from aind_capsule.logs.place import make_run_folder
-from aind_capsule.logs.writer import LogWriter
+from aind_capsule.logs.stderr import say
 from aind_capsule.records.encode import encode
-from aind_capsule.records.naming import build_shipping, make_file_stem, make_run_id
+from aind_capsule.records.simplify import str_safely
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
+
+#: A log call may come from a signal handler, a finalizer, or from the `repr` of a value that is
+#: being logged; deeper than this it is a value that logs itself.
+MAX_DEPTH = 20
 
 
 class Target(Protocol):
-    """Takes encoded records."""
+    """Takes encoded records, one at a time."""
 
-    fields: Mapping[str, Any]
-    #: Whether somebody prints the records on stderr for people.
-    is_echoed: bool
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What the target puts into every record."""
+
+    @property
+    def is_echoed(self) -> bool:
+        """Whether people see the records on stderr."""
 
     def send(self, record: bytes) -> None:
-        """Take one record (a JSON object without a line end); never raises."""
+        """Take one record (a JSON object without a line end); never raises an error."""
 
-    def reopen(self) -> None:
-        """Called in a forked child before anything else."""
+    def forget(self) -> None:
+        """Let go of what is the parent's, in a forked child; the next send opens its own."""
+
+    def finish(self) -> None:
+        """The process ends: say what was lost. Records may still come."""
 
     def close(self) -> None:
         """Let go of everything."""
 
 
 class SerialTarget:
-    """Hands records to a target one at a time: from threads, forked children, signal handlers.
+    """Hands records to a target from threads, forked children and signal handlers.
 
     A signal handler that logs in the middle of a send must neither wait for it (it would wait for
     ever) nor go in between: its record is put aside, and the interrupted send lets it out.
+
+    Attributes:
+        target: Takes the records.
+        failures: Records that could not be made, or not handed on.
     """
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._local = threading.local()
+        self.failures = 0
+        self._told: set[str] = set()
         self._renew()
+        _alive.add(self)
+
+    def take(self, build: Callable[..., bytes], *source: Any) -> bool:
+        """Make a record and send it; False where that failed. Never raises an error."""
+        local = self._local
+        depth: int = getattr(local, "depth", 0)
+        if depth >= MAX_DEPTH:
+            self._note("a value that is being logged logs itself; those records are left out")
+            return False
+        local.depth = depth + 1
+        try:
+            try:
+                self.send(build(*source))
+            except Exception as error:  # a fault of ours or of a value's own code
+                self._note(f"a record could not be made ({describe_error(error)})")
+                self.send(_build_stand_in(error))
+                return False
+            else:
+                return True
+        except Exception:  # the interpreter is being taken down around us
+            return False
+        finally:
+            local.depth = depth
 
     def send(self, record: bytes) -> None:
-        """Take one record; never raises."""
-        if self._pid != os.getpid():
-            self._renew()
-            self.target.reopen()
+        """Send one record; where this thread is in the middle of a send, when that is done."""
+        if self._pid != os.getpid():  # forked past Python's own `os.fork`
+            self.start_anew()
         if getattr(self._local, "is_sending", False):
             self._waiting.append(record)
             return
-        self._local.is_sending = True
+        self._send_now([record])
+        while self._waiting:  # a signal handler came between the last look and the end
+            self._send_now([])
+
+    def _send_now(self, records: list[bytes]) -> None:
+        local = self._local
+        local.is_sending = True
         try:
             with self._lock:
-                self.target.send(record)
-                while self._waiting:
-                    self.target.send(self._waiting.pop(0))
+                for record in records:
+                    self.target.send(record)
+                with contextlib.suppress(IndexError):  # there are no more
+                    while True:
+                        self.target.send(self._waiting.popleft())
         finally:
-            self._local.is_sending = False
+            local.is_sending = False
+
+    def start_anew(self) -> None:
+        """In a forked child: locks that other threads of the parent held are never let go of."""
+        self._renew()
+        self.target.forget()
+
+    def finish(self) -> None:
+        """Say what was lost in this process; records may still come."""
+        if self._pid != os.getpid():
+            return
+        while self._waiting:
+            self._send_now([])
+        if self.failures > 1:
+            say(f"{self.failures} records could not be made")
+        self.target.finish()
 
     def close(self) -> None:
-        """Close the target where it is this process's own."""
-        if self._pid == os.getpid():
-            with self._lock:
-                self.target.close()
+        """Close the target."""
+        with self._lock:
+            self.target.close()
+
+    def _note(self, message: str) -> None:
+        self.failures += 1
+        kind = message.partition(" (")[0]
+        if kind not in self._told:
+            self._told.add(kind)
+            say(message)
 
     def _renew(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._waiting: list[bytes] = []
+        self._local = threading.local()
+        self._waiting: deque[bytes] = deque()
 
 
-class OwnLog:
-    """A log file of this process's own, in a run folder, and the same for people on stderr.
+_alive: weakref.WeakSet[SerialTarget] = weakref.WeakSet()
 
-    It is no run: it has no canonical record, and nothing of it goes into results. A forked child
-    gets a file of its own when it logs for the first time.
 
-    Attributes:
-        path: The log file, or None where none could be opened.
-    """
+def _start_all_anew() -> None:
+    for target in list(_alive):
+        target.start_anew()
 
-    is_echoed = True
 
-    def __init__(self, process_name: str, environ: Mapping[str, str]) -> None:
-        self._process_name = process_name
-        self._environ = environ
-        self.path: Path | None = None
-        self.fields: Mapping[str, Any] = {}
-        self._suffix = b""
-        self._writer: LogWriter | None = None
-        self._open()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_all_anew)
 
-    def send(self, record: bytes) -> None:
-        """Write a record, and print it."""
-        if self._writer is not None:
-            self._writer.append([record[:-1] + self._suffix])
-        print_record(record)
 
-    def reopen(self) -> None:
-        """In a forked child: the file is its parent's; open one of its own."""
-        self._open()
+def describe_error(error: BaseException) -> str:
+    """An error on one line, whatever its own code does."""
+    return f"{type(error).__name__}: {str_safely(error)}"[:500]
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
 
-    def _open(self) -> None:
-        self._writer = None  # a parent's is not ours to close
-        run_id = make_run_id()
-        self.fields = {
-            "run_id": run_id,
-            **build_environment_fields(self._environ),
-            "process_name": self._process_name,
-        }
-        self._suffix = b"," + encode(self.fields)[1:-1]
-        given = self._environ.get("CAPSULE_SCRATCH") or None
-        scratch = find_folder("scratch", given, "CAPSULE_SCRATCH", cwd=os.getcwd())
-        place = make_run_folder(run_id, scratch.path, self._environ)
-        if place is None:
-            print_record(
-                encode({"level": "WARNING", "message": "aind-capsule: no folder for a log"})
-            )
-            return
-        stem = make_file_stem(self._process_name, run_id, in_pipeline=False)
-        self.path = Path(place.path, f"{stem}.log.jsonl")
-        try:
-            self._writer = LogWriter(self.path, tell=_tell)
-        except LogFileError as error:
-            _tell(error.message)
-            return
-        first = {
+def _build_stand_in(error: Exception) -> bytes:
+    """What stands in the log for a record that could not be made."""
+    return encode(
+        {
             "timestamp": format_timestamp(read_clock_us()),
-            "level": "INFO",
-            "message": f"{self._process_name} logs to {self.path}",
-            "shipping": build_shipping(self.fields),
+            "level": "ERROR",
+            "message": f"A record could not be made: {describe_error(error)}",
+            "process": str(os.getpid()),
+            "logger": __name__,
         }
-        self._writer.append([encode(first)[:-1] + self._suffix])
-
-
-def open_target(process_name: str, environ: Mapping[str, str]) -> Target:
-    """The wrapper where one answers, else a log file of our own."""
-    path = environ.get("CAPSULE_SOCKET")
-    if path:
-        try:
-            return WrapperConnection(path)
-        except OSError as error:
-            _tell(f"CAPSULE_SOCKET names a wrapper that does not answer ({error})")
-    return OwnLog(process_name, environ)
-
-
-def find_script_name() -> str:
-    """The name of the program that runs, for a process that was given none."""
-    main = sys.modules.get("__main__")
-    path = getattr(main, "__file__", None) or (sys.argv[0] if sys.argv else "")
-    with contextlib.suppress(TypeError):
-        stem = Path(path).stem
-        if stem not in ("", "-c", "__main__"):
-            return stem
-    return "python"
-
-
-def _tell(message: str) -> None:
-    print_record(encode({"level": "WARNING", "message": f"aind-capsule: {message}"}))
+    )

@@ -18,8 +18,9 @@ MAX_DEPTH = 100
 #: Longer arrays than this are described (shape, type), not written out: a log is no data store.
 MAX_ARRAY_ITEMS = 1000
 MAX_REPR_CHARACTERS = 10_000
-#: More than these do not fit any record; a small value can hold another over and over again.
-MAX_VALUES = 1_000_000
+#: More lists, tables and objects than these are named, not written out: a small value can hold
+#: another over and over again.
+MAX_VALUES = 100_000
 #: Modules whose values say it best by their `str()`.
 _TEXT_MODULES = frozenset({"uuid", "decimal", "fractions", "ipaddress"})
 _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1

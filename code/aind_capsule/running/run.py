@@ -16,10 +16,10 @@ from aind_capsule.context.cgroup import read_oom_kill_count
 from aind_capsule.context.folders import build_variables
 from aind_capsule.errors import CapsuleError, LogFileError
 from aind_capsule.history.tidy import remove_old_runs
-from aind_capsule.logs.console import format_bytes, format_duration
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.naming import build_shipping
 from aind_capsule.records.timestamps import read_clock_us
+from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical, build_run_json
 from aind_capsule.running.inputs import InputsReader, walk_files
 from aind_capsule.running.intake import Intake
@@ -43,7 +43,6 @@ from aind_capsule.running.views import ConsoleView, SessionView
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long at the end.
 _INPUTS_WAIT_S = 2.0
-_TITLES = {"success": "finished", "fail": "failed", "stopped": "stopped"}
 
 
 def run_command(request: RunRequest) -> int:
@@ -98,8 +97,8 @@ class Run:
     def run(self, *, is_stale: bool) -> int:
         """Run to the end."""
         inbox = SignalInbox(self._loop, self._take_signal)
-        self._open_views()
-        self._show_start()
+        self._open_session()
+        banners.show_start(self._prepared, self._console, self._session)
         self._write_start()
         self._write_problems(is_stale=is_stale)
         inputs = InputsReader(self._prepared.facts.folders["data"], self._loop)
@@ -175,10 +174,10 @@ class Run:
             )
         )
         self._writer.close()
-        log_path = self._show_end(outcome, canonical)
+        banners.show_end(prepared, outcome, canonical, self._console, self._session)
         self._write_run_json(canonical, found, processing, is_last=True)
         self._publish()
-        if self._must_print_canonical(log_path):
+        if self._must_print_canonical():
             self._console.write(format_line(canonical, "json"))
         self._flush()
         self._tidy()
@@ -196,7 +195,7 @@ class Run:
             self._complain(f"{error.message}. {error.hint}")
             return LogWriter(os.devnull, tell=self._complain)
 
-    def _open_views(self) -> None:
+    def _open_session(self) -> None:
         settings, folder = self._prepared.settings, self._prepared.run_folder
         if settings.session.enabled and folder is not None:
             try:
@@ -274,52 +273,11 @@ class Run:
                 f" it is in {folder.path}"
             )
 
-    def _show_start(self) -> None:
-        facts, folder = self._prepared.facts, self._prepared.run_folder
-        rows = [
-            ("process", facts.process_name),
-            ("run", facts.run_id),
-            ("results", facts.folders["results"]),
-            ("log", folder.get_file("log") if folder else "none"),
-        ]
-        if facts.settings.pipeline_name:
-            rows.insert(1, ("pipeline", facts.settings.pipeline_name))
-        self._console.show_banner("capsule run", rows)
-        if self._session is not None:
-            self._session.show_banner("capsule run", rows)
-
-    def _show_end(self, outcome: Outcome, canonical: Mapping[str, Any]) -> str | None:
-        """The end's banner, on the console and in the session file, which it closes."""
-        prepared = self._prepared
-        folder, results = prepared.run_folder, prepared.facts.folders["results"]
-        log_path = folder.get_file("log") if folder else None
-        if log_path and "log" in prepared.run_files and is_writable_folder(results):
-            log_path = os.path.join(results, os.path.basename(log_path))
-        counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
-        size = format_bytes(canonical["results_bytes"])
-        rows = [("status", f"{outcome.status} (exit status {outcome.wrapper_status})")]
-        if outcome.error_type:
-            rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
-        rows += [
-            ("duration", format_duration(canonical["duration_s"])),
-            ("records", counts),
-            ("results", f"{canonical['results_files']} files, {size}"),
-            ("log", log_path or "none"),
-        ]
-        if "lost_records" in canonical:
-            rows.append(("lost", str(canonical["lost_records"])))
-        title = f"{prepared.facts.process_name} {_TITLES[outcome.status]}"
-        self._console.show_banner(title, rows, outcome.level)
-        if self._session is not None:
-            self._session.show_banner(title, rows)
-            self._session.close()
-        return log_path
-
-    def _must_print_canonical(self, log_path: str | None) -> bool:
+    def _must_print_canonical(self) -> bool:
         """Where the log stays behind, the platform's own log gets the canonical record."""
-        is_away = log_path is None or (
-            self._prepared.task is not None and "log" not in self._prepared.run_files
-        )
+        prepared = self._prepared
+        is_kept_back = prepared.task is not None and "log" not in prepared.run_files
+        is_away = prepared.run_folder is None or is_kept_back
         return is_away and self._console.mode in ("pretty", "plain")
 
     def _complain(self, message: str) -> None:

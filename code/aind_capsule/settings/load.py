@@ -153,7 +153,12 @@ def _read_toml(path: str) -> dict[str, Any]:
     try:
         import tomllib
     except ImportError:  # Python 3.10
-        import tomli as tomllib
+        try:
+            import tomli as tomllib
+        except ImportError as error:
+            raise SettingsError(
+                f"{path} cannot be read: tomli is not installed", hint="Run `pip install tomli`."
+            ) from error
     try:
         with open(path, "rb") as file:
             table: dict[str, Any] = tomllib.load(file)

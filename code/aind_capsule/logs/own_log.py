@@ -1,0 +1,189 @@
+"""The log of a process that logs without a wrapper: a file in a run folder, and stderr for people.
+
+It is no run: it has no canonical record, and nothing of it goes into results. Calls come one at a
+time (`target.SerialTarget` sees to that).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aind_capsule.context.folders import find_folder
+from aind_capsule.context.identity import build_environment_fields
+from aind_capsule.errors import LogFileError
+from aind_capsule.logs.place import make_run_folder
+from aind_capsule.logs.stderr import find_stderr, print_record, say, write_stderr
+from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.encode import decode, encode
+from aind_capsule.records.levels import LEVEL_NUMBERS
+from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
+from aind_capsule.records.naming import build_shipping, make_file_stem, make_run_id
+from aind_capsule.records.timestamps import format_timestamp, read_clock_us
+from aind_capsule.settings.model import ConsoleSettings, Settings
+
+
+class OwnLog:
+    """A log file of this process's own, and its records for people on stderr.
+
+    A forked child gets a file of its own when it logs for the first time.
+
+    Args:
+        process_name: The process's name, for the file's name and the records.
+        settings: The pipeline's name and its like, and the console's mode and level.
+        environ: The environment.
+        cwd: The working directory, for the default scratch folder.
+
+    Attributes:
+        process_name: The process's name.
+        fields: What is put into every record.
+        path: The log file, or None where none could be opened.
+    """
+
+    def __init__(
+        self, process_name: str, settings: Settings, environ: Mapping[str, str], cwd: str
+    ) -> None:
+        self.process_name = process_name
+        self.path: str | None = None
+        self.fields: Mapping[str, Any] = {}
+        self._settings = settings
+        self._environ = dict(environ)
+        self._console = _Console(settings.console, environ)
+        self._scratch = find_folder("scratch", settings.scratch, "settings", cwd=cwd).path
+        self._suffix = b""
+        self._writer: _OwnWriter | None = None
+        self._must_open = False
+        self._open(is_told=True)
+
+    @property
+    def is_echoed(self) -> bool:
+        """Whether people see the records on stderr."""
+        return self._console.is_on
+
+    def send(self, record: bytes) -> None:
+        """Write a record, and show it; one that cannot be written is shown in any case."""
+        if self._must_open:
+            self._open(is_told=False)
+        whole = record[:-1] + self._suffix
+        is_lost = self._writer is None or bool(self._writer.append([whole]))
+        self._console.show(record, is_needed=is_lost)
+
+    def forget(self) -> None:
+        """Let go of the parent's file and open another at the next send (in a forked child)."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.forget()
+        self._must_open = True
+
+    def finish(self) -> None:
+        """Say what was lost; there is no canonical record to say it."""
+        for cause, count in sorted(self._writer.lost.items()) if self._writer is not None else ():
+            say(f"{count} records are not in {self.path} ({cause})")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _open(self, *, is_told: bool) -> None:
+        self._must_open = False
+        run_id = make_run_id()
+        self.fields = build_fields(run_id, self.process_name, self._settings, self._environ)
+        self._suffix = b"," + encode(self.fields)[1:-1]
+        place = make_run_folder(run_id, self._scratch, self._environ)
+        if place is None:
+            say("there is no folder that a log could be written to; records come here only")
+            return
+        if place.why_not_scratch is not None and is_told:
+            say(f"the log is in {place.path}: {place.why_not_scratch}")
+        stem = make_file_stem(self.process_name, run_id, in_pipeline=False)
+        self.path = os.path.join(place.path, f"{stem}.log.jsonl")
+        try:
+            self._writer = _OwnWriter(self.path, tell=say)
+        except LogFileError as error:
+            say(f"{error.message}; records come here only")
+            return
+        first = {
+            "timestamp": format_timestamp(read_clock_us()),
+            "level": "INFO",
+            "message": f"{self.process_name} logs to {self.path}",
+        }
+        shipping = {"shipping": build_shipping(self.fields)}
+        self._writer.append([encode({**first, **shipping})[:-1] + self._suffix])
+        if is_told:
+            self._console.show(encode(first))
+
+
+class _OwnWriter(LogWriter):
+    """A writer that keeps no space for a canonical record, and that user's signals may interrupt.
+
+    Many short processes write such logs, and most of them end without a chance to give space back.
+    """
+
+    def append(self, records: Sequence[bytes]) -> list[int]:
+        end, next_seq = self._end, self.next_seq
+        try:
+            return super().append(records)
+        except BaseException:
+            # A signal handler of the user's ended the call (Ctrl-C) somewhere in its middle: it is
+            # undone, so that the next record neither continues a torn line nor repeats a number.
+            self._end, self.next_seq = end, next_seq
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, end)
+            raise
+
+    def forget(self) -> None:
+        """Close the descriptor only: file and lock are the parent's."""
+        self._is_open = False
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+
+    def _make_room(self, _size_bytes: int) -> bool:
+        self._can_allocate = False
+        return True
+
+
+class _Console:
+    """The process's stderr as the console's settings want it."""
+
+    def __init__(self, settings: ConsoleSettings, environ: Mapping[str, str]) -> None:
+        fd = find_stderr()
+        is_terminal = fd is not None and os.isatty(fd) and not environ.get("NO_COLOR")
+        self._has_colours = settings.mode == "pretty" and is_terminal
+        self._is_json = settings.mode == "json"
+        self._threshold = LEVEL_NUMBERS[settings.level]
+        self.is_on = settings.mode != "off"
+
+    def show(self, record: bytes, *, is_needed: bool = False) -> None:
+        """Show a record where its level is high enough, or where it is nowhere else."""
+        level = str((decode(record) or {}).get("level"))
+        is_wanted = self.is_on and LEVEL_NUMBERS.get(level, 20) >= self._threshold
+        if not is_wanted and not is_needed:
+            return
+        if self._is_json:
+            write_stderr(record + b"\n")
+        else:
+            print_record(record, colours=self._has_colours)
+
+
+def build_fields(
+    run_id: str, process_name: str, settings: Settings, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """The fields of every record of such a log; what is not known is left out."""
+    user_id = settings.user_id
+    if user_id is None and len(settings.experimenters) == 1:
+        user_id = settings.experimenters[0]
+    known = {
+        "run_id": run_id,
+        **build_environment_fields(environ),
+        "pipeline_name": settings.pipeline_name,
+        "process_name": process_name,
+        "experiment_id": settings.experiment_id,
+        "user_id": user_id,
+    }
+    fields = {name: value for name, value in known.items() if coerce(name, value) is not None}
+    taken = {**dict.fromkeys(MACHINE_FIELDS), "event_type": None, **fields}
+    return {**fields, **rename_taken(settings.fields, taken)}

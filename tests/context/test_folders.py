@@ -1,0 +1,169 @@
+"""Where data, results and scratch are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aind_capsule.context.folders import (
+    KINDS,
+    Folder,
+    build_variables,
+    find_folder,
+    is_code_folder,
+)
+from tests.context.trees import write_tree
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_given_goes_first(tmp_path: Path, kind: str) -> None:
+    """A flag or variable names it, existing or not, and says that it does."""
+    write_tree(tmp_path, {f"{kind}/": "", "code/run": ""})
+    cwd = str(tmp_path / "code")
+    given = find_folder(kind, "/given", f"--{kind}", cwd=cwd, fs_root=tmp_path)
+    assert given == Folder("/given", f"--{kind}", is_explicit=True)
+    relative = find_folder(kind, "sub", "CAPSULE_X", cwd=cwd, fs_root=tmp_path)
+    assert relative == Folder(f"{cwd}/sub", "CAPSULE_X", is_explicit=True)
+
+
+@pytest.mark.parametrize("given", [None, ""])
+def test_the_platforms_folder_goes_second(tmp_path: Path, given: str | None) -> None:
+    """Nothing given, or an empty value: /results where it exists, also as a link."""
+    write_tree(tmp_path, {"elsewhere/": "", "work/code/run": "", "work/results/": ""})
+    (tmp_path / "results").symlink_to(tmp_path / "elsewhere")
+    cwd = str(tmp_path / "work/code")
+    found = find_folder("results", given, "default", cwd=cwd, fs_root=tmp_path)
+    assert found == Folder(f"{tmp_path}/results", "/results exists")
+
+
+def test_beside_the_code_folder_goes_third(tmp_path: Path) -> None:
+    """In a capsule's code folder it is the sibling, each folder for itself."""
+    write_tree(tmp_path, {"data/": "", "task/capsule/code/": "", "task/capsule/results/": ""})
+    cwd = str(tmp_path / "task/capsule/code")
+    found = {kind: find_folder(kind, None, "", cwd=cwd, fs_root=tmp_path) for kind in KINDS}
+    assert {kind: (folder.path, folder.source) for kind, folder in found.items()} == {
+        "data": (f"{tmp_path}/data", "/data exists"),
+        "results": (f"{tmp_path}/task/capsule/results", "beside the code folder"),
+        "scratch": (f"{tmp_path}/task/capsule/scratch", "beside the code folder"),
+    }
+    assert not any(folder.is_explicit for folder in found.values())
+
+
+def test_the_working_directory_goes_last(tmp_path: Path) -> None:
+    """Anywhere else it is below the working directory; nothing is made."""
+    found = find_folder("results", None, "", cwd=str(tmp_path), fs_root=tmp_path / "none")
+    assert found == Folder(f"{tmp_path}/results", "working directory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_platforms_name_is_none_of_its_folders(tmp_path: Path) -> None:
+    """A file named /data is not the data folder."""
+    write_tree(tmp_path, {"data": "a file", "work/": ""})
+    cwd = str(tmp_path / "work")
+    found = find_folder("data", None, "", cwd=cwd, fs_root=tmp_path)
+    assert found.source == "working directory"
+
+
+@pytest.mark.parametrize(
+    ("files", "folder", "is_one"),
+    [
+        ({"code/run": ""}, "code", True),
+        ({"code/run": ""}, "code/", True),
+        ({"code/": "", "data/": ""}, "code", True),
+        ({"code/": "", "scratch/": ""}, "code", True),
+        ({"code/": ""}, "code", False),
+        ({"code/run/": ""}, "code", False),
+        ({"code/": "", "data": "a file"}, "code", False),
+        ({"src/run": "", "data/": ""}, "src", False),
+        ({"code/sub/": "", "data/": ""}, "code/sub", False),
+        ({}, "code", False),
+    ],
+)
+def test_code_folders(tmp_path: Path, files: dict[str, str], folder: str, is_one: bool) -> None:
+    """Named `code`, with a file `run` in it or one of the three folders beside it."""
+    write_tree(tmp_path, files)
+    assert is_code_folder(f"{tmp_path}/{folder}") is is_one
+
+
+def test_the_processings_variables() -> None:
+    """The folders as CAPSULE_DATA and its kin."""
+    folders = {"data": Folder("/d", "x"), "results": Folder("/r", "y")}
+    assert build_variables(folders) == {"CAPSULE_DATA": "/d", "CAPSULE_RESULTS": "/r"}
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("here", None),
+        ("link", None),
+        ("gone", "there is no such folder"),
+        ("dangling", "there is no such folder"),
+        ("file/below", "there is no such folder"),
+        ("file", "it is not a folder"),
+        ("circle", "it cannot be reached (Too many levels of symbolic links)"),
+        ("n" * 300, "it cannot be reached (File name too long)"),
+        ("nul\0", "that is no path"),
+    ],
+)
+@pytest.mark.parametrize("to_write", [False, True])
+@pytest.mark.skipif(os.name == "nt", reason="the system's own words differ")
+def test_faults(tmp_path: Path, path: str, fault: str | None, to_write: bool) -> None:
+    """Missing, no folder, out of reach, no path: each has its words, and nothing is made."""
+    write_tree(tmp_path, {"here/": "", "file": ""})
+    for link, target in (("link", "here"), ("dangling", "nowhere"), ("circle", "circle")):
+        (tmp_path / link).symlink_to(target)
+    before = sorted(tmp_path.iterdir())
+    assert Folder(f"{tmp_path}/{path}", "x").find_fault(to_write=to_write) == fault
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that every user can reach, which pytest's own is not."""
+    path = Path(tempfile.mkdtemp(prefix="capsule-test-"))
+    path.chmod(0o755)
+    yield path
+    (path / "x").chmod(0o755)
+    shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _as_a_plain_user() -> Iterator[None]:
+    # Root may do everything. access(2) asks for the real user, so that one is nobody for a while.
+    if os.getuid() != 0:
+        yield
+        return
+    os.setresuid(65534, 0, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="needs users as Linux has them")
+@pytest.mark.parametrize(
+    ("mode", "fault_to_read", "fault_to_write"),
+    [
+        (0o777, None, None),
+        (0o555, None, "it cannot be written"),
+        (0o666, "it cannot be entered", "it cannot be written"),
+        (0o000, "it cannot be entered", "it cannot be written"),
+    ],
+)
+def test_permissions(
+    reachable: Path, mode: int, fault_to_read: str | None, fault_to_write: str | None
+) -> None:
+    """A folder that may not be written is fine to read; one that may not be entered is not."""
+    path = reachable / "x"
+    path.mkdir()
+    path.chmod(mode)
+    folder = Folder(str(path), "x")
+    with _as_a_plain_user():
+        assert folder.find_fault(to_write=False) == fault_to_read
+        assert folder.find_fault(to_write=True) == fault_to_write

@@ -1,0 +1,71 @@
+"""What the values of settings look like, as text and as TOML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aind_capsule.settings import values
+from aind_capsule.settings.model import ROWS
+
+GOOD: list[tuple[str, Any, Any]] = [
+    ("text", " a  b\n", "a b"), ("text", 7, "7"), ("text", 1.5, "1.5"),
+    ("folder", "/x y", "/x y"), ("folder", "relative", "relative"),
+    ("names", "Ada, Grace,", ("Ada", "Grace")), ("names", ["Ada "], ("Ada",)), ("names", "", ()),
+    ("boolean", True, True), ("boolean", " YES ", True), ("boolean", "off", False), ("boolean", 1, True), ("boolean", 0, False),
+    ("level", "warning", "WARNING"),
+    ("console_mode", "JSON", "json"), ("console_mode", False, "off"),
+    ("duration", 30, 30.0), ("duration", "90m", 5400.0), ("duration", "2 h", 7200.0), ("duration", "1.5d", 129600.0), ("duration", "10sec", 10.0),
+    ("grace", 0, 0.0), ("grace", "10s", 10.0),
+    ("days", "0", 0.0), ("days", 2.5, 2.5),
+    ("size", 262144, 262144), ("size", "500 MB", 500_000_000), ("size", "1gib", 2**30), ("size", "300k", 300_000), ("size", "1.5 MiB", 1_572_864),
+    ("run_files", "all", frozenset(values.RUN_FILE_KINDS)), ("run_files", "none", frozenset()), ("run_files", "log, run", frozenset({"log", "run"})),
+    ("run_files", ["session"], frozenset({"session"})),
+    ("fields", {"a": 1}, {"a": 1}), ("fields", "a=1, b = x=y", {"a": "1", "b": "x=y"}), ("fields", ["a=,"], {"a": ","}), ("fields", [], {}),
+]  # fmt: skip
+BAD: list[tuple[str, Any]] = [
+    ("text", ""), ("text", "  "), ("text", True), ("text", ["a"]), ("text", None),
+    ("folder", ""), ("folder", "a\0b"), ("folder", 3), ("names", 3), ("names", [1]), ("names", None),
+    ("boolean", "maybe"), ("boolean", 2), ("boolean", ""), ("boolean", None), ("level", "LOUD"), ("level", 10), ("level", None),
+    ("console_mode", "loud"), ("console_mode", True), ("console_mode", ""),
+    ("duration", 0), ("duration", "0s"), ("duration", "-3"), ("duration", "3 weeks"), ("duration", True), ("duration", "nan"), ("duration", "inf"),
+    ("duration", "9" * 400), ("duration", "90000000000"), ("duration", ""), ("duration", None), ("grace", "-1"), ("grace", [1]),
+    ("days", -1), ("days", "nan"), ("days", "inf"), ("days", True), ("days", None), ("days", "soon"), ("days", []),
+    ("size", "1 kB"), ("size", "large"), ("size", -1), ("size", True), ("size", "1 XB"), ("size", "9" * 400),
+    ("run_files", ""), ("run_files", "logs"), ("run_files", "all, log"), ("run_files", 3), ("run_files", []),
+    ("fields", "a"), ("fields", "=1"), ("fields", 3), ("fields", ["a"]), ("fields", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "given_value", "expected"), GOOD)
+def test_values_that_are_read(kind: str, given_value: Any, expected: Any) -> None:
+    """Each form that the documentation names is read, in the type that the setting has."""
+    read = getattr(values, f"parse_{kind}")(given_value)
+    assert read == expected
+    assert type(read) is type(expected)
+
+
+@pytest.mark.parametrize(("kind", "given_value"), BAD, ids=repr)
+def test_values_that_are_refused(kind: str, given_value: Any) -> None:
+    """Anything else is an error that says what was expected (as the caller's sentence goes on)."""
+    with pytest.raises((ValueError, TypeError, OverflowError)) as raised:
+        getattr(values, f"parse_{kind}")(given_value)
+    assert str(raised.value)
+
+
+ANY = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.dates(), st.lists(st.text() | st.integers()),
+    st.dictionaries(st.text(), st.integers()), st.from_regex(r"\A[0-9.]{1,8} ?[a-zA-Z]{0,3}\Z"),
+)  # fmt: skip
+
+
+@given(row=st.sampled_from(ROWS), value=ANY)
+def test_no_value_breaks_the_reader(row: Any, value: Any) -> None:
+    """Whatever stands in a file: it is read, or refused by an error that the reader knows."""
+    try:
+        row.parse(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        assert str(error)
