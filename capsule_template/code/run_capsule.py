@@ -21,7 +21,9 @@ def find_folder(kind: str) -> Path:
     """The platform's folder (/data, /results), or the one beside the code folder."""
     platform = Path("/", kind)
     beside = Path(__file__).resolve().parent.parent / kind
-    return Path(os.environ.get(f"CAPSULE_{kind.upper()}") or (platform if platform.is_dir() else beside))
+    return Path(
+        os.environ.get(f"CAPSULE_{kind.upper()}") or (platform if platform.is_dir() else beside)
+    )
 
 
 def process(data: Path, results: Path) -> None:

@@ -123,6 +123,25 @@ def test_the_wrapper_dies(any_python: Python, server: RecordServer) -> None:
     assert any_python.find_logs() == []
 
 
+def test_set_up_again_after_the_wrapper_died(python: Python, server: RecordServer) -> None:
+    """A second call when the wrapper is gone: a log of its own takes the place of bare stderr."""
+    script = """
+        configure_logging(site="lab"); logger.info("before")
+        sys.stdin.readline()
+        logger.info("lost its wrapper")
+        configure_logging()
+        logger.info("found a place")
+    """
+    process = python.start(script, env=server.environ, stdin=subprocess.PIPE)
+    server.wait_for_records(1)
+    server.die()
+    _, err = process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+    assert "lost its wrapper" in err
+    (record,) = python.read_log()
+    assert (record["message"], record["site"]) == ("found a place", "lab")
+
+
 def test_an_uncaught_exception_after_the_wrapper_died(python: Python, server: RecordServer) -> None:
     """Its traceback is on stderr once: as the record that the wrapper did not take."""
     process = python.start(
@@ -192,9 +211,10 @@ def test_a_wrapper_that_hangs(
     make_server: Callable[..., RecordServer], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A send gives up after its time; that record and all later ones are on stderr at once."""
-    server = make_server(is_deaf=True)
+    server = make_server(is_deaf=True, echo=False)
     connection = WrapperConnection(server.path, send_wait_s=0.2)
     large = encode({**RECORD, "message": "x" * 900_000})
+    assert not connection.is_echoed
     for _ in range(3):
         connection.send(large)
     connection.send(encode({**RECORD, "message": "later"}))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aind_capsule.logs.check import check_log
+from aind_capsule.logs.own_log import OwnLog
 from aind_capsule.logs.place import find_bases, make_run_folder
+from aind_capsule.settings.model import ConsoleSettings, Settings
 from tests.logs.conftest import Python, read_records
 from tests.logs.record_server import RecordServer
 
@@ -310,6 +314,55 @@ def test_an_interrupt_in_the_middle_of_a_write(python: Python) -> None:
     records = python.read_log()
     assert records[-1]["message"] == "last"
     assert len(records) > int(done.stdout)
+
+
+def test_an_interrupt_at_every_line_of_a_write(tmp_path: Path) -> None:
+    """Wherever in the writer a signal handler raises: the next record follows whole ones only."""
+    environ = {"HOME": str(tmp_path), "CAPSULE_CONSOLE__MODE": "off"}
+    quiet = Settings(scratch=str(tmp_path), console=ConsoleSettings(mode="off"))
+    record = b'{"timestamp":"2026-01-02T03:04:05.000006Z","level":"INFO","message":"%b"}'
+    line = 0
+    is_interrupted = True
+    while is_interrupted:
+        log = OwnLog("p", quiet, environ, str(tmp_path))
+        assert log.path is not None
+        log.send(record % b"before")
+        is_interrupted, line = False, line + 1
+        sys.settrace(_Interrupt(line))
+        try:
+            log.send(record % (b"interrupted" * 100))
+        except KeyboardInterrupt:
+            is_interrupted = True
+        finally:
+            sys.settrace(None)
+        log.send(record % b"after")
+        messages = [made["message"] for made in read_records(Path(log.path))[1:]]
+        assert (messages[0], messages[-1]) == ("before", "after")
+        assert len(messages) == 3 or is_interrupted
+        log.close()
+    assert line > 10
+
+
+class _Interrupt:
+    """Raises as a signal handler may: before a certain line of what writes the log.
+
+    The lines that undo an interrupted write are left out: there is no end to interrupts of those.
+    """
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+
+    def __call__(self, frame: Any, event: str, _argument: object) -> Any:
+        name = os.path.basename(frame.f_code.co_filename)
+        if name not in ("writer.py", "own_log.py") or frame.f_code.co_name == "forget":
+            return None
+        if frame.f_code.co_name == "append_one" and sys.exc_info()[0] is KeyboardInterrupt:
+            return self
+        if event == "line":
+            self._left -= 1
+            if self._left == 0:
+                raise KeyboardInterrupt
+        return self
 
 
 def test_run_folders_fall_back(tmp_path: Path) -> None:

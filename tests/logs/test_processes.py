@@ -160,6 +160,47 @@ def test_joblib(python: Python, server: RecordServer) -> None:
     assert "Logging error" not in done.stderr
 
 
+@pytest.mark.parametrize("where", ["socket", "alone"])
+def test_a_logger_that_is_pickled(python: Python, server: RecordServer, where: str) -> None:
+    """A script's own logger goes with its functions to joblib's workers, and to spawned processes.
+
+    Without any set-up there, its records have the fields that it was set up with.
+    """
+    pytest.importorskip("joblib")
+    script = """
+        import multiprocessing
+        from joblib import Parallel, delayed
+        def work(n):
+            logger.bind(n=n).info("worker")
+        def spawned(given):
+            given.bind(n=20).info("worker")
+        if __name__ == "__main__":
+            configure_logging("pickled", site="lab", odd=object())
+            Parallel(n_jobs=2)(delayed(work)(n) for n in range(20))
+            process = multiprocessing.get_context("spawn").Process(target=spawned, args=(logger,))
+            process.start(); process.join()
+            assert process.exitcode == 0
+            logger.info("parent")
+    """
+    env = server.environ if where == "socket" else {}
+    done = python.run(script, env={**env, "JOBLIB_TEMP_FOLDER": str(python.scratch)})
+    server.settle()
+    records = (
+        server.records
+        if where == "socket"
+        else [r for log in python.find_logs() for r in read_records(log)]
+    )
+    workers = [record for record in records if record["message"] == "worker"]
+    assert sorted(record["n"] for record in workers) == list(range(21))
+    assert {record["site"] for record in workers} == {"lab"}
+    (parent,) = [record for record in records if record["message"] == "parent"]
+    assert parent["process"] not in {record["process"] for record in workers}
+    if where == "alone":
+        assert {record["process_name"] for record in records} == {"pickled"}
+    else:
+        assert done.stderr == ""
+
+
 def test_200_workers_at_once(python: Python, server: RecordServer) -> None:
     """200 short processes that connect at the same moment all get through."""
     script = """

@@ -62,6 +62,11 @@ class WrapperConnection:
             self.send(encode({"capsule": "environment", **describe_python()}))
 
     @property
+    def is_usable(self) -> bool:
+        """Whether the wrapper takes records still, as far as is known."""
+        return self._socket is not None or self._must_connect
+
+    @property
     def is_echoed(self) -> bool:
         """Whether people see the records on stderr: by the wrapper, or by us where it is gone."""
         return self._is_echoed or self._socket is None

@@ -21,6 +21,7 @@ from aind_capsule.logs.own_log import OwnLog
 from aind_capsule.logs.sink import RecordBuilder
 from aind_capsule.logs.stderr import say
 from aind_capsule.logs.target import SerialTarget, Target
+from aind_capsule.records.simplify import simplify
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
 
@@ -88,7 +89,8 @@ def configure_logging(
         merged = {**_installed.fields, **fields}
         target = _find_target(process_name)
         builder = RecordBuilder(merged, target.target.fields)
-        handler_id = _add_handler(logger, builder, target, number)
+        handler = LoguruHandler(merged, _get_name(target), target)
+        handler_id = _add_handler(logger, handler, number)
         if _installed.interception is not None:
             _installed.interception.restore()
         stdlib_level = max(number, library_number, 1) if capture_stdlib else None
@@ -126,23 +128,54 @@ def _import_logger() -> Logger:
     return logger
 
 
-def _add_handler(logger: Logger, builder: RecordBuilder, target: SerialTarget, number: int) -> int:
-    """Put our handler into loguru in place of all others.
+class LoguruHandler:
+    """loguru's way to us: the filter of a handler, which does all the work and lets nothing pass.
 
-    Our work is done by the handler's filter, which lets nothing pass: loguru calls it before it
-    formats, and before it takes a lock. A log call from a signal handler or a finalizer in the
-    middle of another is refused by loguru under that lock; and it is faster.
+    loguru calls a filter before it formats, and before it takes a lock: under that lock a log call
+    from a signal handler or a finalizer in the middle of another is refused. And it is faster.
+
+    A logger that is a global of a script is pickled with the functions that use it (joblib does
+    that); in the process where it is unpickled its records find their way as from any other.
+
+    Args:
+        fields: The user's fields of every record.
+        process_name: The process's name, for a log of its own.
+        target: Takes the records; by default this process's, from the first record on.
     """
-    build, take = builder.build_from_loguru, target.take
 
-    def take_record(record: Record) -> bool:
-        take(build, record)
+    def __init__(
+        self, fields: dict[str, Any], process_name: str | None, target: SerialTarget | None = None
+    ) -> None:
+        self._fields = fields
+        self._process_name = process_name
+        if target is not None:
+            self._connect(target)
+
+    def __call__(self, record: Record) -> bool:
+        """Take a record."""
+        try:
+            self._take(self._build, record)
+        except AttributeError:  # unpickled just now
+            with _installed.lock:
+                target = _installed.target = _find_target(self._process_name)
+            self._connect(target)
+            self._take(self._build, record)
         return False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LoguruHandler, (simplify(self._fields), self._process_name)
+
+    def _connect(self, target: SerialTarget) -> None:
+        self._build = RecordBuilder(self._fields, target.target.fields).build_from_loguru
+        self._take = target.take
+
+
+def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> int:
+    """Put our handler into loguru in place of all others."""
     handler_id = logger.add(
         _take_nothing,
         level=number,
-        filter=take_record,
+        filter=handler,
         format=_format_nothing,
         colorize=False,
         backtrace=False,
@@ -170,11 +203,15 @@ def _find_target(process_name: str | None) -> SerialTarget:
     known = _installed.target
     if known is not None:
         inner = known.target
-        if isinstance(inner, WrapperConnection) and inner.path == path:
+        if isinstance(inner, WrapperConnection) and inner.is_usable and inner.path == path:
             return known
         if isinstance(inner, OwnLog) and process_name in (None, inner.process_name):
             return known
     return SerialTarget(_open_target(process_name, path))
+
+
+def _get_name(target: SerialTarget) -> str | None:
+    return target.target.process_name if isinstance(target.target, OwnLog) else None
 
 
 def _open_target(process_name: str | None, socket_path: str | None) -> Target:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from aind_capsule.context.folders import find_folder
@@ -23,6 +23,9 @@ from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
 from aind_capsule.records.naming import build_shipping, make_file_stem, make_run_id
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.settings.model import ConsoleSettings, Settings
+
+_LEVEL = b'"level":"'
+_pwrite = getattr(os, "pwrite", None)  # Windows has none
 
 
 class OwnLog:
@@ -66,9 +69,10 @@ class OwnLog:
         """Write a record, and show it; one that cannot be written is shown in any case."""
         if self._must_open:
             self._open(is_told=False)
-        whole = record[:-1] + self._suffix
-        is_lost = self._writer is None or bool(self._writer.append([whole]))
-        self._console.show(record, is_needed=is_lost)
+        writer = self._writer
+        is_kept = writer is not None and writer.append_one(record[:-1] + self._suffix)
+        if self._console.is_on or not is_kept:
+            self._console.show(record, is_needed=not is_kept)
 
     def forget(self) -> None:
         """Let go of the parent's file and open another at the next send (in a forked child)."""
@@ -112,7 +116,7 @@ class OwnLog:
             "message": f"{self.process_name} logs to {self.path}",
         }
         shipping = {"shipping": build_shipping(self.fields)}
-        self._writer.append([encode({**first, **shipping})[:-1] + self._suffix])
+        self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
             self._console.show(encode(first))
 
@@ -123,17 +127,26 @@ class _OwnWriter(LogWriter):
     Many short processes write such logs, and most of them end without a chance to give space back.
     """
 
-    def append(self, records: Sequence[bytes]) -> list[int]:
-        end, next_seq = self._end, self.next_seq
+    def append_one(self, record: bytes) -> bool:
+        """Write one open record; False, and counted, where it cannot be written."""
+        end, seq = self._end, self.next_seq
+        data = b'%b,"seq":%d}\n' % (record, seq)
         try:
-            return super().append(records)
+            try:
+                is_whole = _pwrite is not None and _pwrite(self._fd, data, end) == len(data)
+            except OSError:
+                is_whole = False
+            if not is_whole:  # the long way finds out why
+                return not self.append([record])
+            self._end, self.next_seq = end + len(data), seq + 1
         except BaseException:
             # A signal handler of the user's ended the call (Ctrl-C) somewhere in its middle: it is
             # undone, so that the next record neither continues a torn line nor repeats a number.
-            self._end, self.next_seq = end, next_seq
+            self._end, self.next_seq = end, seq
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, end)
             raise
+        return True
 
     def forget(self) -> None:
         """Close the descriptor only: file and lock are the parent's."""
@@ -159,14 +172,28 @@ class _Console:
 
     def show(self, record: bytes, *, is_needed: bool = False) -> None:
         """Show a record where its level is high enough, or where it is nowhere else."""
-        level = str((decode(record) or {}).get("level"))
-        is_wanted = self.is_on and LEVEL_NUMBERS.get(level, 20) >= self._threshold
+        is_wanted = self.is_on and find_level(record) >= self._threshold
         if not is_wanted and not is_needed:
             return
         if self._is_json:
             write_stderr(record + b"\n")
         else:
             print_record(record, colours=self._has_colours)
+
+
+def find_level(record: bytes) -> int:
+    """The number of an encoded record's level; looked for where our records have it.
+
+    >>> find_level(b'{"timestamp":"2026-01-02T03:04:05.000006Z","level":"ERROR","message":""}')
+    40
+    """
+    start = record.find(_LEVEL, 0, 100)
+    if start >= 0:
+        start += len(_LEVEL)
+        level = record[start : record.index(b'"', start)].decode()
+    else:
+        level = str((decode(record) or {}).get("level"))
+    return LEVEL_NUMBERS.get(level, 20)
 
 
 def build_fields(

@@ -77,6 +77,8 @@ class RecordBuilder:
             "logger": record["name"],
             "function": record["function"],
         }
+        if not (record["name"] and process.name and thread.name):
+            _drop_unknown(fields)
         exception = record["exception"]
         if exception is not None and exception.type is not None:
             fields["exception"] = describe_exception(
@@ -104,6 +106,7 @@ class RecordBuilder:
             "logger": record.name,
             "function": record.funcName,
         }
+        _drop_unknown(fields)
         if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
             fields["exception"] = describe_exception(*record.exc_info)
         own = record.__dict__
@@ -114,6 +117,7 @@ class RecordBuilder:
 
     def build_from_fields(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
         """A record of our own making (a warning, an uncaught exception)."""
+        _drop_unknown(fields)
         return self._encode(fields, extra)
 
     def _format_time(self, second: int, microsecond: int) -> str:
@@ -124,8 +128,6 @@ class RecordBuilder:
         return f"{known[1]}{microsecond:06d}Z"
 
     def _encode(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
-        if not all(fields.values()):
-            fields = {k: v for k, v in fields.items() if v not in (None, "") or k == "message"}
         if "extra" in extra:
             extra = _flatten(extra)
         data = None
@@ -147,6 +149,13 @@ class RecordBuilder:
         return names <= self._free and all(
             type(extra[name]) is str and fits(name, extra[name]) for name in names
         )
+
+
+def _drop_unknown(fields: dict[str, Any]) -> None:
+    """Leave out what is not known: a logger without a name, a thread without one."""
+    for name in [name for name, value in fields.items() if value is None or value == ""]:
+        if name != "message":
+            del fields[name]
 
 
 def _flatten(extra: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -47,6 +47,13 @@ class Target(Protocol):
         """Let go of everything."""
 
 
+class _ThreadState(threading.local):
+    """What a thread is in the middle of."""
+
+    depth = 0
+    is_sending = False
+
+
 class SerialTarget:
     """Hands records to a target from threads, forked children and signal handlers.
 
@@ -68,48 +75,47 @@ class SerialTarget:
     def take(self, build: Callable[..., bytes], *source: Any) -> bool:
         """Make a record and send it; False where that failed. Never raises an error."""
         local = self._local
-        depth: int = getattr(local, "depth", 0)
-        if depth >= MAX_DEPTH:
+        if local.depth >= MAX_DEPTH:
             self._note("a value that is being logged logs itself; those records are left out")
             return False
-        local.depth = depth + 1
+        local.depth += 1
         try:
-            try:
-                self.send(build(*source))
-            except Exception as error:  # a fault of ours or of a value's own code
-                self._note(f"a record could not be made ({describe_error(error)})")
-                self.send(_build_stand_in(error))
-                return False
-            else:
-                return True
-        except Exception:  # the interpreter is being taken down around us
+            self.send(build(*source))
+        except Exception as error:  # a fault of ours or of a value's own code
+            self._take_failure(error)
             return False
+        else:
+            return True
         finally:
-            local.depth = depth
+            local.depth -= 1
 
     def send(self, record: bytes) -> None:
         """Send one record; where this thread is in the middle of a send, when that is done."""
         if self._pid != os.getpid():  # forked past Python's own `os.fork`
             self.start_anew()
-        if getattr(self._local, "is_sending", False):
+        local = self._local
+        if local.is_sending:
             self._waiting.append(record)
             return
-        self._send_now([record])
-        while self._waiting:  # a signal handler came between the last look and the end
-            self._send_now([])
-
-    def _send_now(self, records: list[bytes]) -> None:
-        local = self._local
         local.is_sending = True
         try:
             with self._lock:
-                for record in records:
-                    self.target.send(record)
-                with contextlib.suppress(IndexError):  # there are no more
-                    while True:
-                        self.target.send(self._waiting.popleft())
+                self.target.send(record)
         finally:
             local.is_sending = False
+        if self._waiting:
+            self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Send what signal handlers have put aside."""
+        local = self._local
+        while self._waiting:
+            local.is_sending = True
+            try:
+                with self._lock, contextlib.suppress(IndexError):  # another thread took it along
+                    self.target.send(self._waiting.popleft())
+            finally:
+                local.is_sending = False
 
     def start_anew(self) -> None:
         """In a forked child: locks that other threads of the parent held are never let go of."""
@@ -120,8 +126,7 @@ class SerialTarget:
         """Say what was lost in this process; records may still come."""
         if self._pid != os.getpid():
             return
-        while self._waiting:
-            self._send_now([])
+        self._send_waiting()
         if self.failures > 1:
             say(f"{self.failures} records could not be made")
         self.target.finish()
@@ -130,6 +135,11 @@ class SerialTarget:
         """Close the target."""
         with self._lock:
             self.target.close()
+
+    def _take_failure(self, error: Exception) -> None:
+        with contextlib.suppress(Exception):  # the interpreter is being taken down around us
+            self._note(f"a record could not be made ({describe_error(error)})")
+            self.send(_build_stand_in(error))
 
     def _note(self, message: str) -> None:
         self.failures += 1
@@ -141,7 +151,7 @@ class SerialTarget:
     def _renew(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._local = _ThreadState()
         self._waiting: deque[bytes] = deque()
 
 
