@@ -120,6 +120,24 @@ def test_called_again_alone(python: Python) -> None:
     assert names == {"a": "1", "b": "1", "c": "2"}
 
 
+def test_taken_out_again(python: Python) -> None:
+    """After `reset_logging` hooks and handlers are those of before, and a new set-up starts afresh."""
+    script = """
+        from aind_capsule.logs.configure import reset_logging
+        before = sys.excepthook, logging.getLogger().handlers[:], logging.getLogger().level
+        configure_logging("first", site="lab")
+        reset_logging(); reset_logging()
+        assert (sys.excepthook, logging.getLogger().handlers[:], logging.getLogger().level) == before
+        logger.info("nowhere"); logging.info("nowhere")
+        configure_logging("first")
+        logger.info("again")
+    """
+    python.run(script)
+    records = [record for log in python.find_logs() for record in read_records(log)[1:]]
+    assert [record["message"] for record in records] == ["again"]
+    assert "site" not in records[0]
+
+
 def test_called_from_many_threads_at_once(python: Python, server: RecordServer) -> None:
     """Threads that all set it up while they log: nothing is lost, nothing comes twice."""
     script = """

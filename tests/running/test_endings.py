@@ -315,3 +315,33 @@ def test_closed_stdout_is_the_childs(capsule: Capsule) -> None:
     log = capsule.find_log()
     assert log is not None
     assert b'"signal":"SIGPIPE"' in log.read_bytes().splitlines()[-1]
+
+
+def test_suspending_and_continuing_reach_the_processing(capsule: Capsule, tmp_path: Path) -> None:
+    """SIGTSTP to the wrapper suspends the processing, SIGCONT continues it; the run ends well."""
+    pid_file = tmp_path / "pid"
+    script = f"echo $$ > {pid_file}; echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
+    process = capsule.start("bash", "-c", script)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    child = int(pid_file.read_text())
+
+    def get_state() -> str:
+        return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+
+    process.send_signal(signal.SIGTSTP)
+    wait_until(lambda: get_state() == "T")
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: get_state() != "T")
+    (tmp_path / "go").touch()
+    assert capsule.finish(process).canonical["status"] == "success"
+
+
+def test_a_stop_ends_a_suspended_processing(capsule: Capsule, tmp_path: Path) -> None:
+    """A processing that is suspended takes the stop all the same, and does not wait for its kill."""
+    process = capsule.start("bash", "-c", "echo ready; kill -STOP $$", options=("--grace", "1h"))
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.terminate()
+    run = capsule.finish(process)
+    assert (run.status, run.canonical["status"]) == (143, "stopped")

@@ -427,3 +427,20 @@ def test_reserved_space_is_given_back(capsule: Capsule) -> None:
     """A finished log takes no more disk than its bytes."""
     run = capsule.run("true")
     assert run.log.stat().st_blocks * 512 <= 8192
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_file_system_that_cannot_reserve_space(capsule: Capsule, tmp_path: Path) -> None:
+    """Where space cannot be reserved it is said once, and the run is logged all the same."""
+    folder = tmp_path / "ramfs"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "ramfs", "none", folder], check=True)
+    try:
+        run = capsule.run("seq", "1000", options=("--scratch", str(folder)))
+        log = next(folder.rglob("*.log.jsonl"))
+        records = [parse_strictly(line) for line in log.read_bytes().splitlines()]
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+    check_log_is_sound(records)
+    assert records[-1]["records"]["INFO"] == 1001
+    assert run.stderr.count(b"cannot reserve space") == 1

@@ -148,26 +148,28 @@ class LoguruHandler:
     ) -> None:
         self._fields = fields
         self._process_name = process_name
+        self._target: SerialTarget | None = None
         if target is not None:
             self._connect(target)
 
     def __call__(self, record: Record) -> bool:
         """Take a record."""
-        try:
-            self._take(self._build, record)
-        except AttributeError:  # unpickled just now
-            with _installed.lock:
-                target = _installed.target = _find_target(self._process_name)
-            self._connect(target)
-            self._take(self._build, record)
+        target = self._target or self._find_target()
+        target.take(self._build, record)
         return False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LoguruHandler, (simplify(self._fields), self._process_name)
 
-    def _connect(self, target: SerialTarget) -> None:
+    def _find_target(self) -> SerialTarget:
+        with _installed.lock:
+            target = _installed.target = _find_target(self._process_name)
+            return self._connect(target)
+
+    def _connect(self, target: SerialTarget) -> SerialTarget:
         self._build = RecordBuilder(self._fields, target.target.fields).build_from_loguru
-        self._take = target.take
+        self._target = target
+        return target
 
 
 def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> int:
