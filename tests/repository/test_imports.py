@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import IS_PLAIN, ROOT, Capsule
 
-HEAVY = ("loguru", "pydantic", "psutil", "boto3", "docker", "numpy", "asyncio", "logging", "subprocess", "tempfile",
+HEAVY = ("loguru", "pydantic", "psutil", "boto3", "docker", "numpy", "asyncio", "logging", "tempfile",
          "multiprocessing", "importlib.metadata", "typing_extensions")  # fmt: skip
 
 
