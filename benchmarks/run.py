@@ -40,7 +40,7 @@ from loguru import logger
 kind, folder, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if kind == "ours":
     os.environ["CAPSULE_SCRATCH"] = folder
-    sys.stderr = sys.__stderr__
+    os.environ["CAPSULE_CONSOLE__MODE"] = "off"
     from aind_capsule import configure_logging
     configure_logging("bench", subject_id="123456", pipeline_name="pipeline", rig_id="frg_1_a")
 else:

@@ -157,3 +157,18 @@ def test_first_and_last_records(tmp_path: Path) -> None:
     assert (read_first_record(path), read_last_record(path)) == (None, None)
     path.write_bytes(b"")
     assert (read_first_record(path), read_last_record(path)) == (None, None)
+
+
+def test_without_linuxs_calls(tmp_path: Path) -> None:
+    """Where there is neither pwrite, flock nor O_CLOEXEC (Windows) the log is written all the same."""
+    script = (
+        "import os, sys; sys.modules['fcntl'] = None; del os.pwrite, os.O_CLOEXEC\n"
+        "from aind_capsule.logs.writer import LogWriter\n"
+        f"writer = LogWriter({str(tmp_path / 'log')!r})\n"
+        "writer.append([b'{\"a\":1'] * 3); writer.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "log").read_bytes() == b"".join(b'{"a":1,"seq":%d}\n' % n for n in range(3))

@@ -6,7 +6,6 @@ time (`target.SerialTarget` sees to that).
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +24,6 @@ from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.settings.model import ConsoleSettings, Settings
 
 _LEVEL = b'"level":"'
-_pwrite = getattr(os, "pwrite", None)  # Windows has none
 
 
 class OwnLog:
@@ -56,7 +54,7 @@ class OwnLog:
         self._console = _Console(settings.console, environ)
         self._scratch = find_folder("scratch", settings.scratch, "settings", cwd=cwd).path
         self._suffix = b""
-        self._writer: _OwnWriter | None = None
+        self._writer: LogWriter | None = None
         self._must_open = False
         self._open(is_told=True)
 
@@ -106,7 +104,8 @@ class OwnLog:
         stem = make_file_stem(self.process_name, run_id, in_pipeline=False)
         self.path = os.path.join(place.path, f"{stem}.log.jsonl")
         try:
-            self._writer = _OwnWriter(self.path, tell=say)
+            # Many short processes write such logs, and most end without giving space back.
+            self._writer = LogWriter(self.path, reserves=False, tell=say)
         except LogFileError as error:
             say(f"{error.message}; records come here only")
             return
@@ -119,44 +118,6 @@ class OwnLog:
         self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
             self._console.show(encode(first))
-
-
-class _OwnWriter(LogWriter):
-    """A writer that keeps no space for a canonical record, and that user's signals may interrupt.
-
-    Many short processes write such logs, and most of them end without a chance to give space back.
-    """
-
-    def append_one(self, record: bytes) -> bool:
-        """Write one open record; False, and counted, where it cannot be written."""
-        end, seq = self._end, self.next_seq
-        data = b'%b,"seq":%d}\n' % (record, seq)
-        try:
-            try:
-                is_whole = _pwrite is not None and _pwrite(self._fd, data, end) == len(data)
-            except OSError:
-                is_whole = False
-            if not is_whole:  # the long way finds out why
-                return not self.append([record])
-            self._end, self.next_seq = end + len(data), seq + 1
-        except BaseException:
-            # A signal handler of the user's ended the call (Ctrl-C) somewhere in its middle: it is
-            # undone, so that the next record neither continues a torn line nor repeats a number.
-            self._end, self.next_seq = end, seq
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, end)
-            raise
-        return True
-
-    def forget(self) -> None:
-        """Close the descriptor only: file and lock are the parent's."""
-        self._is_open = False
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
-
-    def _make_room(self, _size_bytes: int) -> bool:
-        self._can_allocate = False
-        return True
 
 
 class _Console:

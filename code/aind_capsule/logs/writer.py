@@ -32,7 +32,17 @@ CANONICAL_BYTES = 32 * 1024
 #: Allocated ahead at a time.
 STEP_BYTES = 4 * 1024 * 1024
 _LOCK_WAIT_S = 2.0
+#: Windows has no O_CLOEXEC, and would translate line ends without O_BINARY.
+_OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def _write_at(fd: int, data: memoryview, position: int) -> int:
+    """Write at a place of the file; returns the bytes written."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(fd, data, position)
+    os.lseek(fd, position, os.SEEK_SET)  # Windows
+    return os.write(fd, data)
 
 
 def _ignore(_message: str) -> None:
@@ -53,6 +63,7 @@ class LogWriter:
     Args:
         path: The file; made when missing, never truncated.
         max_bytes: Cap on the file's size, or None.
+        reserves: Keep space for a canonical record.
         tell: Called once for each kind of trouble, with a sentence for people.
 
     Raises:
@@ -68,6 +79,7 @@ class LogWriter:
         path: str | os.PathLike[str],
         *,
         max_bytes: int | None = None,
+        reserves: bool = True,
         tell: Callable[[str], None] = _ignore,
     ) -> None:
         self.path = os.fspath(path)
@@ -77,7 +89,7 @@ class LogWriter:
         self._tell = tell
         self._told: set[str] = set()
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o666)
         except OSError as error:
             raise LogFileError(
                 f"The log file {self.path} cannot be opened: {error.strerror}",
@@ -87,8 +99,9 @@ class LogWriter:
         self._lock()
         self._end = os.fstat(self._fd).st_size
         self._allocated_end = self._end
-        self._can_allocate = True
-        self._make_room(0)
+        self._can_allocate = reserves
+        if reserves:
+            self._make_room(0)
 
     def _lock(self) -> None:
         if fcntl is None:
@@ -133,6 +146,21 @@ class LogWriter:
         self._say(trouble)
         return [0]
 
+    def append_one(self, record: bytes) -> bool:
+        """Write one open record; False, and counted, where it cannot be written.
+
+        For a process whose own signal handlers may end this call in its middle (Ctrl-C): it is
+        then undone, so that the next record neither goes on in a torn line nor repeats a number.
+        """
+        end, seq = self._end, self.next_seq
+        try:
+            return not self.append([record])
+        except BaseException:
+            self._end, self.next_seq = end, seq
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, end)
+            raise
+
     def append_canonical(self, fields: dict[str, Any]) -> bool:
         """Write the last record; it alone may use the reserved space, and is cut to 32 KiB."""
         record = encode_open(shrink(fields, CANONICAL_BYTES - 64))
@@ -151,6 +179,13 @@ class LogWriter:
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._end)
         os.close(self._fd)
+
+    def forget(self) -> None:
+        """Close the descriptor only (in a forked child): file and lock are the parent's."""
+        if self._is_open:
+            self._is_open = False
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
 
     def _find_trouble(self, size_bytes: int) -> _Trouble | None:
         """Why so many bytes may not be written now, or None."""
@@ -189,7 +224,7 @@ class LogWriter:
         view, done = memoryview(data), 0
         try:
             while done < len(data):
-                done += os.pwrite(self._fd, view[done:], self._end + done)
+                done += _write_at(self._fd, view[done:], self._end + done)
         except OSError as error:
             if done:
                 with contextlib.suppress(OSError):

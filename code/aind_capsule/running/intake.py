@@ -71,8 +71,9 @@ class Intake:
     def pause(self) -> None:
         """Read no records for now: the console cannot take them."""
         self._is_paused = True
-        for fd in self._connections:
-            self._loop.unwatch(fd)
+        for fd, connection in self._connections.items():
+            if connection.has_greeted:  # a hello is answered all the same
+                self._loop.unwatch(fd)
 
     def resume(self) -> None:
         """Read records again."""
@@ -104,8 +105,7 @@ class Intake:
             client.setblocking(False)
             connection = _Connection(client, self._take_line, self._forget)
             self._connections[client.fileno()] = connection
-            if not self._is_paused:
-                self._loop.watch(client.fileno(), READABLE, connection.on_ready)
+            self._loop.watch(client.fileno(), READABLE, connection.on_ready)
 
     def _forget(self, connection: _Connection, torn_bytes: int) -> None:
         fd = connection.socket.fileno()
@@ -135,6 +135,9 @@ class Intake:
                 "wants": [] if self.environment else ["environment"],
             }
             connection.send(encode(answer) + b"\n")
+            connection.has_greeted = True
+            if self._is_paused:
+                self._loop.unwatch(connection.socket.fileno())
         elif kind == "environment" and not self.environment:
             self.environment = {key: item for key, item in message.items() if key != "capsule"}
 
@@ -149,6 +152,7 @@ class _Connection:
         forget: Callable[[_Connection, int], None],
     ) -> None:
         self.socket = client
+        self.has_greeted = False
         self._take_line = take_line
         self._forget = forget
         self._rest = b""
