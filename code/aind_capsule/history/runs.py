@@ -20,7 +20,7 @@ from aind_capsule.records.naming import LOG_SUFFIX
 from aind_capsule.records.schema import STATUSES
 
 _RUN_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})" + re.escape(LOG_SUFFIX) + "$")
-_MAX_DEPTH = 6
+_MAX_DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)

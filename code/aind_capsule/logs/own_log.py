@@ -18,8 +18,8 @@ from aind_capsule.logs.stderr import find_stderr, print_record, say, write_stder
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.levels import LEVEL_NUMBERS
-from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
 from aind_capsule.records.naming import build_shipping, make_file_stem, make_run_id
+from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.settings.model import ConsoleSettings, Settings
 
@@ -93,7 +93,8 @@ class OwnLog:
     def _open(self, *, is_told: bool) -> None:
         self._must_open = False
         run_id = make_run_id()
-        self.fields = build_fields(run_id, self.process_name, self._settings, self._environ)
+        surroundings = build_environment_fields(self._environ)
+        self.fields = build_run_fields(run_id, self.process_name, self._settings, surroundings)
         self._suffix = b"," + encode(self.fields)[1:-1]
         place = make_run_folder(run_id, self._scratch, self._environ)
         if place is None:
@@ -155,23 +156,3 @@ def find_level(record: bytes) -> int:
     else:
         level = str((decode(record) or {}).get("level"))
     return LEVEL_NUMBERS.get(level, 20)
-
-
-def build_fields(
-    run_id: str, process_name: str, settings: Settings, environ: Mapping[str, str]
-) -> dict[str, Any]:
-    """The fields of every record of such a log; what is not known is left out."""
-    user_id = settings.user_id
-    if user_id is None and len(settings.experimenters) == 1:
-        user_id = settings.experimenters[0]
-    known = {
-        "run_id": run_id,
-        **build_environment_fields(environ),
-        "pipeline_name": settings.pipeline_name,
-        "process_name": process_name,
-        "experiment_id": settings.experiment_id,
-        "user_id": user_id,
-    }
-    fields = {name: value for name, value in known.items() if coerce(name, value) is not None}
-    taken = {**dict.fromkeys(MACHINE_FIELDS), "event_type": None, **fields}
-    return {**fields, **rename_taken(settings.fields, taken)}

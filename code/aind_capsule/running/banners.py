@@ -40,13 +40,14 @@ def show_end(
     """The banner after the canonical record; the session file ends with it, and is closed."""
     counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
     size = format_bytes(canonical["results_bytes"])
+    files = canonical["results_files"]
     rows = [("status", f"{outcome.status} (exit status {outcome.wrapper_status})")]
     if outcome.error_type:
         rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
     rows += [
         ("duration", format_duration(canonical["duration_s"])),
         ("records", counts),
-        ("results", f"{canonical['results_files']} files, {size}"),
+        ("results", f"{files} {'file' if files == 1 else 'files'}, {size}"),
         ("log", _find_log_afterwards(prepared) or "none"),
     ]
     if "lost_records" in canonical:

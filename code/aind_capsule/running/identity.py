@@ -1,12 +1,10 @@
-"""Who this run is: its name, and the fields that every one of its records bears."""
+"""How a run's process is called where nobody says it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
 from aind_capsule.running.parameters import INLINE_FLAGS, find_script_index
 from aind_capsule.settings.model import Settings
 
@@ -34,27 +32,3 @@ def find_process_name(settings: Settings, command: Sequence[str], cwd: str) -> s
         return stem or "capsule"
     folders = reversed(os.path.normpath(folder).split(os.sep))
     return next((name for name in folders if name not in _GENERAL_FOLDERS), "capsule")
-
-
-def build_run_fields(
-    run_id: str, process_name: str, settings: Settings, environment: Mapping[str, str]
-) -> dict[str, Any]:
-    """The fields of every record of the run; what is not known is left out.
-
-    Args:
-        environment: What the surroundings say (host name, platform's ids, rig).
-    """
-    user_id = settings.user_id
-    if user_id is None and len(settings.experimenters) == 1:
-        user_id = settings.experimenters[0]
-    known = {
-        "run_id": run_id,
-        **environment,
-        "pipeline_name": settings.pipeline_name,
-        "process_name": process_name,
-        "experiment_id": settings.experiment_id,
-        "user_id": user_id,
-    }
-    fields = {name: value for name, value in known.items() if coerce(name, value) is not None}
-    taken = {**dict.fromkeys(MACHINE_FIELDS), "event_type": None, **fields}
-    return {**fields, **rename_taken(settings.fields, taken)}

@@ -20,12 +20,10 @@ from aind_capsule.context.platform import find_run_mode, read_platform_ids
 from aind_capsule.errors import SettingsError
 from aind_capsule.logs.place import make_run_folder
 from aind_capsule.records.naming import make_file_stem, make_run_id
+from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running.canonical import RunFacts
-from aind_capsule.running.identity import (
-    build_run_fields,
-    find_process_name,
-)
+from aind_capsule.running.identity import find_process_name
 from aind_capsule.running.parameters import find_parameters
 from aind_capsule.running.run_folder import RunFolder
 from aind_capsule.settings.load import LoadedSettings, Problem, find_code_folder, load_settings

@@ -217,17 +217,17 @@ class Supervision:
         reaping.reap_orphans(self._own, self._usage)
 
     def _run_until_gone(self, limit_s: float, is_enough: Callable[[], bool]) -> None:
-        is_gone = False
+        is_over = False
 
         def look() -> None:
-            nonlocal is_gone
-            is_gone = not reaping.find_leftovers(self._child, self._own)
-            if not is_gone:
+            nonlocal is_over
+            is_over = is_over or not reaping.find_leftovers(self._child, self._own)
+            if not is_over:
                 self._loop.call_in(_LOOK_AGAIN_S, look)
 
         look()
-        self._run_until(lambda: is_gone or is_enough(), limit_s)
-        is_gone = True
+        self._run_until(lambda: is_over or is_enough(), limit_s)
+        is_over = True
 
     def _wait(self) -> None:
         """SIGCHLD: the processing has ended or was suspended, or an orphan has ended."""
