@@ -12,7 +12,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aind_capsule.errors import SettingsError
 from aind_capsule.logs.client import WrapperConnection
@@ -41,6 +41,9 @@ class _Installed:
 
 
 _installed = _Installed()
+
+#: Marks a loguru record that has been taken.
+_TAKEN = "aind_capsule"
 
 
 def configure_logging(
@@ -153,7 +156,14 @@ class LoguruHandler:
             self._connect(target)
 
     def __call__(self, record: Record) -> bool:
-        """Take a record."""
+        """Take a record, unless another handler of ours has it.
+
+        While one handler takes the place of another, a record of another thread may meet both.
+        """
+        marked = cast("dict[str, Any]", record)
+        if _TAKEN in marked:
+            return False
+        marked[_TAKEN] = True
         target = self._target or self._find_target()
         target.take(self._build, record)
         return False
