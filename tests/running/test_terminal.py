@@ -180,3 +180,24 @@ def test_nohup_survives_the_end_of_its_shell(capsule: Capsule) -> None:
     done = subprocess.run(["sh", "-c", f"nohup {command} & pid=$!; sleep 0.15; kill -HUP $pid; wait $pid; exit $?"],
                           cwd=capsule.code, env=capsule.environ, capture_output=True, check=False)  # fmt: skip
     assert done.returncode == 3
+
+
+def test_ctrl_z_in_a_pipeline_suspends_all_of_it(capsule: Capsule) -> None:
+    """`capsule run … | cat`, Ctrl-Z, fg: the whole job is suspended and continued."""
+    capsule.environ["PS1"] = "prompt> "
+    terminal = Terminal(capsule, ["bash", "--norc", "--noprofile", "-i"])
+    terminal.read_until(b"prompt> ")
+    script = capsule.write(
+        "wait.sh", "#!/bin/sh\necho ready;\nwhile [ ! -e go ]; do sleep 0.02; done; echo gone\n"
+    )
+    terminal.type(" ".join(capsule.get_command(str(script))).encode() + b" | cat\n")
+    terminal.read_until(b"ready\r\n")
+    terminal.type(b"\x1a")
+    terminal.read_until(b"Stopped")
+    (capsule.code / "go").touch()
+    terminal.type(b"fg\n")
+    terminal.read_until(b"gone\r\n")
+    terminal.read_until(b"status    success")
+    terminal.type(b"exit\n")
+    terminal.wait()
+    assert _canonical(capsule)["status"] == "success"

@@ -79,6 +79,7 @@ class Supervision:
         self._child_was_killed = False
         self._must_hurry = False
         self._terminal: int | None = None
+        self._is_suspending = False
 
     def run(self, command: Sequence[str], environ: Mapping[str, str], inbox: SignalInbox) -> Ended:
         """Run the command until nothing of it is left.
@@ -89,7 +90,7 @@ class Supervision:
         reaping.become_subreaper()
         watcher = start_watcher(self._manner.grace_s)
         self._own.add(watcher.pid)
-        self._terminal = open_terminal()
+        self._terminal = open_terminal(self._own)
         try:
             self._start(command, environ, inbox, watcher.pipe_fd)
             self._run_until(lambda: self._wait_status is not None)
@@ -124,6 +125,7 @@ class Supervision:
         elif number == signal.SIGCONT:
             self._continue()
         elif self._child and self._wait_status is None:
+            self._is_suspending = self._is_suspending or number == signal.SIGTSTP
             reaping.signal_group(self._child, number)
 
     def update_reading(self) -> None:
@@ -288,15 +290,17 @@ class Supervision:
         reaping.signal_all(reaping.find_leftovers(self._child, self._own), signal.SIGKILL)
 
     def _suspend(self, by: int) -> None:
-        """The processing was suspended: by Ctrl-Z, or because it wants the terminal."""
+        """The processing was suspended: by Ctrl-Z, through us, or because it wants the terminal."""
         if by in (signal.SIGTTIN, signal.SIGTTOU) and self._terminal is None:
             # Others share our group (`capsule run … | tee log`), so it was not handed over before.
             self._terminal = open_terminal(is_shared=True)
             if self._terminal is not None:
                 set_foreground_group(self._terminal, self._child)
                 reaping.signal_group(self._child, signal.SIGCONT)
-        elif self._terminal is not None:
-            set_foreground_group(self._terminal, os.getpgrp())
+        elif self._terminal is not None or self._is_suspending:
+            if self._terminal is not None:
+                set_foreground_group(self._terminal, os.getpgrp())
+            self._is_suspending = False
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def _continue(self) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Collection
 
 from aind_capsule.context.procfs import find_group_members
 
 
-def open_terminal(*, is_shared: bool = False) -> int | None:
+def open_terminal(own: Collection[int] = (), *, is_shared: bool = False) -> int | None:
     """A descriptor of the controlling terminal if it is ours to hand over, else None.
 
     It is where our group is in the foreground, stdin is that terminal, and nobody else is in our
     group: in `capsule run … | less` the pager needs the terminal itself.
 
     Args:
+        own: Helpers of ours; just after their fork they are still in our group.
         is_shared: Hand it over although others are in our group.
     """
     if not os.isatty(0):
@@ -25,7 +27,7 @@ def open_terminal(*, is_shared: bool = False) -> int | None:
     except OSError:
         return None
     group = os.getpgrp()
-    is_alone = is_shared or set(find_group_members(group)) <= {os.getpid()}
+    is_alone = is_shared or set(find_group_members(group)) <= {os.getpid(), *own}
     if is_foreground(fd, group) and is_foreground(0, group) and is_alone:
         return fd
     os.close(fd)
