@@ -22,6 +22,11 @@ if IS_PLAIN:
     for name in ("orjson", "ahocorasick_rs"):
         sys.modules[name] = None  # type: ignore[assignment]
 
+# A shell's background job ignores these; what the tests start would ignore them as well.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
+
 #: Everything that the outside could have set and that would change what a run does.
 _FOREIGN = ("CAPSULE_", "CO_", "PIPELINE_", "PROCESS_NAME", "NXF_", "AWS_BATCH")
 

@@ -39,6 +39,7 @@ class Terminal:
     def wait(self) -> int:
         """The exit status; reads what is shown until the end."""
         while True:
+            assert select.select([self.fd], [], [], 60)[0], f"no end: {self.seen!r}"
             try:
                 data = os.read(self.fd, 4096)
             except OSError:
