@@ -119,7 +119,7 @@ class WrapperConnection:
             _connect_until(client, self.path, deadline_s)
             welcome = _say_hello(client, deadline_s)
             client.settimeout(self._send_wait_s)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a descriptor that nobody knows may not stay open
             client.close()
             raise
         self._socket, self._must_connect = client, False
