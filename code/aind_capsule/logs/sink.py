@@ -6,11 +6,11 @@ catches what a hostile value may raise beyond its own encoding: `target.SerialTa
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import traceback
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from aind_capsule.records.merge import MACHINE_FIELDS, fits, rename_taken
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.shrink import shrink
 from aind_capsule.records.simplify import repr_safely, simplify, simplify_text, str_safely
-from aind_capsule.records.timestamps import US_PER_S, format_second
+from aind_capsule.records.timestamps import format_second
 
 if TYPE_CHECKING:
     import logging
@@ -32,6 +32,8 @@ MAX_TRACEBACK_CHARACTERS = 100_000
 #: A record from inside is at most 1 MiB; the rest is for what the wrapper adds.
 MAX_RECORD_BYTES = 1000 * 1024
 
+_EPOCH = datetime.fromtimestamp(0, timezone.utc)
+_SECOND = timedelta(seconds=1)
 _STANDARD_NAMES = frozenset(BY_NAME)
 #: What a `LogRecord` has of itself; everything else came by `extra`.
 _LOG_RECORD_NAMES = frozenset(
@@ -60,13 +62,13 @@ class RecordBuilder:
         self._suffix = encode_members(self._constant).encode() + b"}"
         self._guarded = frozenset(self._taken) | _STANDARD_NAMES | frozenset(self._constant)
         self._free = _STANDARD_NAMES - frozenset(self._taken) - frozenset(self._constant)
-        self._second = (0, format_second(0))
+        self._second = (_EPOCH, format_second(0))
 
     def build_from_loguru(self, record: Record) -> bytes:
         """A loguru record as ours."""
-        process, thread, time = record["process"], record["thread"], record["time"]
+        process, thread = record["process"], record["thread"]
         fields: dict[str, Any] = {
-            "timestamp": self._format_time(int(time.timestamp() // 1), time.microsecond),
+            "timestamp": self._format_time(record["time"]),
             "level": get_standard_level(record["level"].no),
             "message": record["message"],
             "lineno": record["line"],
@@ -92,10 +94,8 @@ class RecordBuilder:
             message = record.getMessage()
         except Exception:  # the call's arguments do not fit its message, or cannot be printed
             message = f"{str_safely(record.msg)} {repr_safely(record.args)}"
-        fraction, second = math.modf(record.created)  # as `datetime` reads it
-        more, microsecond = divmod(round(fraction * US_PER_S), US_PER_S)
         fields: dict[str, Any] = {
-            "timestamp": self._format_time(int(second) + more, microsecond),
+            "timestamp": self._format_time(datetime.fromtimestamp(record.created, timezone.utc)),
             "level": get_standard_level(record.levelno),
             "message": message,
             "lineno": record.lineno if isinstance(record.lineno, int) else None,
@@ -120,12 +120,16 @@ class RecordBuilder:
         _drop_unknown(fields)
         return self._encode(fields, extra)
 
-    def _format_time(self, second: int, microsecond: int) -> str:
+    def _format_time(self, time: datetime) -> str:
         """A timestamp; all but its microseconds is made once a second."""
-        known = self._second
-        if known[0] != second:
-            known = self._second = (second, format_second(second))
-        return f"{known[1]}{microsecond:06d}Z"
+        second, text = self._second
+        past = time - second
+        if past.seconds or past.days:
+            past = timedelta(microseconds=time.microsecond)
+            second = time - past
+            text = format_second((second - _EPOCH) // _SECOND)
+            self._second = (second, text)
+        return f"{text}{past.microseconds:06d}Z"
 
     def _encode(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
         if "extra" in extra:

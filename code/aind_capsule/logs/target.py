@@ -47,11 +47,21 @@ class Target(Protocol):
         """Let go of everything."""
 
 
-class _ThreadState(threading.local):
+class _ThreadState:
     """What a thread is in the middle of."""
 
-    depth = 0
-    is_sending = False
+    __slots__ = ("depth", "is_sending")
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.is_sending = False
+
+
+class _ThreadStates(threading.local):
+    """Each thread's state."""
+
+    def __init__(self) -> None:
+        self.state = _ThreadState()
 
 
 class SerialTarget:
@@ -74,11 +84,11 @@ class SerialTarget:
 
     def take(self, build: Callable[..., bytes], *source: Any) -> bool:
         """Make a record and send it; False where that failed. Never raises an error."""
-        local = self._local
-        if local.depth >= MAX_DEPTH:
+        state = self._local.state
+        if state.depth >= MAX_DEPTH:
             self._note("a value that is being logged logs itself; those records are left out")
             return False
-        local.depth += 1
+        state.depth += 1
         try:
             self.send(build(*source))
         except Exception as error:  # a fault of ours or of a value's own code
@@ -87,35 +97,35 @@ class SerialTarget:
         else:
             return True
         finally:
-            local.depth -= 1
+            state.depth -= 1
 
     def send(self, record: bytes) -> None:
         """Send one record; where this thread is in the middle of a send, when that is done."""
         if self._pid != os.getpid():  # forked past Python's own `os.fork`
             self.start_anew()
-        local = self._local
-        if local.is_sending:
+        state = self._local.state
+        if state.is_sending:
             self._waiting.append(record)
             return
-        local.is_sending = True
+        state.is_sending = True
         try:
             with self._lock:
                 self.target.send(record)
         finally:
-            local.is_sending = False
+            state.is_sending = False
         if self._waiting:
             self._send_waiting()
 
     def _send_waiting(self) -> None:
         """Send what signal handlers have put aside."""
-        local = self._local
+        state = self._local.state
         while self._waiting:
-            local.is_sending = True
+            state.is_sending = True
             try:
                 with self._lock, contextlib.suppress(IndexError):  # another thread took it along
                     self.target.send(self._waiting.popleft())
             finally:
-                local.is_sending = False
+                state.is_sending = False
 
     def start_anew(self) -> None:
         """In a forked child: locks that other threads of the parent held are never let go of."""
@@ -151,7 +161,7 @@ class SerialTarget:
     def _renew(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._local = _ThreadState()
+        self._local = _ThreadStates()
         self._waiting: deque[bytes] = deque()
 
 

@@ -37,12 +37,13 @@ _OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def _write_at(fd: int, data: memoryview, position: int) -> int:
-    """Write at a place of the file; returns the bytes written."""
-    if hasattr(os, "pwrite"):
-        return os.pwrite(fd, data, position)
-    os.lseek(fd, position, os.SEEK_SET)  # Windows
+def _seek_and_write(fd: int, data: bytes | memoryview, position: int) -> int:
+    """What `os.pwrite` does, where it is missing (Windows)."""
+    os.lseek(fd, position, os.SEEK_SET)
     return os.write(fd, data)
+
+
+_write_at = getattr(os, "pwrite", _seek_and_write)
 
 
 def _ignore(_message: str) -> None:
@@ -142,8 +143,7 @@ class LogWriter:
             return []
         if len(records) > 1:  # some of them may fit
             return [index for index, record in enumerate(records) if self.append([record])]
-        self.lost[trouble.cause] = self.lost.get(trouble.cause, 0) + 1
-        self._say(trouble)
+        self._count_lost(trouble)
         return [0]
 
     def append_one(self, record: bytes) -> bool:
@@ -153,13 +153,19 @@ class LogWriter:
         then undone, so that the next record neither goes on in a torn line nor repeats a number.
         """
         end, seq = self._end, self.next_seq
+        data = b'%b,"seq":%d}\n' % (record, seq)
         try:
-            return not self.append([record])
+            trouble = self._find_trouble(len(data)) or self._write(data)
+            if trouble is None:
+                self.next_seq = seq + 1
         except BaseException:
             self._end, self.next_seq = end, seq
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, end)
             raise
+        if trouble is not None:
+            self._count_lost(trouble)
+        return trouble is None
 
     def append_canonical(self, fields: dict[str, Any]) -> bool:
         """Write the last record; it alone may use the reserved space, and is cut to 32 KiB."""
@@ -221,10 +227,11 @@ class LogWriter:
 
     def _write(self, data: bytes) -> _Trouble | None:
         """Write all of the data, or nothing of it and say why."""
-        view, done = memoryview(data), 0
+        done = 0
         try:
-            while done < len(data):
-                done += _write_at(self._fd, view[done:], self._end + done)
+            done = _write_at(self._fd, data, self._end)
+            while done < len(data):  # a large write may come in parts
+                done += _write_at(self._fd, memoryview(data)[done:], self._end + done)
         except OSError as error:
             if done:
                 with contextlib.suppress(OSError):
@@ -234,6 +241,10 @@ class LogWriter:
             return _Trouble(cause, f"The log {self.path} cannot be written: {error.strerror}")
         self._end += len(data)
         return None
+
+    def _count_lost(self, trouble: _Trouble) -> None:
+        self.lost[trouble.cause] = self.lost.get(trouble.cause, 0) + 1
+        self._say(trouble)
 
     def _say(self, trouble: _Trouble) -> None:
         if trouble.cause not in self._told:
