@@ -14,13 +14,12 @@ from typing import Any
 
 from aind_capsule.context.cgroup import read_oom_kill_count
 from aind_capsule.context.folders import build_variables
-from aind_capsule.errors import CapsuleError, LogFileError
-from aind_capsule.history.tidy import remove_old_runs
-from aind_capsule.logs.writer import LogWriter
+from aind_capsule.errors import CapsuleError
 from aind_capsule.records.naming import build_shipping
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners
-from aind_capsule.running.canonical import build_canonical, build_run_json
+from aind_capsule.running.canonical import build_canonical
+from aind_capsule.running.files import RunFiles
 from aind_capsule.running.inputs import InputsReader, walk_files
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal, format_line
@@ -33,12 +32,11 @@ from aind_capsule.running.nesting import (
 )
 from aind_capsule.running.outcome import Ended, Outcome, judge
 from aind_capsule.running.outlet import Outlet
-from aind_capsule.running.prepare import Prepared, RunRequest, is_writable_folder, prepare
-from aind_capsule.running.run_folder import RunJson, publish
+from aind_capsule.running.prepare import Prepared, RunRequest, prepare
 from aind_capsule.running.signals import SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
 from aind_capsule.running.supervise import Manner, Supervision
-from aind_capsule.running.views import ConsoleView, SessionView
+from aind_capsule.running.views import ConsoleView
 
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long at the end.
@@ -86,23 +84,22 @@ class Run:
         self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
         settings = prepared.settings
         self._console = ConsoleView(self._err, settings.console, environ, prepared.fields)
-        self._session: SessionView | None = None
-        self._failures: list[str] = []
-        self._writer = self._open_log()
-        self._journal = Journal(self._writer, prepared.fields, level=settings.log.level)
+        self._files = RunFiles(prepared, self._console.write)
+        self._journal = Journal(self._files.writer, prepared.fields, level=settings.log.level)
         self._journal.viewers.append(self._console.show)
-        self._run_json: RunJson | None = None
+        if self._files.session is not None:
+            self._journal.viewers.append(self._files.session.show)
+            self._journal.captured_viewer = self._files.session.show
         self._oom_before = read_oom_kill_count(prepared.cgroup)
 
     def run(self, *, is_stale: bool) -> int:
         """Run to the end."""
         inbox = SignalInbox(self._loop, self._take_signal)
-        self._open_session()
-        banners.show_start(self._prepared, self._console, self._session)
+        banners.show_start(self._prepared, self._console, self._files.session)
         self._write_start()
         self._write_problems(is_stale=is_stale)
         inputs = InputsReader(self._prepared.facts.folders["data"], self._loop)
-        self._write_run_json(None, {}, {})
+        self._files.write_run_json(None, {}, {})
         intake = self._open_intake()
         ended: Ended | None = None
         if self._prepared.fatal is not None:
@@ -173,38 +170,18 @@ class Run:
                 oom_kills=self._count_oom_kills(),
             )
         )
-        self._writer.close()
-        banners.show_end(prepared, outcome, canonical, self._console, self._session)
-        self._write_run_json(canonical, found, processing, is_last=True)
-        self._publish()
+        self._files.writer.close()
+        banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
+        self._files.write_run_json(canonical, found, processing, is_last=True)
+        self._files.publish()
         if self._must_print_canonical():
             self._console.write(format_line(canonical, "json"))
         self._flush()
-        self._tidy()
-        is_whole = not self._journal.get_lost() and not self._failures
+        self._files.remove_old_runs()
+        is_whole = not self._journal.get_lost() and not self._files.failures
         if prepared.settings.strict and outcome.wrapper_status == 0 and not is_whole:
             return EXIT_DELIVERY
         return outcome.wrapper_status
-
-    def _open_log(self) -> LogWriter:
-        folder, cap = self._prepared.run_folder, self._prepared.settings.log.max_bytes
-        path = os.devnull if folder is None else folder.get_file("log")
-        try:
-            return LogWriter(path, max_bytes=cap, tell=self._complain)
-        except LogFileError as error:
-            self._complain(f"{error.message}. {error.hint}")
-            return LogWriter(os.devnull, tell=self._complain)
-
-    def _open_session(self) -> None:
-        settings, folder = self._prepared.settings, self._prepared.run_folder
-        if settings.session.enabled and folder is not None:
-            try:
-                self._session = SessionView(folder.get_file("session"), settings.session.level)
-            except OSError as error:
-                self._complain(f"The session file cannot be written: {error}")
-                return
-            self._journal.viewers.append(self._session.show)
-            self._journal.captured_viewer = self._session.show
 
     def _open_intake(self) -> Intake | None:
         try:
@@ -232,45 +209,10 @@ class Run:
             level = "ERROR" if problem.is_error else "WARNING"
             self._journal.log(level, f"{problem.message}. {problem.hint}")
             if problem.is_error:
-                self._failures.append(problem.message)
+                self._files.failures.append(problem.message)
         if self._prepared.why_not_published is not None:
             self._journal.log(
                 "INFO", f"The log is not put into results: {self._prepared.why_not_published}"
-            )
-
-    def _write_run_json(
-        self,
-        canonical: Mapping[str, Any] | None,
-        found: Mapping[str, Any],
-        processing: Mapping[str, Any],
-        *,
-        is_last: bool = False,
-    ) -> None:
-        folder = self._prepared.run_folder
-        if folder is None:
-            return
-        files = {"log": os.path.basename(folder.get_file("log"))}
-        if self._session is not None:
-            files["session"] = os.path.basename(folder.get_file("session"))
-        content = build_run_json(
-            self._prepared.facts, canonical, found=found, processing=processing, files=files
-        )
-        try:
-            if self._run_json is None:
-                self._run_json = RunJson(folder.get_file("run"))
-            self._run_json.write(content, is_last=is_last)
-        except OSError as error:
-            self._complain(f"{folder.get_file('run')} cannot be written: {error.strerror}")
-
-    def _publish(self) -> None:
-        prepared = self._prepared
-        results, folder = prepared.facts.folders["results"], prepared.run_folder
-        if folder is None or not prepared.run_files or not is_writable_folder(results):
-            return
-        for path, why in publish(folder, prepared.run_files, results):
-            self._complain(
-                f"{os.path.basename(path)} could not be copied to {results}: {why};"
-                f" it is in {folder.path}"
             )
 
     def _must_print_canonical(self) -> bool:
@@ -279,19 +221,6 @@ class Run:
         is_kept_back = prepared.task is not None and "log" not in prepared.run_files
         is_away = prepared.run_folder is None or is_kept_back
         return is_away and self._console.mode in ("pretty", "plain")
-
-    def _complain(self, message: str) -> None:
-        """Say what went wrong where the log cannot take it."""
-        self._failures.append(message)
-        text = f"capsule: {message}\n"
-        self._console.write(text.encode("utf-8", "replace"))
-
-    def _tidy(self) -> None:
-        """Remove run folders that are old, beside this run's."""
-        folder = self._prepared.run_folder
-        if folder is not None:
-            keep_days = self._prepared.settings.history.keep_days
-            remove_old_runs(os.path.dirname(folder.path), keep_days)
 
     def _count_oom_kills(self) -> int:
         now = read_oom_kill_count(self._prepared.cgroup)

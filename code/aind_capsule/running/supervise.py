@@ -21,7 +21,7 @@ from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.signals import STOPS, SignalInbox, get_signal_name
 from aind_capsule.running.spawn import spawn
 from aind_capsule.running.streams import CapturedStream
-from aind_capsule.running.terminal import is_foreground, open_terminal, set_foreground_group
+from aind_capsule.running.terminal import Foreground
 from aind_capsule.running.watcher import dismiss_watcher, start_watcher
 
 #: Streams that others hold open are read this much longer than the processing lives.
@@ -78,7 +78,7 @@ class Supervision:
         self._is_timed_out = False
         self._child_was_killed = False
         self._must_hurry = False
-        self._terminal: int | None = None
+        self._foreground: Foreground | None = None
         self._is_suspending = False
 
     def run(self, command: Sequence[str], environ: Mapping[str, str], inbox: SignalInbox) -> Ended:
@@ -90,15 +90,14 @@ class Supervision:
         reaping.become_subreaper()
         watcher = start_watcher(self._manner.grace_s)
         self._own.add(watcher.pid)
-        self._terminal = open_terminal(self._own)
+        foreground = self._foreground = Foreground(self._own)
         try:
-            self._start(command, environ, inbox, watcher.pipe_fd)
+            self._start(command, environ, inbox, watcher.pipe_fd, foreground.terminal_fd)
             self._run_until(lambda: self._wait_status is not None)
             self._drain()
             self._end_leftovers()
         finally:
-            if self._terminal is not None:
-                set_foreground_group(self._terminal, os.getpgrp())
+            foreground.take_back()
             dismiss_watcher(watcher)
         for stream in self._streams:
             stream.read_rest()
@@ -111,7 +110,7 @@ class Supervision:
             self._stopped_by,
             self._child_was_killed,
             self._manner.timeout_s if self._is_timed_out else None,
-            self._terminal is not None,
+            foreground.is_handed_over,
             self._usage.cpu_s,
             self._usage.max_rss_bytes,
         )
@@ -144,6 +143,7 @@ class Supervision:
         environ: Mapping[str, str],
         inbox: SignalInbox,
         announce_fd: int,
+        foreground_fd: int | None,
     ) -> None:
         manner = self._manner
         spawned = spawn(
@@ -153,7 +153,7 @@ class Supervision:
             announce_fd=announce_fd,
             merge_streams=manner.merge_streams,
             keeps_terminal=manner.keeps_terminal,
-            foreground_fd=self._terminal,
+            foreground_fd=foreground_fd,
         )
         self._child = spawned.pid
         if not manner.keeps_terminal:
@@ -291,21 +291,19 @@ class Supervision:
 
     def _suspend(self, by: int) -> None:
         """The processing was suspended: by Ctrl-Z, through us, or because it wants the terminal."""
-        if by in (signal.SIGTTIN, signal.SIGTTOU) and self._terminal is None:
-            # Others share our group (`capsule run … | tee log`), so it was not handed over before.
-            self._terminal = open_terminal(is_shared=True)
-            if self._terminal is not None:
-                set_foreground_group(self._terminal, self._child)
-                reaping.signal_group(self._child, signal.SIGCONT)
-        elif self._terminal is not None or self._is_suspending:
-            if self._terminal is not None:
-                set_foreground_group(self._terminal, os.getpgrp())
+        assert self._foreground is not None
+        if by in (signal.SIGTTIN, signal.SIGTTOU) and self._foreground.hand_over_on_demand(
+            self._child
+        ):
+            reaping.signal_group(self._child, signal.SIGCONT)
+        elif self._foreground.is_handed_over or self._is_suspending:
+            self._foreground.take_back()
             self._is_suspending = False
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def _continue(self) -> None:
         if not self._child or self._wait_status is not None:
             return
-        if self._terminal is not None and is_foreground(self._terminal, os.getpgrp()):
-            set_foreground_group(self._terminal, self._child)
+        assert self._foreground is not None
+        self._foreground.return_to(self._child)
         reaping.signal_group(self._child, signal.SIGCONT)

@@ -1,0 +1,114 @@
+"""The files of one run: opened before its processing, finished and copied into results after it.
+
+Trouble with them never ends a run: it is told on stderr, and remembered for `--strict`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aind_capsule.errors import LogFileError
+from aind_capsule.history.tidy import remove_old_runs
+from aind_capsule.logs.writer import LogWriter
+from aind_capsule.running.canonical import build_run_json
+from aind_capsule.running.prepare import Prepared, is_writable_folder
+from aind_capsule.running.run_folder import RunJson, publish
+from aind_capsule.running.views import SessionView
+
+
+class RunFiles:
+    """What a run writes, each file from its opening to its copy.
+
+    Args:
+        prepared: The run.
+        say: Shows people a line.
+
+    Attributes:
+        writer: Writes the log; where no log can be had, into nothing.
+        session: The session file, or None.
+        failures: What went wrong.
+    """
+
+    def __init__(self, prepared: Prepared, say: Callable[[bytes], None]) -> None:
+        self._prepared = prepared
+        self._folder = prepared.run_folder
+        self._say = say
+        self._run_json: RunJson | None = None
+        self.failures: list[str] = []
+        self.writer = self._open_log()
+        self.session = self._open_session()
+
+    def _open_log(self) -> LogWriter:
+        path = os.devnull if self._folder is None else self._folder.get_file("log")
+        cap = self._prepared.settings.log.max_bytes
+        try:
+            return LogWriter(path, max_bytes=cap, tell=self._complain)
+        except LogFileError as error:
+            self._complain(f"{error.message}. {error.hint}")
+            return LogWriter(os.devnull, tell=self._complain)
+
+    def _open_session(self) -> SessionView | None:
+        settings = self._prepared.settings.session
+        if not settings.enabled or self._folder is None:
+            return None
+        try:
+            return SessionView(self._folder.get_file("session"), settings.level)
+        except OSError as error:
+            self._complain(f"The session file cannot be written: {error}")
+            return None
+
+    def write_run_json(
+        self,
+        canonical: Mapping[str, Any] | None,
+        found: Mapping[str, Any],
+        processing: Mapping[str, Any],
+        *,
+        is_last: bool = False,
+    ) -> None:
+        """Write `run.json`: first with nothing known but the start, last with the canonical record.
+
+        Args:
+            canonical: The canonical record, once there is one.
+            found: What is known of the inputs.
+            processing: What the processing's own Python has said about itself.
+            is_last: Whether another version follows.
+        """
+        if self._folder is None:
+            return
+        files = {"log": os.path.basename(self._folder.get_file("log"))}
+        if self.session is not None:
+            files["session"] = os.path.basename(self._folder.get_file("session"))
+        content = build_run_json(
+            self._prepared.facts, canonical, found=found, processing=processing, files=files
+        )
+        try:
+            if self._run_json is None:
+                self._run_json = RunJson(self._folder.get_file("run"))
+            self._run_json.write(content, is_last=is_last)
+        except OSError as error:
+            self._complain(f"{self._folder.get_file('run')} cannot be written: {error.strerror}")
+
+    def publish(self) -> None:
+        """Copy the run files that are wanted there into results."""
+        prepared = self._prepared
+        results, folder = prepared.facts.folders["results"], self._folder
+        if folder is None or not prepared.run_files or not is_writable_folder(results):
+            return
+        for path, why in publish(folder, prepared.run_files, results):
+            self._complain(
+                f"{os.path.basename(path)} could not be copied to {results}: {why};"
+                f" it is in {folder.path}"
+            )
+
+    def remove_old_runs(self) -> None:
+        """Remove run folders that are old, beside this run's."""
+        if self._folder is not None:
+            keep_days = self._prepared.settings.history.keep_days
+            remove_old_runs(os.path.dirname(self._folder.path), keep_days)
+
+    def _complain(self, message: str) -> None:
+        """Say what went wrong where the log cannot take it."""
+        self.failures.append(message)
+        self._say(f"capsule: {message}\n".encode("utf-8", "replace"))
