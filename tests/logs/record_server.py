@@ -168,6 +168,8 @@ class RecordServer:
         hello = parse_json(line)
         peer = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         expected = {"capsule": "hello", "version": 1, "purpose": "records", "pid": peer}
+        secrets = hello.pop("secrets")
+        assert all(isinstance(value, str) for value in secrets)
         assert hello == expected, f"hello {hello}, expected {expected}"
         with self._lock:
             self.pids.append(peer)

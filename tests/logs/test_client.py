@@ -15,10 +15,13 @@ import pytest
 
 from aind_capsule.logs.client import WrapperConnection
 from aind_capsule.records.encode import encode
+from aind_capsule.records.redaction.names import SecretNames
+from aind_capsule.records.redaction.redactor import Redactor
 from tests.conftest import wait_until
 from tests.logs.conftest import Python
 from tests.logs.record_server import FIELDS, RecordServer
 
+NO_SECRETS = Redactor(SecretNames())
 RECORD = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}
 
 
@@ -26,7 +29,7 @@ def test_the_welcome_is_understood(make_server: Callable[..., RecordServer]) -> 
     """The run's fields and whether records are shown come from the welcome."""
     shown, hidden = make_server(echo=True), make_server(echo=False)
     for server, is_echoed in ((shown, True), (hidden, False)):
-        connection = WrapperConnection(server.path)
+        connection = WrapperConnection(server.path, NO_SECRETS)
         assert connection.fields == FIELDS
         assert connection.is_echoed is is_echoed
         connection.send(encode(RECORD))
@@ -63,14 +66,14 @@ def test_nobody_at_the_socket(tmp_path: Path) -> None:
         listener.bind(str(left))
     for path in (tmp_path / "missing", file, left, tmp_path / ("long" * 50)):
         with pytest.raises(OSError):
-            WrapperConnection(str(path))
+            WrapperConnection(str(path), NO_SECRETS)
 
 
 def test_a_wrapper_that_does_not_answer(make_server: Callable[..., RecordServer]) -> None:
     """A hello that nobody answers is an error after its time, not a wait for ever."""
     server = make_server(is_mute=True)
     with pytest.raises(OSError, match="time"):
-        WrapperConnection(server.path, hello_wait_s=0.2)
+        WrapperConnection(server.path, NO_SECRETS, hello_wait_s=0.2)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_an_answer_that_is_no_welcome(tmp_path: Path, answer: bytes) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         with pytest.raises(OSError):
-            WrapperConnection(path)
+            WrapperConnection(path, NO_SECRETS)
         thread.join()
 
 
@@ -212,7 +215,7 @@ def test_a_wrapper_that_hangs(
 ) -> None:
     """A send gives up after its time; that record and all later ones are on stderr at once."""
     server = make_server(is_deaf=True, echo=False)
-    connection = WrapperConnection(server.path, send_wait_s=0.2)
+    connection = WrapperConnection(server.path, NO_SECRETS, send_wait_s=0.2)
     large = encode({**RECORD, "message": "x" * 900_000})
     assert not connection.is_echoed
     for _ in range(3):

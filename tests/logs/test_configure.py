@@ -15,6 +15,8 @@ import pytest
 from aind_capsule.logs.check import check_log
 from aind_capsule.logs.own_log import OwnLog
 from aind_capsule.logs.place import find_bases, make_run_folder
+from aind_capsule.records.redaction.names import SecretNames
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.settings.model import ConsoleSettings, Settings
 from tests.logs.conftest import Python, read_records
 from tests.logs.record_server import RecordServer
@@ -342,7 +344,7 @@ def test_an_interrupt_at_every_line_of_a_write(tmp_path: Path) -> None:
     line = 0
     is_interrupted = True
     while is_interrupted:
-        log = OwnLog("p", quiet, environ, str(tmp_path))
+        log = OwnLog("p", quiet, environ, str(tmp_path), Redactor(SecretNames()))
         assert log.path is not None
         log.send(record % b"before")
         is_interrupted, line = False, line + 1

@@ -306,6 +306,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self.fields: dict[str, object] = {}
+        self.redactor = None
         self.is_echoed = True
         self.records: list[dict] = []
 

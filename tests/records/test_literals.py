@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aind_capsule.records import literals as module
 from aind_capsule.records.levels import SEVERITY_LITERALS
 from aind_capsule.records.literals import LiteralFinder
 
-FINDER = LiteralFinder(SEVERITY_LITERALS)
+LITERALS = [word.encode() for word in SEVERITY_LITERALS] + [b"tra", b"race", b"error"]
 CHUNKS = st.lists(
     st.one_of(
-        st.sampled_from([word.encode() for word in SEVERITY_LITERALS]),
+        st.sampled_from(LITERALS),
         st.sampled_from([b"WARN", b"Err", b"or ", b"\n", b"e"]),
         st.binary(max_size=4),
     ),
@@ -23,28 +24,29 @@ CHUNKS = st.lists(
 
 
 @given(CHUNKS)
-def test_the_same_lines_are_found(chunk: bytes) -> None:
-    """The compiled automaton and a regular expression find the same places, in order."""
-    expression = re.compile("|".join(SEVERITY_LITERALS).encode(), re.IGNORECASE)
-    expected = [match.start() for match in expression.finditer(chunk.lower())]
-    assert FINDER.find_starts(chunk) == expected
+def test_every_place_is_found(chunk: bytes) -> None:
+    """Each place of each literal is found, whatever its case and what it overlaps with."""
+    expected = [
+        (index, match.start(), match.start() + len(literal))
+        for index, literal in enumerate(LITERALS)
+        for match in re.finditer(b"(?=%b)" % re.escape(literal), chunk.lower())
+    ]
+    assert sorted(LiteralFinder(LITERALS).find(chunk)) == expected
 
 
 @given(CHUNKS)
-def test_no_line_is_missed(chunk: bytes) -> None:
-    """Each line that holds a literal has a place that was found in it."""
-    starts = FINDER.find_starts(chunk)
-    position = 0
-    for line in chunk.split(b"\n"):
-        has_literal = any(literal.encode() in line.lower() for literal in SEVERITY_LITERALS)
-        assert has_literal is any(position <= start < position + len(line) + 1 for start in starts)
-        position += len(line) + 1
+def test_the_fallback_finds_the_same(chunk: bytes) -> None:
+    """Without the compiled automaton the same places are found."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BytesAhoCorasick", None)
+        plain = LiteralFinder(LITERALS)
+    assert sorted(plain.find(chunk)) == sorted(LiteralFinder(LITERALS).find(chunk))
 
 
 @pytest.mark.parametrize(
     ("literals", "chunk", "starts"),
-    [(["a.b"], b"axb A.B", [4]), (["err"], b"", []), (["x"], b"xxX", [0, 1, 2])],
+    [([b"a.b"], b"axb A.B", [4]), ([b"err"], b"", []), ([b"x"], b"xxX", [0, 1, 2]), ([], b"x", [])],
 )
-def test_literals_are_literal(literals: list[str], chunk: bytes, starts: list[int]) -> None:
+def test_literals_are_literal(literals: list[bytes], chunk: bytes, starts: list[int]) -> None:
     """What means something in a regular expression means itself here; case does not count."""
-    assert LiteralFinder(literals).find_starts(chunk) == starts
+    assert [start for _, start, _ in LiteralFinder(literals).find(chunk)] == starts

@@ -41,6 +41,12 @@ from aind_capsule.errors import UsageError
     default=None,
     help="End with 74 where logging failed in a run that succeeded.",
 )
+@click.option(
+    "--redact-output",
+    is_flag=True,
+    default=None,
+    help="Hide secrets in the processing's own output too, line by line.",
+)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED)
 def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     """Wrap one processing command, whatever it is.
@@ -58,6 +64,11 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     if not cmd:
         raise UsageError(
             "capsule run: there is no command", hint="Give it behind --: capsule run -- ./run"
+        )
+    if tty and options["redact_output"]:
+        raise UsageError(
+            "capsule run: --redact-output cannot go with --tty",
+            hint="With --tty the output does not come through here; leave one of them out.",
         )
     names = {row.flag: row for row in ROWS if row.flag}
     flags = {}

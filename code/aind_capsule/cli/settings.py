@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 import click
 
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import ROWS, Settings
 
@@ -20,7 +22,11 @@ def command(*, as_json: bool) -> int:
     Exit status 0, or 78 where capsule.toml cannot be read.
     """
     loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
-    values = {row.key: _get_value(loaded.settings, row.key) for row in ROWS}
+    redactor = Redactor.from_settings(loaded.settings.redact, os.environ)
+    values = redactor.redact_values({row.key: _get_value(loaded.settings, row.key) for row in ROWS})
+    problems = [
+        redactor.redact_text(f"{problem.message}. {problem.hint}") for problem in loaded.problems
+    ]
     if as_json:
         described = {
             row.key: {
@@ -32,7 +38,6 @@ def command(*, as_json: bool) -> int:
             }
             for row in ROWS
         }
-        problems = [f"{problem.message}. {problem.hint}" for problem in loaded.problems]
         click.echo(json.dumps({"settings": described, "problems": problems}, indent=2))
         return 0
     width = max(len(row.key) for row in ROWS)
@@ -42,8 +47,8 @@ def command(*, as_json: bool) -> int:
         click.echo(f"{row.key:<{width}}  {text:<12}  ({loaded.sources[row.key]})")
         names = ", ".join(name for name in (row.flag, *row.env) if name) or "capsule.toml only"
         click.echo(f"{'':<{width}}  {row.description} [{names}]")
-    for problem in loaded.problems:
-        click.echo(f"capsule settings: {problem.message}. {problem.hint}", err=True)
+    for problem in problems:
+        click.echo(f"capsule settings: {problem}", err=True)
     return 0
 
 
@@ -51,6 +56,8 @@ def _get_value(settings: Settings, key: str) -> Any:
     value: Any = settings
     for name in key.split("."):
         value = getattr(value, name)
-    if isinstance(value, (frozenset, tuple)):
+    if isinstance(value, frozenset):
         return sorted(value)
+    if isinstance(value, tuple):
+        return [item.pattern if isinstance(item, re.Pattern) else item for item in value]
     return value

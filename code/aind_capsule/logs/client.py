@@ -12,11 +12,12 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aind_capsule.logs.stderr import print_record, say
 from aind_capsule.records.encode import decode, encode
+from aind_capsule.records.redaction.redactor import Redactor
 
 HELLO_WAIT_S = 1.0
 SEND_WAIT_S = 5.0
@@ -31,6 +32,8 @@ class WrapperConnection:
 
     Args:
         path: The wrapper's socket (`CAPSULE_SOCKET`).
+        redactor: Hides secrets where records do not go to the wrapper, which else does it; the
+            wrapper is told the secrets of this process's environment, for it may not know them.
         hello_wait_s: How long the wrapper may take to answer.
         send_wait_s: How long a send may take.
 
@@ -45,11 +48,13 @@ class WrapperConnection:
     def __init__(
         self,
         path: str,
+        redactor: Redactor,
         *,
         hello_wait_s: float = HELLO_WAIT_S,
         send_wait_s: float = SEND_WAIT_S,
     ) -> None:
         self.path = path
+        self._redactor = redactor
         self._hello_wait_s = hello_wait_s
         self._send_wait_s = send_wait_s
         self._must_connect = False
@@ -60,6 +65,10 @@ class WrapperConnection:
         self._is_echoed = bool(welcome.get("echo"))
         if "environment" in (welcome.get("wants") or ()):
             self.send(encode({"capsule": "environment", **describe_python()}))
+
+    @property
+    def redactor(self) -> None:
+        """Secrets are hidden by the wrapper."""
 
     @property
     def is_usable(self) -> bool:
@@ -89,7 +98,7 @@ class WrapperConnection:
                 raise
             else:
                 return
-        print_record(record)
+        print_record(self._redactor.redact_record(record))
 
     def forget(self) -> None:
         """Let go of the connection and make another at the next send (in a forked child)."""
@@ -117,7 +126,7 @@ class WrapperConnection:
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _connect_until(client, self.path, deadline_s)
-            welcome = _say_hello(client, deadline_s)
+            welcome = _say_hello(client, deadline_s, self._redactor.known)
             client.settimeout(self._send_wait_s)
         except BaseException:  # Ctrl-C too: a descriptor that nobody knows may not stay open
             client.close()
@@ -137,9 +146,12 @@ def _connect_until(client: socket.socket, path: str, deadline_s: float) -> None:
             return
 
 
-def _say_hello(client: socket.socket, deadline_s: float) -> dict[str, Any]:
+def _say_hello(
+    client: socket.socket, deadline_s: float, secrets: Collection[str]
+) -> dict[str, Any]:
     hello = {"capsule": "hello", "version": VERSION, "purpose": "records", "pid": os.getpid()}
-    client.sendall(encode(hello) + b"\n", _NO_SIGNAL)
+    # When the welcome comes the wrapper knows them, before anything is printed from here on.
+    client.sendall(encode({**hello, "secrets": sorted(secrets)}) + b"\n", _NO_SIGNAL)
     answer = b""
     while not answer.endswith(b"\n"):
         client.settimeout(_find_left(deadline_s))

@@ -21,6 +21,7 @@ from aind_capsule.logs.own_log import OwnLog
 from aind_capsule.logs.sink import RecordBuilder
 from aind_capsule.logs.stderr import say
 from aind_capsule.logs.target import SerialTarget, Target
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.simplify import simplify
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
@@ -91,7 +92,7 @@ def configure_logging(
     with _installed.lock:
         merged = {**_installed.fields, **fields}
         target = _find_target(process_name)
-        builder = RecordBuilder(merged, target.target.fields)
+        builder = RecordBuilder(merged, target.target.fields, target.target.redactor)
         handler = LoguruHandler(merged, _get_name(target), target)
         handler_id = _add_handler(logger, handler, number)
         if _installed.interception is not None:
@@ -177,7 +178,8 @@ class LoguruHandler:
             return self._connect(target)
 
     def _connect(self, target: SerialTarget) -> SerialTarget:
-        self._build = RecordBuilder(self._fields, target.target.fields).build_from_loguru
+        inner = target.target
+        self._build = RecordBuilder(self._fields, inner.fields, inner.redactor).build_from_loguru
         self._target = target
         return target
 
@@ -228,18 +230,19 @@ def _get_name(target: SerialTarget) -> str | None:
 
 def _open_target(process_name: str | None, socket_path: str | None) -> Target:
     """The wrapper where one answers, else a log file of our own."""
-    if socket_path:
-        try:
-            return WrapperConnection(socket_path)
-        except (OSError, AttributeError) as error:  # nobody is there; no such sockets (Windows)
-            say(f"CAPSULE_SOCKET names a wrapper that does not answer ({error})")
     try:
         cwd = os.getcwd()
     except OSError:  # it has been removed
         cwd = os.sep
     settings = _load_settings(cwd)
+    redactor = Redactor.from_settings(settings.redact, os.environ)
+    if socket_path:
+        try:
+            return WrapperConnection(socket_path, redactor)
+        except (OSError, AttributeError) as error:  # nobody is there; no such sockets (Windows)
+            say(f"CAPSULE_SOCKET names a wrapper that does not answer ({error})")
     name = process_name or settings.process_name or find_script_name()
-    return OwnLog(name, settings, os.environ, cwd)
+    return OwnLog(name, settings, os.environ, cwd, redactor)
 
 
 def _load_settings(cwd: str) -> Settings:

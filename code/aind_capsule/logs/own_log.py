@@ -19,6 +19,7 @@ from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.records.naming import build_shipping, make_file_stem, make_run_id
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.settings.model import ConsoleSettings, Settings
@@ -36,15 +37,22 @@ class OwnLog:
         settings: The pipeline's name and its like, and the console's mode and level.
         environ: The environment.
         cwd: The working directory, for the default scratch folder.
+        redactor: Knows what is secret.
 
     Attributes:
         process_name: The process's name.
         fields: What is put into every record.
+        redactor: Hides secrets in the records before they come here.
         path: The log file, or None where none could be opened.
     """
 
     def __init__(
-        self, process_name: str, settings: Settings, environ: Mapping[str, str], cwd: str
+        self,
+        process_name: str,
+        settings: Settings,
+        environ: Mapping[str, str],
+        cwd: str,
+        redactor: Redactor,
     ) -> None:
         self.process_name = process_name
         self.path: str | None = None
@@ -53,6 +61,7 @@ class OwnLog:
         self._environ = dict(environ)
         self._console = _Console(settings.console, environ)
         self._scratch = find_folder("scratch", settings.scratch, "settings", cwd=cwd).path
+        self.redactor = redactor
         self._suffix = b""
         self._writer: LogWriter | None = None
         self._must_open = False
@@ -94,7 +103,8 @@ class OwnLog:
         self._must_open = False
         run_id = make_run_id()
         surroundings = build_environment_fields(self._environ)
-        self.fields = build_run_fields(run_id, self.process_name, self._settings, surroundings)
+        fields = build_run_fields(run_id, self.process_name, self._settings, surroundings)
+        self.fields = self.redactor.redact_fields(fields)
         self._suffix = b"," + encode(self.fields)[1:-1]
         place = make_run_folder(run_id, self._scratch, self._environ)
         if place is None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aind_capsule.records.encode import decode, encode, encode_members, encode_quickly
 from aind_capsule.records.levels import get_standard_level
 from aind_capsule.records.merge import MACHINE_FIELDS, fits, rename_taken
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.shrink import shrink
 from aind_capsule.records.simplify import repr_safely, simplify, simplify_text, str_safely
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 #: A longer traceback keeps its beginning and its end.
 MAX_TRACEBACK_CHARACTERS = 100_000
+#: So many places of log calls are remembered.
+_MAX_PLACES = 10_000
 #: A record from inside is at most 1 MiB; the rest is for what the wrapper adds.
 MAX_RECORD_BYTES = 1000 * 1024
 
@@ -54,39 +57,90 @@ class RecordBuilder:
     Args:
         fields: The user's fields of every record (from `configure_logging`).
         taken: Fields that somebody else puts into every record (the wrapper), with their values.
+        redactor: Hides secrets; None where somebody else does (the wrapper).
     """
 
-    def __init__(self, fields: Mapping[str, Any], taken: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        taken: Mapping[str, Any],
+        redactor: Redactor | None = None,
+    ) -> None:
+        self._redactor = redactor
         self._taken = {**dict.fromkeys(MACHINE_FIELDS), **simplify(taken)}
-        self._constant = rename_taken(simplify(fields), self._taken)
+        constant = rename_taken(simplify(fields), self._taken)
+        self._constant = constant if redactor is None else redactor.redact_fields(constant)
         self._suffix = encode_members(self._constant).encode() + b"}"
         self._guarded = frozenset(self._taken) | _STANDARD_NAMES | frozenset(self._constant)
         self._free = _STANDARD_NAMES - frozenset(self._taken) - frozenset(self._constant)
         self._second = (_EPOCH, format_second(0))
+        self._places: dict[tuple[Any, ...], bytes] = {}
 
     def build_from_loguru(self, record: Record) -> bytes:
         """A loguru record as ours."""
-        process, thread = record["process"], record["thread"]
+        if record["exception"] is None:
+            data = self._build_quickly(record)
+            if data is not None:
+                return data
         fields: dict[str, Any] = {
             "timestamp": self._format_time(record["time"]),
             "level": get_standard_level(record["level"].no),
             "message": record["message"],
-            "lineno": record["line"],
-            "process": str(process.id),
-            "processName": process.name,
-            "thread": str(thread.id),
-            "threadName": thread.name,
-            "logger": record["name"],
-            "function": record["function"],
+            **_describe_place(record),
         }
-        if not (record["name"] and process.name and thread.name):
-            _drop_unknown(fields)
         exception = record["exception"]
         if exception is not None and exception.type is not None:
             fields["exception"] = describe_exception(
                 exception.type, exception.value, exception.traceback
             )
         return self._encode(fields, record["extra"])
+
+    def _build_quickly(self, record: Record) -> bytes | None:
+        """An ordinary record; None where something in it needs a closer look.
+
+        Only its time, message and own fields are new each time; the rest is that of its place.
+        """
+        message, extra = record["message"], record["extra"]
+        dynamic = encode_quickly(message) if type(message) is str else None
+        if dynamic is None:
+            return None
+        if extra:
+            is_plain = self._guarded.isdisjoint(extra) or self._are_harmless(extra)
+            own = encode_quickly(extra) if is_plain and "extra" not in extra else None
+            if own is None:
+                return None
+            dynamic = b"%b,%b" % (dynamic, own[1:-1])
+        is_long = len(dynamic) > MAX_RECORD_BYTES // 2
+        if is_long or (self._redactor is not None and self._redactor.may_be_in(dynamic)):
+            return None
+        process, thread, level = record["process"], record["thread"], record["level"].no
+        key = (
+            record["line"], record["name"], record["function"], level, thread.id, thread.name,
+            process.id, process.name,
+        )  # fmt: skip
+        place = self._places.get(key)
+        if place is None:
+            place = self._encode_place(record)
+            if place is None:
+                return None
+            if len(self._places) >= _MAX_PLACES:
+                self._places.clear()
+            self._places[key] = place
+        return b'{"timestamp":"%b","level":"%b","message":%b%b%b' % (
+            self._format_time(record["time"]).encode(),
+            get_standard_level(level).encode(),
+            dynamic,
+            place,
+            self._suffix,
+        )
+
+    def _encode_place(self, record: Record) -> bytes | None:
+        """The fields that all records from one place have in common."""
+        fields = _describe_place(record)
+        data = encode_quickly(fields)
+        if data is None or (self._redactor is not None and self._redactor.may_be_in(data)):
+            return None
+        return b",%b" % data[1:-1] if fields else b""
 
     def build_from_stdlib(self, record: logging.LogRecord) -> bytes:
         """A standard library's record as ours; its own place, thread and time are kept."""
@@ -143,6 +197,8 @@ class RecordBuilder:
             own = rename_taken(simplify(extra), self._taken)
             constant = {k: v for k, v in self._constant.items() if k not in own}
             data = encode({**fields, **own, **constant})
+        if self._redactor is not None:
+            data = self._redactor.redact_record(data)
         if len(data) > MAX_RECORD_BYTES:
             data = encode(shrink(decode(data) or fields, MAX_RECORD_BYTES))
         return data
@@ -153,6 +209,22 @@ class RecordBuilder:
         return names <= self._free and all(
             type(extra[name]) is str and fits(name, extra[name]) for name in names
         )
+
+
+def _describe_place(record: Record) -> dict[str, Any]:
+    """Where a loguru record was made."""
+    process, thread = record["process"], record["thread"]
+    fields: dict[str, Any] = {
+        "lineno": record["line"],
+        "process": str(process.id),
+        "processName": process.name,
+        "thread": str(thread.id),
+        "threadName": thread.name,
+        "logger": record["name"],
+        "function": record["function"],
+    }
+    _drop_unknown(fields)
+    return fields
 
 
 def _drop_unknown(fields: dict[str, Any]) -> None:

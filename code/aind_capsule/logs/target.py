@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from aind_capsule.logs.stderr import say
 from aind_capsule.records.encode import encode
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.simplify import str_safely
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 
@@ -29,6 +30,10 @@ class Target(Protocol):
     @property
     def fields(self) -> Mapping[str, Any]:
         """What the target puts into every record."""
+
+    @property
+    def redactor(self) -> Redactor | None:
+        """Hides secrets before they come here; None where that is done further on."""
 
     @property
     def is_echoed(self) -> bool:
@@ -149,7 +154,9 @@ class SerialTarget:
     def _take_failure(self, error: Exception) -> None:
         with contextlib.suppress(Exception):  # the interpreter is being taken down around us
             self._note(f"a record could not be made ({describe_error(error)})")
-            self.send(_build_stand_in(error))
+            stand_in = _build_stand_in(error)
+            redactor = self.target.redactor
+            self.send(stand_in if redactor is None else redactor.redact_record(stand_in))
 
     def _note(self, message: str) -> None:
         self.failures += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aind_capsule.logs.console import format_bytes, format_duration
@@ -25,6 +25,7 @@ def show_start(prepared: Prepared, console: ConsoleView, session: SessionView | 
         ("results", facts.folders["results"]),
         ("log", folder.get_file("log") if folder else "none"),
     ]
+    rows = _redact(prepared, rows)
     console.show_banner("capsule run", rows)
     if session is not None:
         session.show_banner("capsule run", rows)
@@ -53,11 +54,17 @@ def show_end(
     if "lost_records" in canonical:
         lost = ", ".join(f"{count} {cause}" for cause, count in canonical["lost_records"].items())
         rows.append(("lost", lost))
-    title = f"{prepared.facts.process_name} {_TITLES[outcome.status]}"
+    name = prepared.redactor.redact_text(prepared.facts.process_name)
+    title = f"{name} {_TITLES[outcome.status]}"
+    rows = _redact(prepared, rows)
     console.show_banner(title, rows, outcome.level)
     if session is not None:
         session.show_banner(title, rows)
         session.close()
+
+
+def _redact(prepared: Prepared, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, prepared.redactor.redact_text(text)) for name, text in rows]
 
 
 def _find_log_afterwards(prepared: Prepared) -> str | None:

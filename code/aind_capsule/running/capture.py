@@ -7,12 +7,12 @@ reads or writes a descriptor.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from aind_capsule.records.encode import decode, encode_members, encode_text
-from aind_capsule.records.levels import SEVERITY_LITERALS, infer_level
-from aind_capsule.records.literals import LiteralFinder
+from aind_capsule.records.levels import infer_level
 from aind_capsule.records.naming import MAX_LINE_BYTES
+from aind_capsule.records.redaction.stream import LOOK_AHEAD_BYTES, StreamRedactor
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.lines import Line, LineAssembler, find_cut
 from aind_capsule.running.tracebacks import START, TracebackGrouper
@@ -43,10 +43,12 @@ class StreamCapture:
         self._looks_closely = has_tracebacks
         self._suffix = journal.build_suffix({"stream": stream})
         self._limit = MAX_LINE_BYTES - len(self._suffix) - 256
-        self._lines = LineAssembler(self._limit)
+        self._secrets = StreamRedactor(journal.redactor)
+        self._lines = LineAssembler(
+            self._limit, find_cut=self._secrets.find_cut, look_ahead_bytes=LOOK_AHEAD_BYTES
+        )
         self._part = 0
         self._grouper = TracebackGrouper()
-        self._severities = LiteralFinder(SEVERITY_LITERALS)
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they were read."""
@@ -77,6 +79,9 @@ class StreamCapture:
         ):
             self._take_lines(Line(text) for text in block.split(b"\n")[:-1])
             return
+        hits, starts = self._journal.redactor.find(block)
+        levels = _find_levels(block, starts)
+        block = self._secrets.redact_block(block, hits)
         if _MARK_BYTES in block:
             block = block.replace(_MARK_BYTES, b"\\U0010ffff")
         marked = block[:-1].replace(b"\n", _MARK_BYTES).decode("utf-8", "backslashreplace")
@@ -85,43 +90,31 @@ class StreamCapture:
             for text in block.split(b"\n")[:-1]:
                 self._write_line(Line(text))
             return
-        self._journal.write_captured(texts, self._find_levels(block), self._suffix)
-
-    def _find_levels(self, block: bytes) -> dict[int, str]:
-        """The lines of a block that state a level other than INFO, by their index."""
-        starts = self._severities.find_starts(block)
-        if not starts:
-            return {}
-        offsets = [0]
-        while (end := block.find(b"\n", offsets[-1])) >= 0:
-            offsets.append(end + 1)
-        levels = {}
-        for index in {bisect_right(offsets, start) - 1 for start in starts}:
-            level = _infer_level(block[offsets[index] : offsets[index + 1]])
-            if level != "INFO":
-                levels[index] = level
-        return levels
+        self._journal.write_captured(texts, levels, self._suffix)
 
     def _take_lines(self, lines: Iterable[Line]) -> None:
         for line in lines:
-            if self._looks_closely and line.is_first and line.is_last:
+            is_whole = line.is_first and line.is_last
+            if is_whole and self._looks_closely:
                 self._take_closely(line.text)
             else:
                 self._close_traceback()
-                self._write_line(line)
+                self._write_line(self._redact(line))
 
     def _take_closely(self, text: bytes) -> None:
         if RECORD_SEPARATOR in text:
             self._close_traceback()
             before, *records = text.split(RECORD_SEPARATOR)
             if before:
-                self._write_line(Line(before))
+                self._write_line(self._redact(Line(before)))
             for record in records:
                 self._write_foreign(record)
-        elif not self._grouper.feed(text):
+            return
+        line = self._redact(Line(text))
+        if not self._grouper.feed(line.text):
             self._close_traceback()
-            if not self._grouper.feed(text):
-                self._write_line(Line(text))
+            if not self._grouper.feed(line.text):
+                self._write_line(line)
 
     def _write_foreign(self, data: bytes) -> None:
         foreign = decode(data)
@@ -129,7 +122,13 @@ class StreamCapture:
             self._journal.write_foreign(foreign)
         elif data.strip():
             self._journal.count_lost("torn_foreign_records")
-            self._write_line(Line(data))
+            self._write_line(self._redact(Line(data)))
+
+    def _redact(self, line: Line) -> Line:
+        if line.is_first and line.is_last:
+            return Line(self._secrets.redact_line(line.text))
+        text = self._secrets.redact_piece(line.text, is_first=line.is_first)
+        return Line(text, line.is_first, line.is_last)
 
     def _close_traceback(self) -> None:
         if not self._grouper.is_open:
@@ -164,6 +163,25 @@ class StreamCapture:
             marks = {"split_part": self._part, "split_last": line.is_last and index == len(pieces)}
             suffix = self._suffix + encode_members(marks).encode()
             self._journal.write_captured([piece], {0: level}, suffix)
+
+
+def _find_levels(block: bytes, starts: Sequence[int]) -> dict[int, str]:
+    """The lines of a block that state a level other than INFO, by their index.
+
+    Args:
+        starts: Where words stand that a level may be.
+    """
+    if not starts:
+        return {}
+    offsets = [0]
+    while (end := block.find(b"\n", offsets[-1])) >= 0:
+        offsets.append(end + 1)
+    levels = {}
+    for index in {bisect_right(offsets, start) - 1 for start in starts}:
+        level = _infer_level(block[offsets[index] : offsets[index + 1]])
+        if level != "INFO":
+            levels[index] = level
+    return levels
 
 
 def _cut_evenly(text: bytes, size_bytes: int) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from typing import Any
 from aind_capsule.errors import LogFileError
 from aind_capsule.history.tidy import remove_old_runs
 from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.canonical import build_run_json
 from aind_capsule.running.prepare import Prepared, is_writable_folder
 from aind_capsule.running.run_folder import RunJson, publish
@@ -86,6 +87,7 @@ class RunFiles:
         try:
             if self._run_json is None:
                 self._run_json = RunJson(self._folder.get_file("run"))
+            content = self._prepared.redactor.redact_fields(decode(encode(content)) or {})
             self._run_json.write(content, is_last=is_last)
         except OSError as error:
             self._complain(f"{self._folder.get_file('run')} cannot be written: {error.strerror}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aind_capsule.records.encode import decode, encode
+from aind_capsule.records.redaction.known import is_worth_finding
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import READABLE, Loop
 
@@ -125,6 +126,12 @@ class Intake:
     def _take_message(self, connection: _Connection, message: Mapping[str, Any]) -> None:
         kind = message.get("capsule")
         if kind == "hello":
+            secrets = message.get("secrets")
+            self._journal.redactor.learn(
+                value
+                for value in (secrets if isinstance(secrets, list) else ())
+                if isinstance(value, str) and is_worth_finding(value)
+            )
             answer = {
                 "capsule": "welcome",
                 "version": VERSION,

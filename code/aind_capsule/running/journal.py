@@ -11,10 +11,11 @@ from typing import Any
 
 from aind_capsule.logs.console import format_record
 from aind_capsule.logs.writer import LogWriter
-from aind_capsule.records.encode import decode, encode, encode_members, encode_open
+from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.foreign import normalise
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import rename_taken
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.timestamps import (
     US_PER_S,
     RecordClock,
@@ -32,7 +33,8 @@ class Journal:
 
     Args:
         writer: The log file.
-        fields: What every record of the run bears (run id, process name, …).
+        fields: What every record of the run bears (run id, process name, …), without secrets.
+        redactor: Hides secrets in every record; captured lines come without theirs.
         level: Lowest level that the log file takes.
         clock: Gives times to captured lines and the wrapper's own records.
 
@@ -49,10 +51,12 @@ class Journal:
         writer: LogWriter,
         fields: Mapping[str, Any],
         *,
+        redactor: Redactor,
         level: str = "DEBUG",
         clock: RecordClock | None = None,
     ) -> None:
         self.fields = dict(fields)
+        self.redactor = redactor
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
         self.last_exception: tuple[str, str] | None = None
@@ -121,12 +125,18 @@ class Journal:
             self.count_lost("torn_inside_records")
             self.log("WARNING", "A record from inside was torn", raw=line[:1000])
             return
+        line = line.rstrip()
+        if b"\\u" in line or b"\\/" in line:  # escapes that need not be hide what is looked for
+            line = encode(record)
+        redacted = self.redactor.redact_record(line)
+        if redacted is not line:
+            line, record = redacted, decode(redacted) or {}
         level = record.get("level")
         is_whole = level in LEVEL_NUMBERS and "timestamp" in record and "message" in record
         if not is_whole or "seq" in record or not self.fields.keys().isdisjoint(record):
             self._write_record(self._adopt(record), self._suffix)
         else:
-            self._put(line.rstrip()[:-1] + self._suffix, str(level), record)
+            self._put(line[:-1] + self._suffix, str(level), record)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded."""
@@ -145,7 +155,8 @@ class Journal:
     def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the run's last record; returns it as it was written, or would have been."""
         timestamp = format_timestamp(self._take_times(1))
-        record = {"timestamp": timestamp, **fields, **self._software, **self.fields}
+        plain = decode(encode({"timestamp": timestamp, **fields, **self._software})) or {}
+        record = {**self.redactor.redact_fields(plain), **self.fields}
         if not self._writer.append_canonical(record):
             self.count_lost("canonical_record")
         self._show(record)
@@ -175,7 +186,10 @@ class Journal:
         return [form % pair for pair in enumerate(texts, microsecond)]
 
     def _write_record(self, record: Mapping[str, Any], suffix: bytes) -> None:
-        self._put(encode_open(record) + suffix, str(record["level"]), record)
+        data = encode(record)
+        redacted = self.redactor.redact_record(data)
+        shown = record if redacted is data else decode(redacted) or {}
+        self._put(redacted[:-1] + suffix, str(record["level"]), shown)
 
     def _put(self, data: bytes, level: str, record: Mapping[str, Any]) -> None:
         if LEVEL_NUMBERS[level] >= self._threshold and not self._writer.append([data]):

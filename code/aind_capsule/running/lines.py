@@ -29,12 +29,21 @@ class LineAssembler:
     Args:
         limit_bytes: Longer lines come in parts of this size.
         read_clock_s: A clock that never goes back, in seconds.
+        find_cut: Where else than at the limit a text should be cut.
+        look_ahead_bytes: So much of a line behind the limit is waited for before it is cut.
     """
 
     def __init__(
-        self, limit_bytes: int, read_clock_s: Callable[[], float] = time.monotonic
+        self,
+        limit_bytes: int,
+        read_clock_s: Callable[[], float] = time.monotonic,
+        *,
+        find_cut: Callable[[bytes, int], int] | None = None,
+        look_ahead_bytes: int = 0,
     ) -> None:
         self._limit = limit_bytes
+        self._find_cut = find_cut or (lambda _text, limit_bytes: limit_bytes)
+        self._look_ahead = look_ahead_bytes
         self._read_clock_s = read_clock_s
         self._rest = b""
         self._is_cut = False
@@ -52,7 +61,7 @@ class LineAssembler:
         end = data.rfind(b"\n") + 1
         if not end:
             self._rest += data
-            if b"\r" in data or len(self._rest) > self._limit:
+            if b"\r" in data or len(self._rest) > self._limit + self._look_ahead:
                 return b"", self._take_rest()
             return b"", iter(())
         block, self._rest = self._rest + data[:end], data[end:]
@@ -100,7 +109,7 @@ class LineAssembler:
                 self._progress = states[-1]
                 if self._is_due():
                     yield self._show(states[-1])
-        while len(self._rest) > self._limit:
+        while len(self._rest) > self._limit + self._look_ahead:
             piece, self._rest = self._cut_piece(self._rest)
             yield piece
 
@@ -124,7 +133,7 @@ class LineAssembler:
         yield Line(text, is_first)
 
     def _cut_piece(self, text: bytes) -> tuple[Line, bytes]:
-        cut = find_cut(text, self._limit)
+        cut = find_cut(text, self._find_cut(text, self._limit))
         is_first, self._is_cut = not self._is_cut, True
         return Line(text[:cut], is_first, is_last=False), text[cut:]
 
@@ -134,7 +143,9 @@ class LineAssembler:
     def _show(self, state: bytes) -> Line:
         self._progress = None
         self._shown, self._shown_at = state, self._read_clock_s()
-        return Line(state[: self._limit])
+        if len(state) > self._limit:
+            state = state[: find_cut(state, self._find_cut(state, self._limit))]
+        return Line(state)
 
 
 def find_cut(text: bytes, limit_bytes: int) -> int:
@@ -143,7 +154,9 @@ def find_cut(text: bytes, limit_bytes: int) -> int:
     >>> find_cut("aé".encode(), 2)
     1
     """
-    cut = limit_bytes
+    cut = min(limit_bytes, len(text))
+    if cut == len(text):
+        return cut
     while cut > limit_bytes - 4 and cut > 1 and text[cut] & 0xC0 == 0x80:
         cut -= 1
     return cut if text[cut] & 0xC0 != 0x80 else limit_bytes

@@ -19,7 +19,9 @@ from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
 from aind_capsule.context.platform import find_run_mode, read_platform_ids
 from aind_capsule.errors import SettingsError
 from aind_capsule.logs.place import make_run_folder
+from aind_capsule.records.levels import SEVERITY_LITERALS
 from aind_capsule.records.naming import make_file_stem, make_run_id
+from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running.canonical import RunFacts
@@ -58,6 +60,7 @@ class Prepared:
         fields: What every record bears.
         run_files: Kinds of run files that go into results.
         why_not_published: Why the log does not, for people; None where it does.
+        redactor: Hides what is secret.
         problems: What is wrong with the settings and folders.
         fatal: What ends the run before its start, or None.
     """
@@ -69,6 +72,7 @@ class Prepared:
     fields: Mapping[str, Any]
     run_files: frozenset[str]
     why_not_published: str | None
+    redactor: Redactor
     cgroup: Cgroup
     task: PipelineTask | None
     problems: tuple[Problem, ...]
@@ -124,14 +128,17 @@ def prepare(request: RunRequest) -> Prepared:
         folders={kind: folder.path for kind, folder in folders.items()},
         pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
     )
+    redactor = Redactor.from_settings(settings.redact, environ, SEVERITY_LITERALS)
+    fields = build_run_fields(run_id, process_name, settings, build_environment_fields(environ))
     return Prepared(
         facts=facts,
         settings=settings,
         folders=folders,
         run_folder=None if place is None else RunFolder(place.path, stem),
-        fields=build_run_fields(run_id, process_name, settings, build_environment_fields(environ)),
+        fields=redactor.redact_fields(fields),
         run_files=run_files,
         why_not_published=why_not,
+        redactor=redactor,
         cgroup=cgroup,
         task=task,
         problems=tuple(problems),

@@ -85,7 +85,12 @@ class Run:
         settings = prepared.settings
         self._console = ConsoleView(self._err, settings.console, environ, prepared.fields)
         self._files = RunFiles(prepared, self._console.write)
-        self._journal = Journal(self._files.writer, prepared.fields, level=settings.log.level)
+        self._journal = Journal(
+            self._files.writer,
+            prepared.fields,
+            redactor=prepared.redactor,
+            level=settings.log.level,
+        )
         self._journal.viewers.append(self._console.show)
         if self._files.session is not None:
             self._journal.viewers.append(self._files.session.show)
@@ -121,6 +126,7 @@ class Run:
             settings.timeout,
             settings.merge_streams,
             self._request.keeps_terminal,
+            settings.redact.output,
         )
         self._supervision = Supervision(
             self._loop, self._journal, intake, self._out, self._err, manner, own_pids

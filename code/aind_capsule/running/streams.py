@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from aind_capsule.records.redaction.stream import OutputRedactor
 from aind_capsule.running.capture import StreamCapture
 from aind_capsule.running.loop import READABLE, Loop, Timer
 from aind_capsule.running.outlet import Outlet
@@ -18,13 +19,29 @@ _TICK_S = 0.5
 
 
 class CapturedStream:
-    """One pipe from the processing, its records, and the stream of ours that it goes on to."""
+    """One pipe from the processing, its records, and the stream of ours that it goes on to.
 
-    def __init__(self, fd: int, loop: Loop, outlet: Outlet, capture: StreamCapture) -> None:
+    Args:
+        fd: Our end of the pipe.
+        loop: Watches it.
+        outlet: The stream of ours.
+        capture: Makes the records.
+        hider: Hides secrets in what is passed on (`--redact-output`); None passes on every byte.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        loop: Loop,
+        outlet: Outlet,
+        capture: StreamCapture,
+        hider: OutputRedactor | None = None,
+    ) -> None:
         self.fd = fd
         self._loop = loop
         self._outlet = outlet
         self._capture = capture
+        self._hider = hider
         self._tick: Timer | None = None
         loop.watch(fd, READABLE, self._read)
 
@@ -64,6 +81,8 @@ class CapturedStream:
         self.fd = -1
         if self._tick is not None:
             self._tick.cancel()
+        if self._hider is not None:
+            self._outlet.write(self._hider.finish())
         self._capture.finish()
 
     def _read(self, _events: int) -> None:
@@ -73,7 +92,7 @@ class CapturedStream:
         if not data:
             self.close()
             return
-        self._outlet.write(data)
+        self._outlet.write(data if self._hider is None else self._hider.feed(data))
         self._capture.feed(data)
         if self._tick is not None:
             self._tick.cancel()

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from aind_capsule.records.redaction.stream import OutputRedactor
 from aind_capsule.running import reaping
 from aind_capsule.running.capture import StreamCapture
 from aind_capsule.running.intake import Intake
@@ -39,6 +40,7 @@ class Manner:
     timeout_s: float | None = None
     merge_streams: bool = False
     keeps_terminal: bool = False
+    redact_output: bool = False
 
 
 class Supervision:
@@ -168,7 +170,8 @@ class Supervision:
 
     def _add_stream(self, fd: int, name: str, outlet: Outlet, closely: bool) -> None:
         capture = StreamCapture(name, self._journal, has_tracebacks=closely)
-        self._streams.append(CapturedStream(fd, self._loop, outlet, capture))
+        hider = OutputRedactor(self._journal.redactor) if self._manner.redact_output else None
+        self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider))
 
     def _run_until(self, is_done: Callable[[], bool], limit_s: float | None = None) -> None:
         """Let the loop run until something holds, or for so long at most."""

@@ -8,6 +8,7 @@ page, `capsule settings` and the readers of files and environment follow.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -108,6 +109,39 @@ class HistorySettings:
         values.parse_days,
         "Days after which a finished run's folder in scratch is removed; 0 keeps all.",
         form="days",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RedactSettings:
+    """What is hidden besides the usual secrets."""
+
+    fields: tuple[str, ...] = setting(
+        (),
+        values.parse_names,
+        "Further names of fields, options and parameters whose values are secret.",
+        form="list of names",
+    )
+    patterns: tuple[re.Pattern[str], ...] = setting(
+        (),
+        values.parse_patterns,
+        "Regular expressions of further secrets; of one with a group `secret` only the group is"
+        " hidden.",
+        form="list of expressions; in a variable one a line",
+    )
+    values_from_env: tuple[str, ...] = setting(
+        (),
+        values.parse_names,
+        "Further environment variables whose values are secret, by name or such as `LAB_*`.",
+        form="list of names",
+    )
+    output: bool = setting(
+        False,
+        values.parse_boolean,
+        "Hide secrets in the processing's own output too, as it is passed on, line by line;"
+        " otherwise only in records and files.",
+        flag="--redact-output",
+        form="boolean",
     )
 
 
@@ -222,6 +256,7 @@ class Settings:
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+    redact: RedactSettings = field(default_factory=RedactSettings)
 
 
 @dataclass(frozen=True, slots=True)

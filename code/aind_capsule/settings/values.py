@@ -51,6 +51,21 @@ def parse_names(value: Any) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
+def parse_patterns(value: Any) -> tuple[re.Pattern[str], ...]:
+    """Regular expressions: a list, or text with one a line.
+
+    >>> [pattern.pattern for pattern in parse_patterns("lab-[0-9]{6}")]
+    ['lab-[0-9]{6}']
+    """
+    parts = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        raise ValueError("regular expressions, one a line")
+    try:
+        return tuple(re.compile(part, re.MULTILINE) for part in parts if part.strip())
+    except re.error as error:
+        raise ValueError(f"regular expressions as Python has them ({error})") from error
+
+
 def parse_boolean(value: Any) -> bool:
     """True or false, as TOML or environments write them.
 

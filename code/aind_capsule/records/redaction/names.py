@@ -1,0 +1,105 @@
+"""Which names hold secrets: fields of records, options, environment variables.
+
+A name is compared without its separators and case, so that `api_key`, `API-Key` and `apiKey` are
+one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection
+
+#: A name that holds one of these is a secret's.
+_ANYWHERE = (
+    "password", "passwd", "passphrase", "passcode", "secret", "authorization", "privatekey",
+)  # fmt: skip
+#: A name that ends with one of these is.
+_KEY_OWNERS = (
+    "api", "access", "private", "signing", "encryption", "session", "auth", "account", "shared",
+    "ssh", "deploy", "master", "storage", "hmac",
+)  # fmt: skip
+_AT_THE_END = (
+    "token", "credential", "credentials", "cookie", "cookies", "amzsignature", "pwd",
+    *(f"{owner}key" for owner in _KEY_OWNERS),
+    *(f"{owner}keys" for owner in _KEY_OWNERS),
+    # `tokens` alone are as often those of a language model.
+    "accesstokens", "apitokens", "authtokens", "refreshtokens",
+)  # fmt: skip
+_EXACTLY = frozenset({"auth", "pass"})
+#: A name whose last word is one of these says where a secret is, or something about it.
+_ABOUT = frozenset(
+    {
+        "count", "dir", "expiration", "expires", "expiry", "file", "folder", "length", "path",
+        "policy", "sock", "ttl", "type", "uri", "url",
+    }
+)  # fmt: skip
+#: The shell's working directories.
+_FOLDERS = frozenset({"PWD", "OLDPWD"})
+_SEPARATORS = ("", "_", "-", ".", " ")
+#: `token2` and `token_value` are tokens.
+_TAIL = r"(?:value|\d+)$"
+_NOT_PART = r"[^a-z0-9]+"
+
+#: Lower-case literals of which one stands in every name that is a secret's.
+LITERALS: tuple[str, ...] = (
+    "passw", "passphrase", "passcode", "pwd", "secret", "authorization", "token", "credential",
+    "cookie", "amz-signature", "amz_signature", "amzsignature", '"auth"', '"pass"',
+    *(f"{owner}{separator}key" for owner in _KEY_OWNERS for separator in _SEPARATORS),
+)  # fmt: skip
+
+
+def squeeze(name: str) -> str:
+    """A name without case and separators.
+
+    >>> squeeze("X-Api_Key")
+    'xapikey'
+    """
+    return re.sub(_NOT_PART, "", name.lower())
+
+
+@functools.lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Whether what bears this name is a secret.
+
+    >>> [is_secret_name(name) for name in ("DB_PASSWORD", "apiKey", "auth_token", "X-Cookie")]
+    [True, True, True, True]
+    >>> [is_secret_name(name) for name in ("max_tokens", "token_count", "author", "key", "PWD")]
+    [False, False, False, False, False]
+    """
+    plain = squeeze(name)
+    if name in _FOLDERS or re.split(_NOT_PART, name.lower())[-1] in _ABOUT:
+        return False
+    return (
+        plain in _EXACTLY
+        or re.sub(_TAIL, "", plain).endswith(_AT_THE_END)
+        or any(word in plain for word in _ANYWHERE)
+    )
+
+
+def spell(name: str) -> tuple[str, ...]:
+    """The ways in which a name of a user's list may be written, as lower-case literals.
+
+    >>> spell("rig_pin")
+    ('rigpin', 'rig_pin', 'rig-pin', 'rig.pin', 'rig pin')
+    """
+    words = [word for word in re.split(_NOT_PART, name.lower()) if word]
+    return tuple(separator.join(words) for separator in _SEPARATORS) if words else ()
+
+
+class SecretNames:
+    """The names that hold secrets: the usual ones, and a user's own.
+
+    Args:
+        more: The user's (`redact.fields`).
+
+    Attributes:
+        literals: Lower-case literals of which one stands in every such name.
+    """
+
+    def __init__(self, more: Collection[str] = ()) -> None:
+        self._more = frozenset(filter(None, map(squeeze, more)))
+        self.literals = LITERALS + tuple(literal for name in more for literal in spell(name))
+
+    def __contains__(self, name: str) -> bool:
+        return is_secret_name(name) or (bool(self._more) and squeeze(name) in self._more)

@@ -1,0 +1,235 @@
+"""Put a mark in the place of every secret: in text, in fields, and in encoded records.
+
+One pass of a literal finder over the lower-cased bytes says whether there may be anything at all;
+expressions run only where it hits. Spans are found first and replaced together, so that secrets
+that overlap leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aind_capsule.records.encode import decode, encode
+from aind_capsule.records.literals import Hit, LiteralFinder
+from aind_capsule.records.redaction.assignments import Assignments
+from aind_capsule.records.redaction.known import find_known_values, spell_forms
+from aind_capsule.records.redaction.names import SecretNames
+from aind_capsule.records.redaction.rules import RULES, Rule, Span
+from aind_capsule.records.schema import BY_NAME
+from aind_capsule.records.simplify import simplify_text
+from aind_capsule.settings.model import RedactSettings
+
+Finder = Assignments | Rule
+MARK = "[redacted]"
+_MARK_BYTES = MARK.encode()
+#: Made by the machinery, or of a form that the standard fixes: nothing of a user's is in them.
+_UNTOUCHED = frozenset(
+    name
+    for name, field in BY_NAME.items()
+    if field.pattern or field.choices or field.type in ("integer", "number", "boolean")
+) | {"run_id", "shipping"}
+
+
+class Redactor:
+    """Knows what is secret, and hides it.
+
+    Args:
+        names: Which names are secrets'.
+        patterns: Further expressions of the user's; what is replaced is their group `secret` where
+            they have one, else all that they match.
+        known: Known secret values.
+        words: Lower-case literals that the caller of `find` looks for in the same pass.
+
+    Attributes:
+        known: The known secret values.
+    """
+
+    def __init__(
+        self,
+        names: SecretNames,
+        patterns: Sequence[re.Pattern[str]] = (),
+        known: Iterable[str] = (),
+        words: Sequence[str] = (),
+    ) -> None:
+        self._names = names
+        self._assignments = Assignments(names)
+        self._patterns = tuple(patterns)
+        self.known = frozenset(known)
+        self._words = tuple(word.encode() for word in words)
+        self._build()
+
+    @classmethod
+    def from_settings(
+        cls, settings: RedactSettings, environ: Mapping[str, str], words: Sequence[str] = ()
+    ) -> Redactor:
+        """The redactor that the settings and the environment ask for."""
+        names = SecretNames(settings.fields)
+        known = find_known_values(environ, names, settings.values_from_env)
+        return cls(names, settings.patterns, known, words)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Know more secret values from now on."""
+        more = self.known.union(values)
+        if more != self.known:
+            self.known = more
+            self._build()
+
+    def _build(self) -> None:
+        finders: dict[bytes, list[Finder | None]] = {}
+        for form in spell_forms(self.known):
+            finders.setdefault(form, []).append(None)
+        for literal in self._names.literals:
+            finders.setdefault(literal.encode(), []).append(self._assignments)
+        for rule in RULES:
+            for literal in rule.literals:
+                finders.setdefault(literal.encode(), []).append(rule)
+        self._finders = tuple(map(tuple, finders.values()))
+        self._literals = LiteralFinder((*finders, *self._words))
+
+    def find(self, text: bytes) -> tuple[list[Hit], list[int]]:
+        """Where literals of secrets stand in a text, and where the caller's words begin."""
+        found = self._literals.find(text)
+        count = len(self._finders)
+        hits = [hit for hit in found if hit[0] < count]
+        return hits, [hit[1] for hit in found if hit[0] >= count] if len(hits) < len(found) else []
+
+    def may_be_in(self, text: bytes) -> bool:
+        """Whether a text needs a closer look."""
+        if self._patterns:
+            return True
+        found = self._literals.find(text)
+        return bool(found) and min(found)[0] < len(self._finders)
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether text without a literal may hold a secret too: a user's expressions know none."""
+        return bool(self._patterns)
+
+    def find_spans(self, text: bytes, hits: Sequence[Hit] | None = None) -> list[Span]:
+        """Where secrets are in a text, in order and apart from one another.
+
+        Args:
+            hits: Where literals stand in it, if that is known.
+        """
+        spans: list[Span] = []
+        wanted: dict[Finder, None] = {}
+        for index, start, end in self.find(text)[0] if hits is None else hits:
+            for finder in self._finders[index]:
+                if finder is None:
+                    spans.append((start, end))
+                else:
+                    wanted[finder] = None
+        for finder in wanted:
+            spans.extend(finder.find(text))
+        if self._patterns:
+            spans.extend(_find_patterns(self._patterns, text))
+        return _join(spans)
+
+    def redact_bytes(self, text: bytes, hits: Sequence[Hit] | None = None) -> bytes:
+        """A text with a mark in the place of each secret."""
+        return replace_spans(text, self.find_spans(text, hits))
+
+    def redact_text(self, text: str) -> str:
+        """A text with a mark in the place of each secret."""
+        data = simplify_text(text).encode()
+        spans = self.find_spans(data)
+        return replace_spans(data, spans).decode("utf-8", "replace") if spans else text
+
+    def redact_record(self, data: bytes) -> bytes:
+        """An encoded record (a whole JSON object, without needless escapes) without its secrets."""
+        if not self.may_be_in(data):
+            return data
+        record = decode(data)
+        return self.redact_bytes(data) if record is None else encode(self.redact_fields(record))
+
+    def redact_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A record's fields without secrets; plain JSON values (as `decode` gives them).
+
+        What the machinery itself makes (times, level, counts) stays as it is.
+        """
+        own = {name: fields[name] for name in fields if name in _UNTOUCHED}
+        rest = {name: fields[name] for name in fields if name not in _UNTOUCHED}
+        redacted = {**own, **self._redact_table(rest, own)}
+        order = [name for name in fields if name in redacted]
+        return {**{name: redacted[name] for name in order}, **redacted}
+
+    def redact_values(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """Any table without secrets, whatever its fields are."""
+        plain = decode(encode(tree)) or {}
+        return self._redact_table(plain, ())
+
+    def _redact_table(self, table: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
+        redacted: dict[str, Any] = {}
+        for given, value in table.items():
+            name = self.redact_text(given)
+            while name in redacted or name in taken:
+                name += "_"
+            redacted[name] = _hide(value) if given in self._names else self._redact_value(value)
+        return redacted
+
+    def _redact_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.redact_text(value)
+        if isinstance(value, Mapping):
+            return self._redact_table(value, ())
+        if isinstance(value, list):
+            return self._redact_list(value)
+        if value is None or isinstance(value, bool):
+            return value
+        return MARK if self._has_known(str(value).encode()) else value
+
+    def _redact_list(self, values: list[Any]) -> list[Any]:
+        """A list; what follows an option that bears a secret's name is one (`--password`, `x`)."""
+        redacted: list[Any] = []
+        is_secret = False
+        for value in values:
+            is_option = isinstance(value, str) and value.startswith("-")
+            redacted.append(
+                _hide(value) if is_secret and not is_option else self._redact_value(value)
+            )
+            is_secret = is_option and value.lstrip("-") in self._names
+        return redacted
+
+    def _has_known(self, text: bytes) -> bool:
+        return any(None in self._finders[index] for index, _, _ in self.find(text)[0])
+
+
+def _hide(value: Any) -> Any:
+    """What stands for a secret; a value that says that there is none stays."""
+    return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MARK
+
+
+def _find_patterns(patterns: Iterable[re.Pattern[str]], data: bytes) -> Iterator[Span]:
+    text = data.decode("utf-8", "surrogateescape")
+    for pattern in patterns:
+        group = "secret" if "secret" in pattern.groupindex else 0
+        for match in pattern.finditer(text):
+            start, end = match.span(group)
+            if end > start:
+                first = len(text[:start].encode("utf-8", "surrogateescape"))
+                yield first, first + len(text[start:end].encode("utf-8", "surrogateescape"))
+
+
+def _join(spans: list[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        elif end > start:
+            joined.append((start, end))
+    return joined
+
+
+def replace_spans(text: bytes, spans: Iterable[Span]) -> bytes:
+    """A text with a mark in the place of each span; the spans are in order and apart.
+
+    >>> replace_spans(b"a secret b", [(2, 8)])
+    b'a [redacted] b'
+    """
+    parts, end = [], 0
+    for start, stop in spans:
+        parts += [text[end:start], _MARK_BYTES]
+        end = stop
+    return b"".join([*parts, text[end:]])

@@ -1,0 +1,184 @@
+"""No covered secret is left in what a redactor has seen; what is no secret stays."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+
+import pytest
+
+from aind_capsule.records import literals
+from aind_capsule.records.encode import decode, encode
+from aind_capsule.records.redaction.known import find_known_values
+from aind_capsule.records.redaction.names import SecretNames
+from aind_capsule.records.redaction.redactor import MARK, Redactor
+from tests.conftest import parse_strictly
+from tests.records.redaction.secrets import (
+    NAMES,
+    PRINTABLE,
+    encode_known,
+    make_fields,
+    make_filler,
+    make_known,
+    make_shape,
+    make_text,
+)
+
+#: The whole million is `make fuzz`; each case of the default run has a seed of its own.
+CASES = int(os.environ.get("REDACTION_CASES", "4000"))
+SEED = int(os.environ.get("REDACTION_SEED", "1"))
+
+BASE = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}
+KNOWN_RNG = random.Random(SEED)  # noqa: S311 (cases, not secrets)
+KNOWN = [make_known(KNOWN_RNG) for _ in range(20)]
+REDACTOR = Redactor(SecretNames(), known=KNOWN)
+
+
+def find_leak(secret: str, data: bytes) -> bool:
+    """Whether a secret is in a line: in the bytes, or in any text that they decode to."""
+    if secret.encode() in data:
+        return True
+
+    def is_in(value: object) -> bool:
+        if isinstance(value, str):
+            return secret in value
+        if isinstance(value, dict):
+            return any(is_in(part) for pair in value.items() for part in pair)
+        return isinstance(value, list) and any(map(is_in, value))
+
+    return is_in(decode(data))
+
+
+def make_case(rng: random.Random) -> tuple[dict[str, object], list[str]]:
+    """A record's fields and the secrets in them."""
+    if rng.random() < 0.6:
+        text, secret = make_shape(rng)
+    else:
+        text, secret = encode_known(rng, rng.choice(KNOWN))
+    text = f"{make_filler(rng)} {text} {make_filler(rng)}"
+    hidden = make_text(rng, PRINTABLE, 6, 30)
+    return make_fields(rng, text, rng.choice(NAMES), hidden), [secret, hidden]
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_covered_secret_is_left(part: int) -> None:
+    """Generated records with a secret in a text and one under a name: neither is left, and the line is valid."""
+    for case in range(part, CASES, 4):
+        rng = random.Random(f"{SEED}-{case}")  # noqa: S311
+        fields, secrets = make_case(rng)
+        line = REDACTOR.redact_record(encode(fields))
+        assert parse_strictly(line)["timestamp"] == fields["timestamp"]
+        for secret in secrets:
+            assert not find_leak(secret, line), (case, secret, fields, line)
+
+
+@pytest.mark.parametrize("case", range(200))
+def test_without_the_compiled_finder(case: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain fallback hides the same."""
+    rng = random.Random(f"plain-{case}")  # noqa: S311
+    fields, _ = make_case(rng)
+    expected = REDACTOR.redact_record(encode(fields))
+    monkeypatch.setattr(literals, "BytesAhoCorasick", None)
+    assert Redactor(SecretNames(), known=KNOWN).redact_record(encode(fields)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12 trials of session behavior_705599_2024-05-31_14-06-54 in 3.2 s",
+        "max_tokens=512 token_count: 7 tokenizer=bert",
+        "Basic processing of basic information: done",
+        "GET http://host:8080/a/b?c=1 200", "git@github.com:lab/repo.git",
+        "password=None token: null secret=[redacted] password=***",
+        "author: Ada, monkey: M2501, keyboard: no", "http://host:80/x a@b.org",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "commit 356a192b7913b04c54574d18c28d46e6395428ab", "PWD=/code", "the key of the piece: C",
+        "-----BEGIN PUBLIC KEY-----",
+    ],
+)  # fmt: skip
+def test_what_is_no_secret_stays(text: str) -> None:
+    """Ordinary lines of a processing come out as they went in."""
+    assert REDACTOR.redact_text(text) == text
+
+
+def test_only_the_secret_goes() -> None:
+    """What stands around a secret stays readable."""
+    redact = REDACTOR.redact_text
+    assert (
+        redact("GET https://h/x?token=abc&page=2 ok") == f"GET https://h/x?token={MARK}&page=2 ok"
+    )
+    assert redact('{"password": "a b", "n": 1}') == f'{{"password": "{MARK}", "n": 1}}'
+    assert (
+        redact("clone https://me:pw1234@github.com/a/b") == f"clone https://{MARK}@github.com/a/b"
+    )
+    assert redact(f"x{KNOWN[0]}y") == f"x{MARK}y"
+    assert redact("Authorization: Bearer abcdef\nHost: h") == f"Authorization: {MARK}\nHost: h"
+
+
+def test_fields_of_the_machinery_stay() -> None:
+    """A secret that looks like a time or a level breaks no record: those are the machinery's."""
+    redactor = Redactor(SecretNames(), known=["2026", "INFO", "1234"])
+    fields = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "lineno": 1234, "n": 51234,
+              "message": "in 2026"}  # fmt: skip
+    assert redactor.redact_fields(fields) == {**fields, "n": MARK, "message": f"in {MARK}"}
+
+
+def test_hidden_names_do_not_collide() -> None:
+    """Two names that are hidden stay two: no object has a name twice."""
+    redactor = Redactor(SecretNames(), known=["alpha-1234", "beta-5678"])
+    line = redactor.redact_record(encode({**BASE, "t": {"alpha-1234": 1, "beta-5678": 2}}))
+    assert parse_strictly(line) == {**BASE, "t": {MARK: 1, f"{MARK}_": 2}}
+
+
+def test_values_that_are_none_stay() -> None:
+    """A secret that is missing shows as missing."""
+    fields = {"password": None, "token": "", "api_key": False, "secret": {}}
+    assert REDACTOR.redact_fields(fields) == fields
+
+
+def test_command_lines_as_lists() -> None:
+    """What follows an option that bears a secret's name is hidden; the next option is not."""
+    command = ["run", "--password", "hunter2", "--token", "--verbose", "-api-key=abc", "x"]
+    assert REDACTOR.redact_fields({"command": command})["command"] == [
+        "run", "--password", MARK, "--token", "--verbose", f"-api-key={MARK}", "x"
+    ]  # fmt: skip
+
+
+def test_users_rules() -> None:
+    """Names, expressions and variables of the user's count; of an expression its group `secret`."""
+    redactor = Redactor(
+        SecretNames(["rig pin"]),
+        [re.compile(r"lab-\d{4}", re.MULTILINE), re.compile(r"door (?P<secret>\w+)")],
+        find_known_values({"LAB_CODE": "quokka99", "OTHER": "numbat"}, SecretNames(), ["LAB_*"]),
+    )
+    assert redactor.redact_text("lab-1234 é door blue, rigPin=7 rig_pin: 8 quokka99 numbat") == (
+        f"{MARK} é door {MARK}, rigPin={MARK} rig_pin: {MARK} {MARK} numbat"
+    )
+    assert redactor.redact_fields({"rig-pin": 5, "x": "lab-0000"}) == {"rig-pin": MARK, "x": MARK}
+
+
+def test_more_is_learnt() -> None:
+    """Values that are learnt later are hidden from then on."""
+    redactor = Redactor(SecretNames())
+    assert redactor.redact_text("wombat-17") == "wombat-17"
+    redactor.learn(["wombat-17"])
+    assert redactor.redact_text("wombat-17") == MARK
+
+
+def test_what_the_environment_holds() -> None:
+    """Values of variables with a secret's name, and passwords in URLs; nothing short or ordinary."""
+    environ = {
+        "GIT_ACCESS_TOKEN": "tok-1234", "AWS_SECRET_ACCESS_KEY": "/abc+def", "HOME": "/root", "PWD": "/code",
+        "A_TOKEN": "1", "B_TOKEN": "true", "C_TOKEN": "", "DATABASE_URL": "postgresql://u:p%40ss@h/x",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/key.json", "TOKEN_FILE": "/run/secrets/token",
+    }  # fmt: skip
+    assert find_known_values(environ, SecretNames()) == ["tok-1234", "/abc+def", "p%40ss", "p@ss"]
+
+
+def test_a_value_of_several_lines() -> None:
+    """A known value of several lines is hidden line by line too."""
+    redactor = Redactor(SecretNames(), known=["first-line-1\nsecond-line-2\n"])
+    assert redactor.redact_text("a first-line-1 b") == f"a {MARK} b"
+    assert redactor.redact_text("second-line-2") == MARK
+    assert redactor.redact_text(repr("first-line-1\nsecond-line-2")) == f"'{MARK}'"
