@@ -13,8 +13,11 @@ from tests.conftest import Capsule, parse_strictly
 
 PY = sys.executable
 TOKEN = "git-tok/9+A=zz"
-KEY = "\n".join(("-----BEGIN EC PRIVATE KEY-----", "MHcCAQEEIOmQ8gQF5ZOWVh3zRlpHFZ1B2VPyrtKqaTb5pVq6", "AwEHoUQDQgAE",
-                 "-----END EC PRIVATE KEY-----"))  # fmt: skip  # noqa: FLY002
+KEY = """\
+-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIOmQ8gQF5ZOWVh3zRlpHFZ1B2VPyrtKqaTb5pVq6
+AwEHoUQDQgAE
+-----END EC PRIVATE KEY-----"""
 
 
 def find_files_with(root: Path, secret: str) -> list[Path]:

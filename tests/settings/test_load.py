@@ -112,7 +112,7 @@ def test_every_row_is_reached(sources: Sources) -> None:
         "fields": ({"site": "x"}, "site=x"), "timeout": (60.0, "1m"), "grace": (9.0, "9"), "merge_streams": (True, "true"),
         "strict": (True, "true"), "log.level": ("ERROR", "error"), "log.max_bytes": (1_000_000, "1 MB"), "console.mode": ("off", "off"),
         "console.level": ("ERROR", "error"), "session.enabled": (True, "yes"), "session.level": ("DEBUG", "debug"), "history.keep_days": (3.0, "3"),
-        "redact.fields": (("a", "b"), "a,b"), "redact.patterns": ((re.compile("a", re.MULTILINE),), "a"),
+        "resources": (5.0, "5s"), "redact.fields": (("a", "b"), "a,b"), "redact.patterns": ((re.compile("a", re.MULTILINE),), "a"),
         "redact.values_from_env": (("LAB_*",), "LAB_*"), "redact.output": (True, "true"),
     }  # fmt: skip
     assert values.keys() == {row.key for row in ROWS}

@@ -24,6 +24,9 @@ from aind_capsule.errors import UsageError
     "--field", "fields", metavar="K=V", multiple=True, help="A field of every record; repeatable."
 )
 @click.option("--timeout", metavar="TIME", help="End the processing after this: 30, 90m, 2h.")
+@click.option(
+    "--resources", metavar="TIME", help="Sample what the processing uses, so often: 5s, 1m."
+)
 @click.option("--grace", metavar="TIME", help="Between a stop and the kill; 5 s by default.")
 @click.option(
     "--merge-streams", is_flag=True, default=None, help="One pipe for both streams: exact order."

@@ -132,6 +132,13 @@ FIELDS: tuple[Field, ...] = (
     _canonical("records", "Records in the log by level, this one not counted.", "object"),
     _canonical("lost_records", "Records that could not be kept, by cause.", "object"),
     _canonical(
+        "resources",
+        "Peaks of what the processing used (`peak_rss_bytes`, `peak_processes`, `peak_cpu_percent`,"
+        " `peak_memory_usage_bytes` of the container), `samples` and `lost_samples`; where samples"
+        " were taken.",
+        "object",
+    ),
+    _canonical(
         "parameters",
         "The processing's parameters, named where the command line names them.",
         "object",

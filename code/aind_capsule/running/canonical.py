@@ -49,6 +49,7 @@ def build_canonical(
     counts: Mapping[str, int],
     lost: Mapping[str, int],
     oom_kills: int,
+    resources: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The canonical record without what every record bears; unknown values are left out.
 
@@ -57,6 +58,7 @@ def build_canonical(
         results: `results_files` and `results_bytes`.
         counts: Records by level.
         lost: Records that could not be kept, by cause.
+        resources: Peaks of what the processing used, where samples were taken.
     """
     message = f"{facts.process_name} {_MESSAGES[outcome.status]}"
     if outcome.error_message and outcome.status != "success":
@@ -78,6 +80,7 @@ def build_canonical(
         "max_rss_bytes": ended.max_rss_bytes or None if ended else None,
         "cpu_s": round(ended.cpu_s, 3) if ended else None,
         "oom_kills": oom_kills or None,
+        "resources": dict(resources) or None,
         "parameters": facts.parameters or None,
         "records": {level: count for level, count in counts.items() if count},
         "lost_records": dict(lost) or None,

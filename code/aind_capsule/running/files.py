@@ -45,10 +45,10 @@ class RunFiles:
         path = os.devnull if self._folder is None else self._folder.get_file("log")
         cap = self._prepared.settings.log.max_bytes
         try:
-            return LogWriter(path, max_bytes=cap, tell=self._complain)
+            return LogWriter(path, max_bytes=cap, tell=self.complain)
         except LogFileError as error:
-            self._complain(f"{error.message}. {error.hint}")
-            return LogWriter(os.devnull, tell=self._complain)
+            self.complain(f"{error.message}. {error.hint}")
+            return LogWriter(os.devnull, tell=self.complain)
 
     def _open_session(self) -> SessionView | None:
         settings = self._prepared.settings.session
@@ -57,7 +57,7 @@ class RunFiles:
         try:
             return SessionView(self._folder.get_file("session"), settings.level)
         except OSError as error:
-            self._complain(f"The session file cannot be written: {error}")
+            self.complain(f"The session file cannot be written: {error}")
             return None
 
     def write_run_json(
@@ -81,6 +81,8 @@ class RunFiles:
         files = {"log": os.path.basename(self._folder.get_file("log"))}
         if self.session is not None:
             files["session"] = os.path.basename(self._folder.get_file("session"))
+        if self._prepared.settings.resources is not None:
+            files["resources"] = os.path.basename(self._folder.get_file("resources"))
         content = build_run_json(
             self._prepared.facts, canonical, found=found, processing=processing, files=files
         )
@@ -90,7 +92,7 @@ class RunFiles:
             content = self._prepared.redactor.redact_fields(decode(encode(content)) or {})
             self._run_json.write(content, is_last=is_last)
         except OSError as error:
-            self._complain(f"{self._folder.get_file('run')} cannot be written: {error.strerror}")
+            self.complain(f"{self._folder.get_file('run')} cannot be written: {error.strerror}")
 
     def publish(self) -> None:
         """Copy the run files that are wanted there into results."""
@@ -99,7 +101,7 @@ class RunFiles:
         if folder is None or not prepared.run_files or not is_writable_folder(results):
             return
         for path, why in publish(folder, prepared.run_files, results):
-            self._complain(
+            self.complain(
                 f"{os.path.basename(path)} could not be copied to {results}: {why};"
                 f" it is in {folder.path}"
             )
@@ -110,7 +112,7 @@ class RunFiles:
             keep_days = self._prepared.settings.history.keep_days
             remove_old_runs(os.path.dirname(self._folder.path), keep_days)
 
-    def _complain(self, message: str) -> None:
+    def complain(self, message: str) -> None:
         """Say what went wrong where the log cannot take it."""
         self.failures.append(message)
         self._say(f"capsule: {message}\n".encode("utf-8", "replace"))

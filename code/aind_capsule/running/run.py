@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import read_oom_kill_count
 from aind_capsule.context.folders import build_variables
@@ -37,6 +37,9 @@ from aind_capsule.running.signals import SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
+
+if TYPE_CHECKING:
+    from aind_capsule.running.resources import ResourceSampler
 
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long at the end.
@@ -95,6 +98,7 @@ class Run:
         if self._files.session is not None:
             self._journal.viewers.append(self._files.session.show)
             self._journal.captured_viewer = self._files.session.show
+        self._sampler: ResourceSampler | None = None
         self._oom_before = read_oom_kill_count(prepared.cgroup)
 
     def run(self, *, is_stale: bool) -> int:
@@ -114,8 +118,10 @@ class Run:
         processing = intake.environment if intake is not None else {}
         if intake is not None:
             intake.close()
-        inputs.finish(_INPUTS_WAIT_S if outcome.status != "stopped" else 0.1)
-        return self._finish(outcome, ended, inputs.found, processing)
+        is_hurried = outcome.status == "stopped"
+        inputs.finish(0.1 if is_hurried else _INPUTS_WAIT_S)
+        resources = self._sampler.finish(0.3 if is_hurried else 2.0) if self._sampler else {}
+        return self._finish(outcome, ended, inputs.found, processing, resources)
 
     def _supervise(
         self, intake: Intake | None, inbox: SignalInbox, own_pids: tuple[int, ...]
@@ -129,7 +135,14 @@ class Run:
             settings.redact.output,
         )
         self._supervision = Supervision(
-            self._loop, self._journal, intake, self._out, self._err, manner, own_pids
+            self._loop,
+            self._journal,
+            intake,
+            self._out,
+            self._err,
+            manner,
+            own_pids,
+            self._start_sampler,
         )
         environ = build_child_environ(
             self._environ,
@@ -149,6 +162,26 @@ class Run:
             self._journal.log("WARNING", message, oom_kills=oom_kills)
         return ended, outcome
 
+    def _start_sampler(self, own_pids: frozenset[int]) -> tuple[int, ...]:
+        """Sample what the processing uses, where that is asked for; the sampler's pid."""
+        interval_s, folder = self._prepared.settings.resources, self._prepared.run_folder
+        if interval_s is None or folder is None:
+            return ()
+        from aind_capsule.running.resources import ResourceSampler  # few runs want it
+
+        def tell(message: str) -> None:
+            self._journal.log("WARNING", message)
+            self._files.failures.append(message)
+
+        try:
+            self._sampler = ResourceSampler.start(
+                folder.get_file("resources"), interval_s, self._loop, own_pids=own_pids, tell=tell
+            )
+        except OSError as error:
+            tell(f"Resources are not sampled: {error}")
+            return ()
+        return (self._sampler.pid,)
+
     def _refuse(self, fatal: CapsuleError) -> Outcome:
         status = fatal.exit_status
         message = f"{fatal.message}. {fatal.hint}"
@@ -160,6 +193,7 @@ class Run:
         ended: Ended | None,
         found: Mapping[str, Any],
         processing: Mapping[str, Any],
+        resources: Mapping[str, Any],
     ) -> int:
         """Canonical record, copies, last `run.json`: in this order."""
         prepared = self._prepared
@@ -174,6 +208,7 @@ class Run:
                 counts=self._journal.counts,
                 lost=self._journal.get_lost(),
                 oom_kills=self._count_oom_kills(),
+                resources=resources,
             )
         )
         self._files.writer.close()

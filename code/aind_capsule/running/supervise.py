@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from aind_capsule.records.redaction.stream import OutputRedactor
@@ -53,6 +53,8 @@ class Supervision:
         out: Our stdout.
         err: Our stderr.
         own_pids: Helpers of ours that are not the processing's.
+        on_started: Called when the processing has been started, with all helpers so far; returns
+            those that it has started itself.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Supervision:
         err: Outlet,
         manner: Manner,
         own_pids: Sequence[int] = (),
+        on_started: Callable[[frozenset[int]], Collection[int]] | None = None,
     ) -> None:
         self._loop = loop
         self._journal = journal
@@ -72,6 +75,7 @@ class Supervision:
         self._err = err
         self._manner = manner
         self._own = set(own_pids)
+        self._on_started = on_started
         self._streams: list[CapturedStream] = []
         self._usage = reaping.Usage()
         self._child = 0
@@ -158,6 +162,8 @@ class Supervision:
             foreground_fd=foreground_fd,
         )
         self._child = spawned.pid
+        if self._on_started is not None:
+            self._own.update(self._on_started(frozenset(self._own)))
         if not manner.keeps_terminal:
             self._add_stream(spawned.stdout_fd, "stdout", self._out, manner.merge_streams)
             if not manner.merge_streams:

@@ -238,6 +238,14 @@ class Settings:
         flag="--grace",
         form="seconds, or `10s`",
     )
+    resources: float | None = setting(
+        None,
+        values.parse_interval,
+        "Time between two samples of what the processing uses, for `….resources.jsonl`; by default"
+        " none are taken (needs the extra `resources`).",
+        flag="--resources",
+        form="seconds, or `5s`, `1m`; 0 for none",
+    )
     merge_streams: bool = setting(
         False,
         values.parse_boolean,

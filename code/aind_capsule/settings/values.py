@@ -14,6 +14,9 @@ RUN_FILE_KINDS = ("log", "run", "resources", "session", "provenance")
 CONSOLE_MODES = ("pretty", "plain", "json", "off")
 LEVEL_NAMES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+#: Between two samples of resources.
+SHORTEST_INTERVAL_S = 0.1
+LONGEST_INTERVAL_S = 86_400.0
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)?\s*$", re.IGNORECASE)
@@ -108,6 +111,18 @@ def parse_duration(value: Any) -> float | None:
     if seconds == 0:
         raise ValueError("more than 0 seconds, such as 30, 90m or 2h")
     return seconds
+
+
+def parse_interval(value: Any) -> float | None:
+    """Seconds between two samples; zero means none are taken.
+
+    >>> parse_interval("5s"), parse_interval("0")
+    (5.0, None)
+    """
+    seconds = parse_grace(value)
+    if seconds and not SHORTEST_INTERVAL_S <= seconds <= LONGEST_INTERVAL_S:
+        raise ValueError("0.1 s to a day, such as 5s or 1m; 0 for none")
+    return seconds or None
 
 
 def parse_grace(value: Any) -> float:
