@@ -28,6 +28,7 @@ COMMANDS = {
     ),
     "runs": ("aind_capsule.cli.runs", "List runs and how they ended."),
     "check-logs": ("aind_capsule.cli.check_logs", "Judge log files by the AIND logging standard."),
+    "assets": ("aind_capsule.cli.assets", "List the data assets in a folder."),
     "settings": ("aind_capsule.cli.settings", "Show every setting with its value and its source."),
 }
 

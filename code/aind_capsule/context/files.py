@@ -1,0 +1,85 @@
+"""Small files of others, read with a limit: metadata, git's own files, a task's script.
+
+Called by `assets`, `code_version` and `git_files`. What stands at such a path may be anything: a
+pipe that would never end, a file of many gigabytes, text of another encoding. Never writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import Any
+
+
+class UnusableFileError(Exception):
+    """A file that is there and cannot be used; the message is why, to stand behind its name."""
+
+
+def read_bytes(path: str, limit_bytes: int) -> bytes:
+    """All of a file.
+
+    Raises:
+        FileNotFoundError: There is nothing at the path.
+        UnusableFileError: It is no file, too large, or cannot be read.
+    """
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+            raise UnusableFileError("is no file")
+        if status.st_size > limit_bytes:
+            raise UnusableFileError(
+                f"is not read: it has {status.st_size} bytes, more than {limit_bytes}"
+            )
+        with open(path, "rb") as file:
+            data = file.read(limit_bytes + 1)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise UnusableFileError("is a link that leads nowhere") from None
+        raise
+    except OSError as error:
+        raise UnusableFileError(f"cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UnusableFileError("has a path that cannot be") from error
+    if len(data) > limit_bytes:  # it grew, or its size was not known (/proc)
+        raise UnusableFileError(f"is not read: it has more than {limit_bytes} bytes")
+    return data
+
+
+def read_text(path: str, limit_bytes: int) -> str | None:
+    """A file's text, without surrounding space; None where it is missing, unusable or not UTF-8."""
+    try:
+        return read_bytes(path, limit_bytes).decode().strip()
+    except (OSError, ValueError, UnusableFileError):
+        return None
+
+
+def read_json_object(path: str, limit_bytes: int) -> dict[str, Any]:
+    """The JSON object in a file; a byte order mark before it is passed over.
+
+    Raises:
+        FileNotFoundError: There is nothing at the path.
+        UnusableFileError: It is no readable JSON object.
+    """
+    data = read_bytes(path, limit_bytes)
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UnusableFileError(f"is not UTF-8 (at byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        why = f"{error.msg} at line {error.lineno}, column {error.colno}" if data else "it is empty"
+        raise UnusableFileError(f"is not JSON: {why}") from error
+    except ValueError as error:  # a number with thousands of digits
+        raise UnusableFileError(f"is not JSON that can be read: {error}") from error
+    except (RecursionError, MemoryError) as error:
+        raise UnusableFileError("is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise UnusableFileError(f"holds no JSON object but {_name_type(value)}")
+    return value
+
+
+def _name_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    names = {list: "a list", str: "text", int: "a number", float: "a number"}
+    return names.get(type(value), "null")

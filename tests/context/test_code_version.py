@@ -1,0 +1,505 @@
+"""Which version of the code runs: stamp, task script, variables, and real git repositories."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aind_capsule.context.code_addresses import strip_credentials
+from aind_capsule.context.code_version import CodeVersion, find_code_version
+from aind_capsule.context.task_script import find_cloned_code
+from tests.context.trees import write_tree
+
+SHA = "26c2b127281288fe5197185e663b91bef5011fba"
+#: Git without the user's own configuration.
+GIT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    **{
+        f"GIT_{who}_{what}": f"{who}@x"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    },
+}
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "protocol.file.allow=always", "-C", str(folder), *arguments]
+    return subprocess.run(
+        command, env=GIT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A capsule in git with one commit, cloned from an address with a token in it."""
+    folder = write_tree(tmp_path / "capsule", {"code/run": "true\n"})
+    _git(folder, "init", "-q", "-b", "main")
+    _git(folder, "add", ".")
+    _git(folder, "commit", "-q", "-m", "first")
+    _git(folder, "remote", "add", "origin", "https://user:ghp_secret@host.org/capsule-1.git")
+    return folder
+
+
+def _find(folder: Path, **environ: str) -> CodeVersion | None:
+    return find_code_version(str(folder), {**GIT, **environ}, None)
+
+
+# Git
+
+
+@needs_git
+def test_a_repository(repository: Path) -> None:
+    """Commit, branch, and the address without its token."""
+    assert _find(repository / "code") == CodeVersion(
+        url="https://host.org/capsule-1.git",
+        commit=_git(repository, "rev-parse", "HEAD"),
+        branch="main",
+        is_dirty=False,
+        found_in=f"git repository {repository}",
+    )
+
+
+@needs_git
+def test_changed_files(repository: Path) -> None:
+    """A changed file makes it dirty, a new one (results, data) does not; the index is untouched."""
+    index = (repository / ".git/index").read_bytes()
+    (repository / "new").touch()
+    os.utime(repository / "code/run", (1, 1))
+    found = _find(repository)
+    assert found is not None
+    assert found.is_dirty is False
+    assert (repository / ".git/index").read_bytes() == index
+    (repository / "code/run").write_text("false\n")
+    found = _find(repository)
+    assert found is not None
+    assert found.is_dirty is True
+
+
+@needs_git
+@pytest.mark.parametrize("program", [None, "exit 1", "exec sleep 60"])
+def test_git_that_is_missing_fails_or_hangs(
+    repository: Path, tmp_path: Path, program: str | None
+) -> None:
+    """Everything but `is_dirty` is still known."""
+    (tmp_path / "bin").mkdir()
+    if program:
+        script = tmp_path / "bin/git"
+        script.write_text(f"#!/bin/sh\nPATH={GIT['PATH']}\n{program}\n")
+        script.chmod(0o755)
+    found = _find(repository, PATH=str(tmp_path / "bin"))
+    assert found is not None
+    assert (found.branch, found.is_dirty) == ("main", None)
+    assert found.commit == _git(repository, "rev-parse", "HEAD")
+
+
+@needs_git
+def test_no_program_of_the_repositorys_is_started(repository: Path, tmp_path: Path) -> None:
+    """A watcher that the repository's configuration names is not run."""
+    script = write_tree(tmp_path, {"spy": f"#!/bin/sh\ntouch {tmp_path}/started\n"}) / "spy"
+    script.chmod(0o755)
+    _git(repository, "config", "core.fsmonitor", str(script))
+    assert _find(repository) is not None
+    assert not (tmp_path / "started").exists()
+
+
+@needs_git
+def test_variables_of_git_lead_nowhere_else(repository: Path) -> None:
+    """GIT_DIR of a hook that runs us does not count."""
+    (repository / "code/run").write_text("false\n")
+    found = _find(repository, GIT_DIR="/nowhere", GIT_WORK_TREE="/nowhere")
+    assert found is not None
+    assert found.is_dirty is True
+
+
+@needs_git
+def test_packed_refs_and_detached_heads(repository: Path) -> None:
+    """Refs in one file; no branch where a commit is checked out."""
+    _git(repository, "pack-refs", "--all", "--prune")
+    commit = _git(repository, "rev-parse", "HEAD")
+    found = _find(repository)
+    assert found is not None
+    assert (found.commit, found.branch) == (commit, "main")
+    _git(repository, "checkout", "-q", "--detach")
+    found = _find(repository)
+    assert found is not None
+    assert (found.commit, found.branch) == (commit, None)
+
+
+@needs_git
+def test_worktrees_and_submodules(repository: Path, tmp_path: Path) -> None:
+    """Where `.git` is a file: the worktree's own branch, the submodule's own repository."""
+    _git(repository, "worktree", "add", "-q", "-b", "feature/x", str(tmp_path / "tree"))
+    found = _find(tmp_path / "tree/code")
+    assert found is not None
+    assert (found.branch, found.is_dirty) == ("feature/x", False)
+    assert found.url == "https://host.org/capsule-1.git"
+    assert found.commit == _git(repository, "rev-parse", "HEAD")
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    _git(parent, "init", "-q", "-b", "trunk")
+    _git(parent, "submodule", "add", "-q", str(repository), "sub")
+    _git(parent, "commit", "-q", "-m", "sub")
+    found = _find(parent / "sub/code")
+    assert found is not None
+    assert (found.branch, found.url, found.is_dirty) == ("main", str(repository), False)
+    assert found.commit == _git(repository, "rev-parse", "HEAD")
+
+
+@needs_git
+def test_before_the_first_commit(tmp_path: Path) -> None:
+    """The branch is known, the commit is not."""
+    _git(tmp_path, "init", "-q", "-b", "main")
+    found = _find(tmp_path)
+    assert found is not None
+    assert (found.branch, found.commit, found.is_dirty) == ("main", None, None)
+
+
+@needs_git
+def test_the_code_folder_may_be_a_link(repository: Path, tmp_path: Path) -> None:
+    """`/code` leads into the checkout."""
+    (tmp_path / "code").symlink_to(repository / "code")
+    found = _find(tmp_path / "code")
+    assert found is not None
+    assert found.branch == "main"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {".git": "nonsense"},
+        {".git": "gitdir: /nowhere\n"},
+        {".git/": ""},
+        {".git/HEAD": ""},
+        {".git/HEAD": "nonsense"},
+        {".git/HEAD": "ref: ../../etc/passwd"},
+        {".git/HEAD": "ref: refs/../../../etc/passwd"},
+        {".git/HEAD": "ref: refs/heads/.invalid", ".git/reftable/x": ""},
+        {".git/HEAD/": ""},
+        {".git/HEAD": "ref: refs/a", ".git/refs/a": "ref: refs/a", ".git/config": "[remote"},
+    ],
+)
+def test_broken_repositories(tmp_path: Path, files: dict[str, str]) -> None:
+    """Nothing is known, and nothing is raised."""
+    assert _find(write_tree(tmp_path / "capsule", files)) is None
+
+
+def test_the_origin_in_a_configuration(tmp_path: Path) -> None:
+    """The section `remote "origin"` in any spelling, its first address, quoted or not."""
+    config = '[remote "fork"]\n url = a://b\n[Remote "origin"]\n\tfetch = x\n\tURL="ssh://git@h/r"\nurl = c\n'
+    write_tree(tmp_path, {".git/HEAD": SHA, ".git/config": config})
+    found = _find(tmp_path)
+    assert found is not None
+    assert (found.url, found.commit, found.branch) == ("ssh://git@h/r", SHA, None)
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "a\0b", ""])
+def test_folders_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Nothing is known, and nothing is raised."""
+    monkeypatch.chdir(tmp_path)
+    assert find_code_version(folder, GIT, "no\0where") is None
+
+
+# The order
+
+
+@needs_git
+def test_the_order(repository: Path, tmp_path: Path) -> None:
+    """Stamp, task script, variables, repository; what is broken gives way to the next."""
+    code = repository / "code"
+    script = write_tree(
+        tmp_path / "task",
+        {".command.sh": "git clone --branch v3.0 https://t@h/capsule-2.git capsule-repo"},
+    )
+    stamp = code / ".capsule-version.json"
+    stamp.write_text(
+        json.dumps(
+            {
+                "url": "https://t@h/stamped",
+                "commit": SHA.upper(),
+                "branch": "b",
+                "version": "1.2",
+                "dirty": True,
+                "time": "t",
+            }
+        )
+    )
+    environ = {**GIT, "CO_COMMIT": "undefined", "GIT_COMMIT": "not hex", "COMMIT_ID": SHA[:12]}
+
+    def find(task: str | None = str(script / ".command.sh")) -> CodeVersion | None:
+        return find_code_version(str(code), environ, task)
+
+    assert find() == CodeVersion(
+        "https://h/stamped", SHA, "b", "1.2", True, ".capsule-version.json"
+    )
+    stamp.write_text('{"time": "now", "dirty": true, "commit": "xyz"}')
+    assert find() == CodeVersion(
+        "https://h/capsule-2.git", None, None, "v3.0", None, "git clone of capsule-2 in .command.sh"
+    )
+    (script / ".command.sh").write_text("echo git clone nothing")
+    assert find() == CodeVersion(commit=SHA[:12], found_in="COMMIT_ID")
+    environ["COMMIT_ID"] = "12"
+    assert find(None) == _find(code)
+
+
+@pytest.mark.parametrize("name", ["CO_COMMIT", "GIT_COMMIT", "COMMIT_ID"])
+@pytest.mark.parametrize(
+    ("value", "commit"),
+    [
+        (SHA, SHA),
+        (f" {SHA.upper()}\n", SHA),
+        ("abcdef0", "abcdef0"),
+        ("abcdef", None),
+        ("a" * 61, None),
+        ("v1.0", None),
+        ("", None),
+        ("null", None),
+    ],
+)
+def test_variables(tmp_path: Path, name: str, value: str, commit: str | None) -> None:
+    """Only what can be a commit."""
+    found = _find(tmp_path, **{name: value})
+    assert found == (CodeVersion(commit=commit, found_in=name) if commit else None)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "",
+        "[]",
+        "{",
+        "{}",
+        "null",
+        '{"commit": 1234567, "url": [], "version": {}, "branch": null}',
+        '{"version": "a\\nb"}',
+        '{"dirty": false, "time": "x"}',
+    ],
+)
+def test_broken_stamps(tmp_path: Path, stamp: str) -> None:
+    """A stamp that says nothing is none."""
+    write_tree(tmp_path, {".capsule-version.json": stamp})
+    assert _find(tmp_path) is None
+
+
+# The task's script
+
+GENERATED = """#!/usr/bin/env bash
+set -e
+export CO_CAPSULE_ID=56956b65-72a4-4248-9718-468df22b23ff
+echo "[capsule-7841426] cloning git repo..."
+if [[ "$(printf '%s\\n' "2.20.0" "$(git version | awk '{print $3}')" | sort -V | head -n1)" = "2.20.0" ]]; then
+	git -c credential.helper= clone --filter=tree:0 BRANCH "https://$GIT_ACCESS_TOKEN@HOST/capsule-7841426.git" capsule-repo
+else
+	git -c credential.helper= clone BRANCH "https://$GIT_ACCESS_TOKEN@HOST/capsule-7841426.git" capsule-repo
+fi
+CHECKOUT
+mv capsule-repo/code capsule/code && ln -s $PWD/capsule/code /code
+./run git clone https://u:p@elsewhere/x.git
+"""
+CHECKOUT = f"git -C capsule-repo checkout {SHA} --quiet"
+
+
+@pytest.mark.parametrize("host", ["$GIT_HOST", "${GIT_HOST}", "codeocean.example.org"])
+@pytest.mark.parametrize("environ", [{}, {"GIT_ACCESS_TOKEN": "secret"}])
+def test_generated_scripts(host: str, environ: dict[str, str]) -> None:
+    """As the platform makes them: of a released version, and of a pinned commit."""
+    environ = {**environ, "GIT_HOST": "codeocean.example.org"}
+    url = "https://codeocean.example.org/capsule-7841426.git"
+    script = (
+        GENERATED.replace("HOST", host, 2)
+        if host == "codeocean.example.org"
+        else GENERATED.replace("@HOST", f"@{host}")
+    )
+    released = find_cloned_code(
+        script.replace("BRANCH", "--branch v2.0").replace("CHECKOUT", ""), environ
+    )
+    assert released is not None
+    assert (released.url, released.version, released.commit) == (url, "v2.0", None)
+    pinned = find_cloned_code(script.replace("BRANCH", "").replace("CHECKOUT", CHECKOUT), environ)
+    assert pinned is not None
+    assert (pinned.url, pinned.version, pinned.commit) == (url, None, SHA)
+    head = find_cloned_code(
+        script.replace("BRANCH", "").replace(
+            "CHECKOUT", "git -C capsule-repo checkout HEAD --quiet"
+        ),
+        environ,
+    )
+    assert head is not None
+    assert (head.url, head.version, head.commit) == (url, None, None)
+
+
+def test_a_host_that_is_not_known() -> None:
+    """An address with a variable that is not set is none; the repository's name is still told."""
+    found = find_cloned_code(
+        GENERATED.replace("HOST", "$GIT_HOST").replace("BRANCH", "--branch=v2.0"), {}
+    )
+    assert found is not None
+    assert (found.url, found.version, found.repository) == (None, "v2.0", "capsule-7841426")
+
+
+def test_a_variable_may_hold_credentials() -> None:
+    """They are removed after it is put in, too."""
+    environ = {"GIT_HOST": "user:secret@host", "URL": "https://user:secret@host/a.git"}
+    for script in ("git clone https://$T@$GIT_HOST/a.git", 'git clone "$URL" capsule-repo'):
+        found = find_cloned_code(script, environ)
+        assert found is not None
+        assert found.url == "https://host/a.git"
+
+
+def test_scripts_for_slurm() -> None:
+    """A function that clones its first argument and checks out its second."""
+    script = f"""clone_repo() {{
+    local repo_url="$1"
+    local commit_hash="$2"
+    git clone "${{repo_url}}" capsule-repo
+    git -C capsule-repo -c core.fileMode=false checkout "${{commit_hash}}" --quiet
+}}
+clone_repo "https://github.com/AllenNeuralDynamics/aind-x.git" "{SHA}"
+"""
+    found = find_cloned_code(script, {})
+    assert found is not None
+    assert (found.url, found.commit, found.version) == (
+        "https://github.com/AllenNeuralDynamics/aind-x.git",
+        SHA,
+        None,
+    )
+    tagged = find_cloned_code(script.replace(SHA, "v1.2"), {})
+    assert tagged is not None
+    assert (tagged.commit, tagged.version) == (None, "v1.2")
+
+
+@pytest.mark.parametrize(
+    ("script", "url", "version", "commit"),
+    [
+        ("git clone -b v1 --depth 1 https://h/a.git", "https://h/a.git", "v1", None),
+        (
+            "git clone --depth 1 \\\n  --branch v1 \\\n  https://h/a.git x",
+            "https://h/a.git",
+            "v1",
+            None,
+        ),
+        (
+            f"git clone https://h/a.git x && cd x && git checkout {SHA}",
+            "https://h/a.git",
+            None,
+            SHA,
+        ),
+        (
+            "git clone https://h/tools.git; git clone https://h/a.git capsule-repo",
+            "https://h/a.git",
+            None,
+            None,
+        ),
+        ("git clone git@h:o/a.git capsule-repo", "git@h:o/a.git", None, None),
+        ("A=1 time git clone -- https://h/a.git", "https://h/a.git", None, None),
+        ("git clone $(cat url) capsule-repo", None, None, None),
+        ("git clone `cat url` capsule-repo", None, None, None),
+    ],
+)
+def test_scripts_of_people(
+    script: str, url: str | None, version: str | None, commit: str | None
+) -> None:
+    """Options in any order, several commands in a line, several clones."""
+    found = find_cloned_code(script, {})
+    assert (found and found.url, found and found.version, found and found.commit) == (
+        url,
+        version,
+        commit,
+    )
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "",
+        "# git clone https://h/a",
+        "echo 'git clone https://h/a'",
+        "git clone",
+        "git -C",
+        "git clone 'open",
+        "git checkout x",
+        "clone_repo",
+        'git clone "$1"',
+    ],
+)
+def test_scripts_that_clone_nothing(script: str) -> None:
+    """Comments, messages, commands that are cut off."""
+    assert find_cloned_code(script, {}) is None
+
+
+@given(script=st.lists(st.sampled_from(["git", "clone", "checkout", "clone_repo", "-C", "-b", "--", "$X", "${", "`", "'", '"', "\\", "\n", ";", "(", "#", "https://u:secret@h/a", "capsule-repo", "=", "\0", "\udcff"])))  # fmt: skip
+def test_any_script_is_taken(tmp_path_factory: pytest.TempPathFactory, script: list[str]) -> None:
+    """No script raises, and no secret is told."""
+    assert "secret" not in repr(find_cloned_code(" ".join(script), {"X": "https://u:secret@h/b"}))
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "bare"),
+    [
+        ("https://github.com/o/r.git", "https://github.com/o/r.git"),
+        ("https://token@github.com/o/r", "https://github.com/o/r"),
+        ("https://user:p@ss@github.com:8443/o/r", "https://github.com:8443/o/r"),
+        ("https://user:pa/ss@github.com/o/r", "https://github.com/o/r"),
+        ("https://user:pa/s#s?@github.com/o/r", "https://github.com/o/r"),
+        ("https://user:p#a?ss@github.com/o/r", "https://github.com/o/r"),
+        ("https://git@github.com/o/r", "https://github.com/o/r"),
+        ("https://github.com/o/r?access_token=secret#x", "https://github.com/o/r"),
+        ("https://github.com/@scope/r", "https://github.com/@scope/r"),
+        ("https://[::1]:80/r", "https://[::1]:80/r"),
+        ("https://$GIT_ACCESS_TOKEN@$GIT_HOST:$PORT/r.git", "https://$GIT_HOST:$PORT/r.git"),
+        ("ssh://git@host:22/o/r", "ssh://git@host:22/o/r"),
+        ("ssh://user:secret@host/o/r", "ssh://host/o/r"),
+        ("git@github.com:o/r.git", "git@github.com:o/r.git"),
+        ("token@github.com:o/r.git", "github.com:o/r.git"),
+        ("git::https://u:secret@host/r", "git::https://host/r"),
+        ("../other", "../other"),
+        ("https://user:pa/ss", None),
+        ("https://", None),
+        ("", None),
+        (None, None),
+        ("https://h/a b", None),
+        ("https://h/\udcff", None),
+        ("/ /://x", None),
+        ("x" * 3000, None),
+    ],
+)
+def test_addresses(url: str | None, bare: str | None) -> None:
+    """User, password, query and fragment are removed; the user `git` of SSH is no secret."""
+    assert strip_credentials(url) == bare
+
+
+@given(
+    user=st.text("abc:$#?@%/", max_size=6),
+    secret=st.text("abc:$#?@%/", max_size=6),
+    path=st.from_regex(r"\A[a-z]{1,5}(/[a-z]{1,5}){0,2}\Z"),
+)
+def test_no_secret_stays(user: str, secret: str, path: str) -> None:
+    """Whatever a password holds, what is left is the address alone, or nothing of it."""
+    for scheme in ("https", "ssh"):
+        url = f"{scheme}://{user.replace('/', '')}:SECRET{secret}@host.org/{path}"
+        bare = strip_credentials(url)
+        assert "SECRET" not in str(bare)
+        if "@" not in secret:
+            assert bare == f"{scheme}://host.org/{path.strip()}"
+
+
+@given(url=st.text(max_size=40) | st.from_regex(r"[a-z]{1,5}://[^/]*@.*"))
+def test_any_address_is_taken(url: Any) -> None:
+    """No address raises, and stripping twice changes nothing."""
+    bare = strip_credentials(url)
+    assert bare is None or strip_credentials(bare) in (bare, None)
