@@ -568,9 +568,16 @@ def test_summary_of_one_acquisition() -> None:
         "a", "/a", subject_id="1", acquisition_name="1_x", instrument_id="i", specimen_id="s"
     )
     derived = DataAsset(
-        "b", "/b", subject_id="1", acquisition_name="1_x", rig_id="r", problems=("P.",)
+        "b",
+        "/b",
+        subject_id="1",
+        acquisition_name="1_x",
+        rig_id="r",
+        files=("x",),
+        problems=("P.",),
     )
-    assert summarise([raw, derived, DataAsset("c", "/c")]) == {
+    bare = DataAsset("c", "/c", problems=("There are no metadata files.",))
+    assert summarise([raw, derived, bare]) == {
         "acquisition_name": "1_x",
         "subject_id": "1",
         "specimen_id": "s",
@@ -581,7 +588,7 @@ def test_summary_of_one_acquisition() -> None:
 
 
 def test_summary_of_several() -> None:
-    """Different values are no value; acquisitions and subjects are listed, each once."""
+    """Different values are no value; acquisitions and subjects are listed; one asset speaks not for all."""
     assets = [
         DataAsset("a", "/a", subject_id="1", acquisition_name="1_x", rig_id="r", instrument_id="i"),
         DataAsset("b", "/b", subject_id="2", acquisition_name="2_x", rig_id="q", instrument_id="i"),
@@ -591,6 +598,6 @@ def test_summary_of_several() -> None:
     assert summarise(assets) == {
         "acquisition_names": ["1_x", "2_x", "2_y"],
         "subject_ids": ["1", "2"],
-        "instrument_id": "i",
     }
+    assert summarise(assets[:2])["instrument_id"] == "i"
     assert summarise([]) == {}

@@ -169,18 +169,23 @@ def summarise(assets: Iterable[DataAsset]) -> dict[str, Any]:
 
     `acquisition_name`, `subject_id`, `specimen_id`, `instrument_id` and `rig_id` are there when all
     assets that know the value agree; where acquisitions or subjects are several,
-    `acquisition_names` and `subject_ids` list them. `problems` has the assets' problems, each with
-    the asset's name in front.
+    `acquisition_names` and `subject_ids` list them, and of the others only what every asset knows
+    is told. `problems` has what is wrong with the assets' metadata, each with the asset's name in
+    front.
     """
     assets = list(assets)
+    is_one = len({asset.acquisition_name for asset in assets} - {None}) <= 1
     fields: dict[str, Any] = {}
     for name in _SINGLE_FIELDS:
-        values = list(dict.fromkeys(filter(None, (getattr(asset, name) for asset in assets))))
-        if len(values) == 1:
+        known = [value for asset in assets if (value := getattr(asset, name)) is not None]
+        values = list(dict.fromkeys(known))
+        if len(values) == 1 and (is_one or len(known) == len(assets)):
             fields[name] = values[0]
         elif values and name in ("acquisition_name", "subject_id"):
             fields[f"{name}s"] = values
-    problems = [f"{asset.name}: {problem}" for asset in assets for problem in asset.problems]
+    problems = [
+        f"{asset.name}: {problem}" for asset in assets if asset.files for problem in asset.problems
+    ]
     if problems:
         fields["problems"] = problems
     return fields

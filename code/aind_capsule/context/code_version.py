@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aind_capsule.context.code_addresses import strip_credentials
@@ -44,6 +44,10 @@ class CodeVersion:
     version: str | None = None
     is_dirty: bool | None = None
     found_in: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON; what is not known is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def find_code_version(

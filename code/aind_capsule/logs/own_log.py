@@ -77,7 +77,7 @@ class OwnLog:
         if self._must_open:
             self._open(is_told=False)
         writer = self._writer
-        is_kept = writer is not None and writer.append_one(record[:-1] + self._suffix)
+        is_kept = writer is not None and writer.append_one(record[:-1], self._suffix)
         if self._console.is_on or not is_kept:
             self._console.show(record, is_needed=not is_kept)
 

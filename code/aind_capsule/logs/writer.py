@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -101,8 +102,11 @@ class LogWriter:
         self._end = os.fstat(self._fd).st_size
         self._allocated_end = self._end
         self._can_allocate = reserves
+        self._free_end = -1.0  # up to here nothing has to be looked at before a write
         if reserves:
             self._make_room(0)
+        else:
+            self._find_free_end()
 
     def _lock(self) -> None:
         if fcntl is None:
@@ -146,16 +150,17 @@ class LogWriter:
         self._count_lost(trouble)
         return [0]
 
-    def append_one(self, record: bytes) -> bool:
-        """Write one open record; False, and counted, where it cannot be written.
+    def append_one(self, record: bytes, suffix: bytes = b"") -> bool:
+        """Write one open record and its last fields; False, and counted, where that is impossible.
 
         For a process whose own signal handlers may end this call in its middle (Ctrl-C): it is
         then undone, so that the next record neither goes on in a torn line nor repeats a number.
         """
         end, seq = self._end, self.next_seq
-        data = b'%b,"seq":%d}\n' % (record, seq)
+        data = b'%b%b,"seq":%d}\n' % (record, suffix, seq)
         try:
-            trouble = self._find_trouble(len(data)) or self._write(data)
+            is_free = end + len(data) <= self._free_end
+            trouble = (None if is_free else self._find_trouble(len(data))) or self._write(data)
             if trouble is None:
                 self.next_seq = seq + 1
         except BaseException:
@@ -218,12 +223,19 @@ class LogWriter:
                     " canonical record may be lost"
                 )
                 self._say(_Trouble("allocation", message))
+                self._find_free_end()
                 return True
             except OSError:
                 continue
             self._allocated_end = wanted
+            self._find_free_end()
             return True
         return False
+
+    def _find_free_end(self) -> None:
+        cap = math.inf if self._max_bytes is None else self._max_bytes - CANONICAL_BYTES
+        room = self._allocated_end - RESERVED_BYTES if self._can_allocate else math.inf
+        self._free_end = min(cap, room)
 
     def _write(self, data: bytes) -> _Trouble | None:
         """Write all of the data, or nothing of it and say why."""
@@ -237,6 +249,7 @@ class LogWriter:
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._fd, self._end)
                     self._allocated_end = self._end
+                    self._find_free_end()
             cause = "disk_full" if error.errno in _FULL else "write_error"
             return _Trouble(cause, f"The log {self.path} cannot be written: {error.strerror}")
         self._end += len(data)

@@ -8,8 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
+from aind_capsule.records.merge import MACHINE_FIELDS, coerce, fits, rename_taken
 from aind_capsule.settings.model import Settings
+
+#: What the metadata of data assets tell of a run.
+IDENTITY_FIELDS = ("acquisition_name", "subject_id", "specimen_id", "instrument_id", "rig_id")
+
+
+def add_identity(
+    fields: Mapping[str, Any], identity: Mapping[str, Any], settings: Settings
+) -> dict[str, Any]:
+    """The run's fields with what its data assets' metadata tell.
+
+    They know better than the surroundings (a rig's computer); a user who gives a field means it.
+    """
+    known = {
+        name: identity[name]
+        for name in IDENTITY_FIELDS
+        if name in identity and name not in settings.fields and fits(name, identity[name])
+    }
+    return {**fields, **known}
 
 
 def build_run_fields(

@@ -107,6 +107,14 @@ FIELDS: tuple[Field, ...] = (
     _canonical("started_at", "When the run started.", pattern=TIMESTAMP_PATTERN),
     _canonical("duration_s", "Seconds from the run's start to this record.", "number"),
     _canonical("input_assets", "Top-level entries of the data folder.", "array"),
+    _canonical("acquisition_names", "Acquisitions of the inputs, where they are several.", "array"),
+    _canonical("subject_ids", "Subjects of the inputs, where they are several.", "array"),
+    _canonical(
+        "code",
+        "The code that ran: `url`, `commit`, `branch`, `version`, `is_dirty`, as far as they are"
+        " known, and where that was found (`found_in`).",
+        "object",
+    ),
     _canonical(
         "inputs_bytes",
         "Bytes below the data folder (left out when counting took over 5 s).",

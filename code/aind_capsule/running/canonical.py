@@ -54,7 +54,7 @@ def build_canonical(
     """The canonical record without what every record bears; unknown values are left out.
 
     Args:
-        found: What is known of the inputs (`inputs`, `inputs_bytes`).
+        found: What is known of the inputs and the code (`InputsReader.found`).
         results: `results_files` and `results_bytes`.
         counts: Records by level.
         lost: Records that could not be kept, by cause.
@@ -75,6 +75,8 @@ def build_canonical(
         "started_at": format_timestamp(facts.started_us),
         "duration_s": (now_us - facts.started_us) / US_PER_S,
         "input_assets": [entry["name"] for entry in found.get("inputs", ())] or None,
+        **{name: value for name, value in found.get("identity", {}).items() if name != "problems"},
+        "code": found.get("code"),
         "inputs_bytes": found.get("inputs_bytes"),
         **results,
         "max_rss_bytes": ended.max_rss_bytes or None if ended else None,

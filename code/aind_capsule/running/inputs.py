@@ -1,7 +1,8 @@
 """What is in the data folder, found by a helper process: the folder may be a mount that hangs.
 
-The helper looks at the top-level entries, at the `run.json` files of upstream runs among them, and
-counts bytes; each answer is sent as soon as it is known, one JSON line each.
+The helper looks at the top-level entries, at the metadata of the data assets among them, at the
+code's version, at the `run.json` files of upstream runs, and counts bytes; each answer is sent as
+soon as it is known, one JSON line each.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aind_capsule.records.encode import decode, encode
@@ -28,23 +29,40 @@ _RUN_FILE_DEPTH = 3
 class InputsReader:
     """Reads the data folder in a helper process while the processing runs.
 
+    Args:
+        data: The data folder.
+        find_code: Finds the code's version, as JSON has it; called in the helper.
+        loop: Watches the helper.
+
     Attributes:
-        found: What is known so far: `inputs`, `upstream`, `inputs_bytes`.
+        found: What is known so far: `inputs`, `identity` (fields that the data assets tell, lists
+            of several, `problems`), `code`, `upstream`, `inputs_bytes`.
     """
 
-    def __init__(self, data: str, loop: Loop) -> None:
+    def __init__(
+        self, data: str, find_code: Callable[[], Mapping[str, Any] | None], loop: Loop
+    ) -> None:
         self.found: dict[str, Any] = {}
         self._loop = loop
         self._helper: Helper | None = None
         self._rest = b""
         with contextlib.suppress(OSError):
-            self._helper = fork_helper(lambda fd: _report(data, fd), is_reader=False)
+            self._helper = fork_helper(lambda fd: _report(data, find_code, fd), is_reader=False)
             loop.watch(self._helper.pipe_fd, READABLE, self._read)
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The helper's pid."""
         return () if self._helper is None else (self._helper.pid,)
+
+    def wait_for_identity(self, wait_s: float, is_enough: Callable[[], bool]) -> None:
+        """Wait until the data assets' metadata are read, so long at most."""
+        deadline = time.monotonic() + wait_s
+        while self._helper is not None and "identity" not in self.found and not is_enough():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            self._loop.run_once(left_s)
 
     def finish(self, wait_s: float) -> None:
         """Wait for what is still to be found, so long at most, and end the helper."""
@@ -75,14 +93,23 @@ class InputsReader:
                 os.waitpid(helper.pid, wait_options)
 
 
-def _report(data: str, fd: int) -> None:
+def _report(data: str, find_code: Callable[[], Mapping[str, Any] | None], fd: int) -> None:
     with open(fd, "wb", buffering=0) as pipe:
         entries = list(find_inputs(data))
-        pipe.write(encode({"inputs": entries}) + b"\n")
+        identity = find_identity(data) if entries else {}
+        pipe.write(encode({"inputs": entries, "identity": identity}) + b"\n")
+        pipe.write(encode({"code": find_code()}) + b"\n")
         pipe.write(encode({"upstream": find_upstream(data)}) + b"\n")
         size_bytes = count_bytes(data, COUNT_LIMIT_S)
         if size_bytes is not None:
             pipe.write(encode({"inputs_bytes": size_bytes}) + b"\n")
+
+
+def find_identity(data: str) -> dict[str, Any]:
+    """What the data assets' metadata say of the run; see `context.assets.summarise`."""
+    from aind_capsule.context.assets import find_assets, summarise  # slow to import
+
+    return summarise(find_assets(data))
 
 
 def find_inputs(data: str) -> Iterator[dict[str, str]]:

@@ -70,6 +70,12 @@ class Journal:
         self._suffix = self.build_suffix({})
         self._formats: dict[tuple[int, bytes], bytes] = {}
 
+    def set_fields(self, fields: Mapping[str, Any]) -> None:
+        """Have other fields in every record from now on; before the processing starts."""
+        self.fields = dict(fields)
+        self._software = {k: v for k, v in _SOFTWARE.items() if k not in fields}
+        self._suffix = self.build_suffix({})
+
     def build_suffix(self, more: Mapping[str, Any]) -> bytes:
         """The encoded end of records: some fields, then the run's."""
         return encode_members({**more, **self.fields}).encode()

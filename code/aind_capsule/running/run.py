@@ -16,6 +16,7 @@ from aind_capsule.context.cgroup import read_oom_kill_count
 from aind_capsule.context.folders import build_variables
 from aind_capsule.errors import CapsuleError
 from aind_capsule.records.naming import build_shipping
+from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical
@@ -37,13 +38,16 @@ from aind_capsule.running.signals import SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
+from aind_capsule.settings.load import find_code_folder
 
 if TYPE_CHECKING:
     from aind_capsule.running.resources import ResourceSampler
 
 EXIT_DELIVERY = 74
-#: The inputs' helper is waited for this long at the end.
+#: The inputs' helper is waited for this long before the start, and at the end.
 _INPUTS_WAIT_S = 2.0
+#: `capsule assets` lists them all.
+_MAX_ASSET_PROBLEMS = 10
 
 
 def run_command(request: RunRequest) -> int:
@@ -82,7 +86,6 @@ class Run:
         self._prepared = prepared
         self._environ = environ
         self._loop = Loop()
-        self._supervision: Supervision | None = None
         self._out = Outlet(1, self._loop, self._update_reading, self._update_reading)
         self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
         settings = prepared.settings
@@ -99,15 +102,29 @@ class Run:
             self._journal.viewers.append(self._files.session.show)
             self._journal.captured_viewer = self._files.session.show
         self._sampler: ResourceSampler | None = None
+        manner = Manner(
+            settings.grace,
+            settings.timeout,
+            settings.merge_streams,
+            request.keeps_terminal,
+            settings.redact.output,
+        )
+        self._supervision = Supervision(
+            self._loop, self._journal, self._out, self._err, manner, self._start_sampler
+        )
+        self._asset_problems: list[str] = []
         self._oom_before = read_oom_kill_count(prepared.cgroup)
 
     def run(self, *, is_stale: bool) -> int:
         """Run to the end."""
         inbox = SignalInbox(self._loop, self._take_signal)
+        data = self._prepared.facts.folders["data"]
+        inputs = InputsReader(data, self._find_code, self._loop)
         banners.show_start(self._prepared, self._console, self._files.session)
+        inputs.wait_for_identity(_INPUTS_WAIT_S, lambda: self._supervision.is_stopped)
+        self._take_identity(inputs.found.get("identity", {}))
         self._write_start()
         self._write_problems(is_stale=is_stale)
-        inputs = InputsReader(self._prepared.facts.folders["data"], self._loop)
         self._files.write_run_json(None, {}, {})
         intake = self._open_intake()
         ended: Ended | None = None
@@ -126,24 +143,6 @@ class Run:
     def _supervise(
         self, intake: Intake | None, inbox: SignalInbox, own_pids: tuple[int, ...]
     ) -> tuple[Ended | None, Outcome]:
-        settings = self._prepared.settings
-        manner = Manner(
-            settings.grace,
-            settings.timeout,
-            settings.merge_streams,
-            self._request.keeps_terminal,
-            settings.redact.output,
-        )
-        self._supervision = Supervision(
-            self._loop,
-            self._journal,
-            intake,
-            self._out,
-            self._err,
-            manner,
-            own_pids,
-            self._start_sampler,
-        )
         environ = build_child_environ(
             self._environ,
             run_id=self._prepared.facts.run_id,
@@ -151,7 +150,7 @@ class Run:
             folders=build_variables(self._prepared.folders),
         )
         try:
-            ended = self._supervision.run(self._request.command, environ, inbox)
+            ended = self._supervision.run(self._request.command, environ, inbox, intake, own_pids)
         except CannotStartError as error:
             status, kind, message = find_reason(self._request.command, error)
             return None, Outcome("fail", "ERROR", status, status, None, kind, message)
@@ -242,6 +241,23 @@ class Run:
             run_mode=facts.run_mode,
         )
 
+    def _take_identity(self, identity: Mapping[str, Any]) -> None:
+        """Have what the data assets tell in every record."""
+        prepared = self._prepared
+        fields = add_identity(prepared.fields, identity, prepared.settings)
+        self._journal.set_fields(prepared.redactor.redact_fields(fields))
+        self._asset_problems = identity.get("problems", [])
+
+    def _find_code(self) -> dict[str, Any] | None:
+        """The version of the code (in the helper, for it may ask git)."""
+        from aind_capsule.context.code_version import find_code_version
+
+        task = self._prepared.task
+        folder = find_code_folder(self._request.command, self._request.cwd)
+        script = None if task is None else task.command_script
+        found = find_code_version(folder or self._request.cwd, self._environ, script)
+        return None if found is None else found.describe()
+
     def _write_problems(self, *, is_stale: bool) -> None:
         if is_stale:
             message = "CAPSULE_SOCKET names a wrapper that does not answer; this is a new run"
@@ -251,6 +267,8 @@ class Run:
             self._journal.log(level, f"{problem.message}. {problem.hint}")
             if problem.is_error:
                 self._files.failures.append(problem.message)
+        for message in self._asset_problems[:_MAX_ASSET_PROBLEMS]:
+            self._journal.log("WARNING", f"Metadata of {message}")
         if self._prepared.why_not_published is not None:
             self._journal.log(
                 "INFO", f"The log is not put into results: {self._prepared.why_not_published}"
@@ -270,12 +288,10 @@ class Run:
         return max(0, now - self._oom_before)
 
     def _take_signal(self, number: Any) -> None:
-        if self._supervision is not None:
-            self._supervision.take_signal(number)
+        self._supervision.take_signal(number)
 
     def _update_reading(self) -> None:
-        if self._supervision is not None:
-            self._supervision.update_reading()
+        self._supervision.update_reading()
 
     def _flush(self) -> None:
         """Let our last words out; a reader that takes none is not waited for longer than this."""

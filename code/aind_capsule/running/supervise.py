@@ -49,10 +49,8 @@ class Supervision:
     Args:
         loop: The wrapper's loop.
         journal: Takes the records.
-        intake: Where records from inside arrive, or None.
         out: Our stdout.
         err: Our stderr.
-        own_pids: Helpers of ours that are not the processing's.
         on_started: Called when the processing has been started, with all helpers so far; returns
             those that it has started itself.
     """
@@ -61,20 +59,18 @@ class Supervision:
         self,
         loop: Loop,
         journal: Journal,
-        intake: Intake | None,
         out: Outlet,
         err: Outlet,
         manner: Manner,
-        own_pids: Sequence[int] = (),
         on_started: Callable[[frozenset[int]], Collection[int]] | None = None,
     ) -> None:
         self._loop = loop
         self._journal = journal
-        self._intake = intake
+        self._intake: Intake | None = None
         self._out = out
         self._err = err
         self._manner = manner
-        self._own = set(own_pids)
+        self._own: set[int] = set()
         self._on_started = on_started
         self._streams: list[CapturedStream] = []
         self._usage = reaping.Usage()
@@ -87,12 +83,33 @@ class Supervision:
         self._foreground: Foreground | None = None
         self._is_suspending = False
 
-    def run(self, command: Sequence[str], environ: Mapping[str, str], inbox: SignalInbox) -> Ended:
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run was asked to end."""
+        return self._stopped_by != 0
+
+    def run(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        inbox: SignalInbox,
+        intake: Intake | None,
+        own_pids: Sequence[int] = (),
+    ) -> Ended:
         """Run the command until nothing of it is left.
+
+        Args:
+            command: Program and arguments.
+            environ: Its environment.
+            inbox: Where our signals come from.
+            intake: Where records from inside arrive, or None.
+            own_pids: Helpers of ours that are not the processing's.
 
         Raises:
             CannotStartError: It could not be executed.
         """
+        self._intake = intake
+        self._own.update(own_pids)
         reaping.become_subreaper()
         watcher = start_watcher(self._manner.grace_s)
         self._own.add(watcher.pid)
