@@ -12,14 +12,33 @@ from aind_capsule.version import __version__
 
 if TYPE_CHECKING:
     from aind_capsule.logs.configure import configure_logging
+    from aind_capsule.running.decorator import capsule_process
+    from aind_capsule.running.inside import Run, StopRequested, capsule_run, current_run
 
-__all__ = ["__version__", "configure_logging"]
+__all__ = [
+    "Run",
+    "StopRequested",
+    "__version__",
+    "capsule_process",
+    "capsule_run",
+    "configure_logging",
+    "current_run",
+]
+
+_MODULES = {
+    "Run": "aind_capsule.running.inside",
+    "StopRequested": "aind_capsule.running.inside",
+    "capsule_process": "aind_capsule.running.decorator",
+    "capsule_run": "aind_capsule.running.inside",
+    "configure_logging": "aind_capsule.logs.configure",
+    "current_run": "aind_capsule.running.inside",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Import `configure_logging`, and loguru with it, when it is first used (PEP 562)."""
-    if name == "configure_logging":
-        from aind_capsule.logs.configure import configure_logging
+    """Import what users import, and loguru with it, when it is first used (PEP 562)."""
+    if name in _MODULES:
+        import importlib
 
-        return configure_logging
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,23 +8,20 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from aind_capsule.errors import SettingsError
 from aind_capsule.logs.client import WrapperConnection
 from aind_capsule.logs.interception import Interception
+from aind_capsule.logs.opening import connect, load_redactor, open_target
 from aind_capsule.logs.own_log import OwnLog
-from aind_capsule.logs.sink import RecordBuilder
-from aind_capsule.logs.stderr import say
-from aind_capsule.logs.target import SerialTarget, Target
-from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.logs.run_log import RunLog
+from aind_capsule.logs.sink import RecordBuilder, describe_origin
+from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.simplify import simplify
-from aind_capsule.settings.load import find_code_folder, load_settings
-from aind_capsule.settings.model import Settings
+from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 
 if TYPE_CHECKING:
     from loguru import Logger, Record
@@ -38,6 +35,10 @@ class _Installed:
     target: SerialTarget | None = None
     interception: Interception | None = None
     handler_id: int | None = None
+    #: A way to the wrapper that was needed before logging was configured.
+    wrapper: SerialTarget | None = None
+    #: Lowest levels of loguru's and of the standard library's records; None takes none of those.
+    levels: tuple[int, int | None] = (10, 20)
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -89,23 +90,83 @@ def configure_logging(
     number = logger.level(level).no if isinstance(level, str) else int(level)
     library = library_level
     library_number = logger.level(library).no if isinstance(library, str) else int(library)
+    stdlib_level = max(number, library_number, 1) if capture_stdlib else None
+    with _installed.lock:
+        _installed.levels = (number, stdlib_level)
+    add_fields(process_name, fields)
+
+
+def add_fields(process_name: str | None, fields: Mapping[str, Any]) -> None:
+    """As `configure_logging`, with levels as they are, and fields of any name.
+
+    Raises:
+        ImportError: loguru is not installed.
+    """
+    logger = _import_logger()
     with _installed.lock:
         merged = {**_installed.fields, **fields}
         target = _find_target(process_name)
-        builder = RecordBuilder(merged, target.target.fields, target.target.redactor)
-        handler = LoguruHandler(merged, _get_name(target), target)
-        handler_id = _add_handler(logger, handler, number)
-        if _installed.interception is not None:
-            _installed.interception.restore()
-        stdlib_level = max(number, library_number, 1) if capture_stdlib else None
-        interception = Interception(builder, target, level=stdlib_level)
-        interception.install()
-        previous = _installed.target
-        _installed.fields, _installed.target = merged, target
-        _installed.interception, _installed.handler_id = interception, handler_id
+        previous = _install(logger, target, merged)
         if previous is not None and previous is not target:
             previous.finish()
             previous.close()
+
+
+def install_target(target: SerialTarget) -> SerialTarget | None:
+    """Have this process's records go to a target from now on, with what was configured before.
+
+    Returns:
+        The target until now, which is left open; None where nothing was configured.
+
+    Raises:
+        ImportError: loguru is not installed.
+    """
+    logger = _import_logger()
+    with _installed.lock:
+        return _install(logger, target, _installed.fields)
+
+
+def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> SerialTarget | None:
+    """Put handler and hooks in place of those before; returns the target until now."""
+    number, stdlib_level = _installed.levels
+    builder = RecordBuilder(fields, target.target.fields, target.target.redactor)
+    handler = LoguruHandler(fields, _get_name(target), target)
+    handler_id = _add_handler(logger, handler, number)
+    if _installed.interception is not None:
+        _installed.interception.restore()
+    interception = Interception(builder, target, level=stdlib_level)
+    interception.install()
+    previous = _installed.target
+    _installed.fields, _installed.target = fields, target
+    _installed.interception, _installed.handler_id = interception, handler_id
+    return previous
+
+
+def find_wrapper() -> SerialTarget | None:
+    """The way to the wrapper around this process, whether logging is configured or not; or None."""
+    path = os.environ.get("CAPSULE_SOCKET")
+    with _installed.lock:
+        for known in (_installed.target, _installed.wrapper):
+            inner = None if known is None else known.target
+            if isinstance(inner, WrapperConnection) and inner.is_usable and inner.path == path:
+                return known
+        if not path:
+            return None
+        target = connect(path, load_redactor())
+        _installed.wrapper = None if target is None else SerialTarget(target)
+        return _installed.wrapper
+
+
+def write_record(target: SerialTarget, level: str, message: str, extra: Mapping[str, Any]) -> None:
+    """Write a record of the toolkit's own making; never raises an error."""
+    builder = RecordBuilder({}, target.target.fields, target.target.redactor)
+    fields = {
+        "timestamp": format_timestamp(read_clock_us()),
+        "level": level,
+        "message": message,
+        **describe_origin(),
+    }
+    target.take(builder.build_from_fields, fields, extra)
 
 
 def reset_logging() -> None:
@@ -120,6 +181,7 @@ def reset_logging() -> None:
             _installed.target.finish()
             _installed.target.close()
         _installed.interception = _installed.handler_id = _installed.target = None
+        _installed.wrapper = None
         _installed.fields = {}
 
 
@@ -214,61 +276,21 @@ def _format_nothing(_record: Any) -> str:
 def _find_target(process_name: str | None) -> SerialTarget:
     """The target that is there already where it still serves, else a new one."""
     path = os.environ.get("CAPSULE_SOCKET")
-    known = _installed.target
-    if known is not None:
+    for known in (_installed.target, _installed.wrapper):
+        if known is None:
+            continue
         inner = known.target
         if isinstance(inner, WrapperConnection) and inner.is_usable and inner.path == path:
             return known
         if isinstance(inner, OwnLog) and process_name in (None, inner.process_name):
             return known
-    return SerialTarget(_open_target(process_name, path))
+        if isinstance(inner, RunLog) and inner.is_open:  # the run's name holds
+            return known
+    return SerialTarget(open_target(process_name, path))
 
 
 def _get_name(target: SerialTarget) -> str | None:
     return target.target.process_name if isinstance(target.target, OwnLog) else None
-
-
-def _open_target(process_name: str | None, socket_path: str | None) -> Target:
-    """The wrapper where one answers, else a log file of our own."""
-    try:
-        cwd = os.getcwd()
-    except OSError:  # it has been removed
-        cwd = os.sep
-    settings = _load_settings(cwd)
-    redactor = Redactor.from_settings(settings.redact, os.environ)
-    if socket_path:
-        try:
-            return WrapperConnection(socket_path, redactor)
-        except (OSError, AttributeError) as error:  # nobody is there; no such sockets (Windows)
-            say(f"CAPSULE_SOCKET names a wrapper that does not answer ({error})")
-    name = process_name or settings.process_name or find_script_name()
-    return OwnLog(name, settings, os.environ, cwd, redactor)
-
-
-def _load_settings(cwd: str) -> Settings:
-    """The settings; what is wrong with them is said, and never stops a processing."""
-    folder = find_code_folder(getattr(sys, "argv", [])[:1], cwd)
-    try:
-        loaded = load_settings({}, os.environ, folder)
-    except SettingsError as error:
-        say(f"{error.message}. {error.hint}")
-        loaded = load_settings({}, os.environ, None)
-    for problem in loaded.problems:
-        if problem.is_error:
-            say(f"{problem.message}. {problem.hint}")
-    return loaded.settings
-
-
-def find_script_name() -> str:
-    """The name of the program that runs, for a process that was given none."""
-    main = sys.modules.get("__main__")
-    path = getattr(main, "__file__", None) or next(iter(getattr(sys, "argv", [])), "")
-    with contextlib.suppress(TypeError):
-        script = Path(path)
-        stem = script.parent.name if script.stem == "__main__" else script.stem
-        if stem not in ("", "-c"):
-            return stem
-    return "python"
 
 
 @atexit.register

@@ -137,6 +137,21 @@ class SerialTarget:
         self._renew()
         self.target.forget()
 
+    def exclusively(self, action: Callable[[], None]) -> None:
+        """Do something while no record is being sent; records of signal handlers come after it."""
+        state = self._local.state
+        was_sending, state.is_sending = state.is_sending, True
+        try:
+            if was_sending:
+                action()
+            else:
+                with self._lock:
+                    action()
+        finally:
+            state.is_sending = was_sending
+        if not was_sending:
+            self._send_waiting()
+
     def finish(self) -> None:
         """Say what was lost in this process; records may still come."""
         if self._pid != os.getpid():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.records.merge import MACHINE_FIELDS
 from aind_capsule.records.timestamps import US_PER_S, format_timestamp
+from aind_capsule.running.additions import Additions
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.settings.model import Settings
 from aind_capsule.version import __version__
@@ -50,6 +52,8 @@ def build_canonical(
     lost: Mapping[str, int],
     oom_kills: int,
     resources: Mapping[str, Any],
+    additions: Additions,
+    taken: Collection[str],
 ) -> dict[str, Any]:
     """The canonical record without what every record bears; unknown values are left out.
 
@@ -59,6 +63,8 @@ def build_canonical(
         counts: Records by level.
         lost: Records that could not be kept, by cause.
         resources: Peaks of what the processing used, where samples were taken.
+        additions: What the processing has said of the run.
+        taken: What every record of the run bears.
     """
     message = f"{facts.process_name} {_MESSAGES[outcome.status]}"
     if outcome.error_message and outcome.status != "success":
@@ -83,11 +89,11 @@ def build_canonical(
         "cpu_s": round(ended.cpu_s, 3) if ended else None,
         "oom_kills": oom_kills or None,
         "resources": dict(resources) or None,
-        "parameters": facts.parameters or None,
         "records": {level: count for level, count in counts.items() if count},
         "lost_records": dict(lost) or None,
     }
-    return {name: value for name, value in record.items() if value is not None}
+    own = additions.describe(facts.parameters, {*record, *taken, *MACHINE_FIELDS})
+    return {name: value for name, value in {**record, **own}.items() if value is not None}
 
 
 def build_run_json(
@@ -97,6 +103,7 @@ def build_run_json(
     found: Mapping[str, Any],
     processing: Mapping[str, Any],
     files: Mapping[str, str],
+    more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The results log: one machine-readable file for the run.
 
@@ -105,6 +112,7 @@ def build_run_json(
         found: `inputs`, `upstream`, `inputs_bytes`, as far as they are known.
         processing: What a Python of the processing told of itself.
         files: The run files' names by kind.
+        more: What the processing has said of the run beyond the canonical record.
     """
     settings = facts.settings
     pipeline = {
@@ -127,6 +135,7 @@ def build_run_json(
         "files": dict(files),
         **{key: value for key, value in told.items() if key not in ("level", "message", "seq")},
         "message": told.get("message"),
+        **more,
         "inputs": found.get("inputs", []),
         "upstream": found.get("upstream", []),
         "environment": {
@@ -140,7 +149,7 @@ def build_run_json(
                 "python": sys.version.split()[0],
             },
             "processing": dict(processing),
-            "user": os.getuid(),
+            "user": os.getuid() if hasattr(os, "getuid") else None,
         },
     }
     return {key: value for key, value in content.items() if value is not None}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aind_capsule.errors import LogFileError
@@ -67,6 +68,7 @@ class RunFiles:
         processing: Mapping[str, Any],
         *,
         is_last: bool = False,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Write `run.json`: first with nothing known but the start, last with the canonical record.
 
@@ -74,7 +76,8 @@ class RunFiles:
             canonical: The canonical record, once there is one.
             found: What is known of the inputs.
             processing: What the processing's own Python has said about itself.
-            is_last: Whether another version follows.
+            is_last: Whether no other version follows.
+            more: What the processing has said of the run beyond the canonical record.
         """
         if self._folder is None:
             return
@@ -84,7 +87,12 @@ class RunFiles:
         if self._prepared.settings.resources is not None:
             files["resources"] = os.path.basename(self._folder.get_file("resources"))
         content = build_run_json(
-            self._prepared.facts, canonical, found=found, processing=processing, files=files
+            self._prepared.facts,
+            canonical,
+            found=found,
+            processing=processing,
+            files=files,
+            more=more,
         )
         try:
             if self._run_json is None:

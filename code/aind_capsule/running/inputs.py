@@ -184,3 +184,13 @@ def walk_files(folder: str, *, follow_top: bool = False) -> Iterator[tuple[str, 
                         folders.append((entry.path, False))
                     elif entry.is_file():
                         yield entry.path, entry.stat().st_size
+
+
+def count_results(folder: str) -> dict[str, int]:
+    """`results_files` and `results_bytes` of a folder; what cannot be read is passed over."""
+    files = size_bytes = 0
+    with contextlib.suppress(OSError):
+        for _, file_bytes in walk_files(folder):
+            files += 1
+            size_bytes += file_bytes
+    return {"results_files": files, "results_bytes": size_bytes}

@@ -14,6 +14,7 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.known import is_worth_finding
+from aind_capsule.running.additions import KIND
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import READABLE, Loop
 
@@ -145,6 +146,8 @@ class Intake:
             connection.has_greeted = True
             if self._is_paused:
                 self._loop.unwatch(connection.socket.fileno())
+        elif kind == KIND:
+            self._journal.additions.take(message)
         elif kind == "environment" and not self.environment:
             self.environment = {key: item for key, item in message.items() if key != "capsule"}
 

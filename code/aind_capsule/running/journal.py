@@ -22,6 +22,7 @@ from aind_capsule.records.timestamps import (
     format_second,
     format_timestamp,
 )
+from aind_capsule.running.additions import KIND, Additions
 from aind_capsule.version import __version__
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
@@ -39,6 +40,7 @@ class Journal:
         clock: Gives times to captured lines and the wrapper's own records.
 
     Attributes:
+        additions: What the processing has said of the run.
         counts: Records in the log, by level.
         lost: Records that were lost before they came to the writer, by cause.
         last_exception: Type and message of the last traceback seen.
@@ -57,6 +59,7 @@ class Journal:
     ) -> None:
         self.fields = dict(fields)
         self.redactor = redactor
+        self.additions = Additions()
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
         self.last_exception: tuple[str, str] | None = None
@@ -145,7 +148,10 @@ class Journal:
             self._put(line[:-1] + self._suffix, str(level), record)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
-        """Write a record that another program encoded."""
+        """Write a record that another program encoded, or take what it says of the run."""
+        if foreign.get("capsule") == KIND:
+            self.additions.take(foreign)
+            return
         self._write_record(self._adopt(foreign), self._suffix)
 
     def write_fields(self, fields: Mapping[str, Any], suffix: bytes) -> None:
@@ -174,7 +180,8 @@ class Journal:
 
     def get_lost(self) -> dict[str, int]:
         """All records that could not be kept, by cause."""
-        return {**self._writer.lost, **self.lost}
+        lost = {**self._writer.lost, **self.lost}
+        return {**lost, "additions": self.additions.lost} if self.additions.lost else lost
 
     def _adopt(self, foreign: Mapping[str, Any]) -> dict[str, Any]:
         record = normalise(foreign, self._take_times(1))
@@ -198,7 +205,7 @@ class Journal:
         self._put(redacted[:-1] + suffix, str(record["level"]), shown)
 
     def _put(self, data: bytes, level: str, record: Mapping[str, Any]) -> None:
-        if LEVEL_NUMBERS[level] >= self._threshold and not self._writer.append([data]):
+        if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
             self.counts[level] += 1
         exception = record.get("exception")
         if isinstance(exception, Mapping) and exception.get("type"):

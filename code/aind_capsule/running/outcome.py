@@ -9,14 +9,12 @@ import os
 import signal
 from dataclasses import dataclass
 
-from aind_capsule.running.signals import get_signal_name
-
 EXIT_TIMEOUT = 124
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
-_KILLED = 128 + signal.SIGKILL
+_KILLED = 128 + 9
 #: A child that ends like this on a terminal was interrupted from its keyboard.
-_KEYBOARD = {signal.SIGINT: 128 + signal.SIGINT, signal.SIGQUIT: 128 + signal.SIGQUIT}
+_KEYBOARD = {2: 128 + 2, 3: 128 + 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def judge(ended: Ended, *, oom_kills: int = 0, exception: tuple[str, str] | None
         return Outcome("fail", "ERROR", own_code, own_code, name, "OutOfMemory", message)
     if name:
         message = f"It was ended by {name}"
-        if number == signal.SIGKILL:
+        if number == _KILLED - 128:
             message += "; nobody but the kernel or an administrator sends that"
         return Outcome("fail", "ERROR", own_code, own_code, name, "Signal", message)
     if exception is not None:
@@ -109,3 +107,11 @@ def judge(ended: Ended, *, oom_kills: int = 0, exception: tuple[str, str] | None
 def _stopped(number: int, code: int) -> Outcome:
     name = get_signal_name(number)
     return Outcome("stopped", "WARNING", code, code, name, "Signal", f"It was stopped by {name}")
+
+
+def get_signal_name(number: int) -> str:
+    """`SIGKILL` of 9; a real-time signal has a number only."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"

@@ -172,6 +172,17 @@ def choose_run_files(
     return frozenset(RUN_FILE_KINDS), None
 
 
+def find_code(request: RunRequest, prepared: Prepared) -> dict[str, Any] | None:
+    """The version of the code that runs; may take 2 s, for it asks git."""
+    from aind_capsule.context.code_version import find_code_version  # not before the start
+
+    task = prepared.task
+    folder = find_code_folder(request.command, request.cwd) or request.cwd
+    script = None if task is None else task.command_script
+    found = find_code_version(folder, request.environ, script)
+    return None if found is None else found.describe()
+
+
 def is_writable_folder(path: str) -> bool:
     """Whether files can be made in a folder."""
     return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)

@@ -6,7 +6,6 @@ product (see the documentation, "How a run ends").
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.files import RunFiles
-from aind_capsule.running.inputs import InputsReader, walk_files
+from aind_capsule.running.inputs import InputsReader, count_results
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal, format_line
 from aind_capsule.running.loop import Loop
@@ -33,12 +32,11 @@ from aind_capsule.running.nesting import (
 )
 from aind_capsule.running.outcome import Ended, Outcome, judge
 from aind_capsule.running.outlet import Outlet
-from aind_capsule.running.prepare import Prepared, RunRequest, prepare
+from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
 from aind_capsule.running.signals import SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
-from aind_capsule.settings.load import find_code_folder
 
 if TYPE_CHECKING:
     from aind_capsule.running.resources import ResourceSampler
@@ -119,7 +117,7 @@ class Run:
         """Run to the end."""
         inbox = SignalInbox(self._loop, self._take_signal)
         data = self._prepared.facts.folders["data"]
-        inputs = InputsReader(data, self._find_code, self._loop)
+        inputs = InputsReader(data, lambda: find_code(self._request, self._prepared), self._loop)
         banners.show_start(self._prepared, self._console, self._files.session)
         inputs.wait_for_identity(_INPUTS_WAIT_S, lambda: self._supervision.is_stopped)
         self._take_identity(inputs.found.get("identity", {}))
@@ -203,16 +201,19 @@ class Run:
                 ended,
                 now_us=read_clock_us(),
                 found=found,
-                results=_count_results(prepared.facts.folders["results"]),
+                results=count_results(prepared.facts.folders["results"]),
                 counts=self._journal.counts,
                 lost=self._journal.get_lost(),
                 oom_kills=self._count_oom_kills(),
                 resources=resources,
+                additions=self._journal.additions,
+                taken=self._journal.fields,
             )
         )
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
-        self._files.write_run_json(canonical, found, processing, is_last=True)
+        lists = self._journal.additions.describe_lists()
+        self._files.write_run_json(canonical, found, processing, is_last=True, more=lists)
         self._files.publish()
         if self._must_print_canonical():
             self._console.write(format_line(canonical, "json"))
@@ -247,16 +248,6 @@ class Run:
         fields = add_identity(prepared.fields, identity, prepared.settings)
         self._journal.set_fields(prepared.redactor.redact_fields(fields))
         self._asset_problems = identity.get("problems", [])
-
-    def _find_code(self) -> dict[str, Any] | None:
-        """The version of the code (in the helper, for it may ask git)."""
-        from aind_capsule.context.code_version import find_code_version
-
-        task = self._prepared.task
-        folder = find_code_folder(self._request.command, self._request.cwd)
-        script = None if task is None else task.command_script
-        found = find_code_version(folder or self._request.cwd, self._environ, script)
-        return None if found is None else found.describe()
 
     def _write_problems(self, *, is_stale: bool) -> None:
         if is_stale:
@@ -299,12 +290,3 @@ class Run:
         while self._err.has_waiting and deadline_s > 0:
             self._loop.run_once(0.1)
             deadline_s -= 0.1 if self._err.has_waiting else 0
-
-
-def _count_results(folder: str) -> dict[str, int]:
-    files = size_bytes = 0
-    with contextlib.suppress(OSError):
-        for _, file_bytes in walk_files(folder):
-            files += 1
-            size_bytes += file_bytes
-    return {"results_files": files, "results_bytes": size_bytes}

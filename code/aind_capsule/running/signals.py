@@ -64,11 +64,3 @@ class SignalInbox:
         with contextlib.suppress(BlockingIOError):
             for number in os.read(self._read_fd, 512):
                 self._on_signal(signal.Signals(number))
-
-
-def get_signal_name(number: int) -> str:
-    """`SIGKILL` of 9; a real-time signal has a number only."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIG{number}"

@@ -17,9 +17,9 @@ from aind_capsule.running.capture import StreamCapture
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop
-from aind_capsule.running.outcome import Ended
+from aind_capsule.running.outcome import Ended, get_signal_name
 from aind_capsule.running.outlet import Outlet
-from aind_capsule.running.signals import STOPS, SignalInbox, get_signal_name
+from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import spawn
 from aind_capsule.running.streams import CapturedStream
 from aind_capsule.running.terminal import Foreground

@@ -5,16 +5,30 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from aind_capsule.logs.console import format_banner
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.running.journal import format_line
-from aind_capsule.running.outlet import Outlet
 from aind_capsule.settings.model import ConsoleSettings
 
 #: Captured lines are in the session file; on the console they are there as they came.
 _CAPTURED = "stream"
+
+
+class Output(Protocol):
+    """Our stderr: `outlet.Outlet`, or one that is written at once."""
+
+    @property
+    def fd(self) -> int | None:
+        """The descriptor; None where there is none."""
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether what stands there ends with a line end."""
+
+    def write(self, data: bytes) -> None:
+        """Write bytes."""
 
 
 class ConsoleView:
@@ -29,13 +43,14 @@ class ConsoleView:
 
     def __init__(
         self,
-        outlet: Outlet,
+        outlet: Output,
         settings: ConsoleSettings,
         environ: Mapping[str, str],
         fields: Mapping[str, Any],
     ) -> None:
         mode = settings.mode
-        is_coloured = os.isatty(outlet.fd) and not environ.get("NO_COLOR")
+        is_terminal = outlet.fd is not None and os.isatty(outlet.fd)
+        is_coloured = is_terminal and not environ.get("NO_COLOR")
         self.mode = "plain" if mode == "pretty" and not is_coloured else mode
         self._outlet = outlet
         self._threshold = LEVEL_NUMBERS[settings.level]

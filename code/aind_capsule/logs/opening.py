@@ -1,0 +1,81 @@
+"""Where this process's records go: found out from its environment and settings.
+
+Called by `configure` and `running.alone`; nothing here knows of loguru.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from aind_capsule.errors import SettingsError
+from aind_capsule.logs.client import WrapperConnection
+from aind_capsule.logs.own_log import OwnLog
+from aind_capsule.logs.stderr import say
+from aind_capsule.logs.target import Target
+from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.settings.load import find_code_folder, load_settings
+from aind_capsule.settings.model import Settings
+
+
+def open_target(process_name: str | None, socket_path: str | None) -> Target:
+    """The wrapper where one answers, else a log file of our own."""
+    cwd = get_cwd()
+    settings = _load_settings(cwd)
+    redactor = Redactor.from_settings(settings.redact, os.environ)
+    if socket_path:
+        connection = connect(socket_path, redactor)
+        if connection is not None:
+            return connection
+    name = process_name or settings.process_name or find_script_name()
+    return OwnLog(name, settings, os.environ, cwd, redactor)
+
+
+def connect(path: str, redactor: Redactor) -> WrapperConnection | None:
+    """The connection to the wrapper; None, and said, where nobody answers."""
+    try:
+        return WrapperConnection(path, redactor)
+    except (OSError, AttributeError) as error:  # nobody is there; no such sockets (Windows)
+        say(f"CAPSULE_SOCKET names a wrapper that does not answer ({error})")
+        return None
+
+
+def load_redactor() -> Redactor:
+    """What the settings and the environment of this process say of secrets."""
+    return Redactor.from_settings(_load_settings(get_cwd()).redact, os.environ)
+
+
+def get_cwd() -> str:
+    """The working directory, also where it has been removed."""
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return os.sep
+
+
+def _load_settings(cwd: str) -> Settings:
+    """The settings; what is wrong with them is said, and never stops a processing."""
+    folder = find_code_folder(getattr(sys, "argv", [])[:1], cwd)
+    try:
+        loaded = load_settings({}, os.environ, folder)
+    except SettingsError as error:
+        say(f"{error.message}. {error.hint}")
+        loaded = load_settings({}, os.environ, None)
+    for problem in loaded.problems:
+        if problem.is_error:
+            say(f"{problem.message}. {problem.hint}")
+    return loaded.settings
+
+
+def find_script_name() -> str:
+    """The name of the program that runs, for a process that was given none."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None) or next(iter(getattr(sys, "argv", [])), "")
+    with contextlib.suppress(TypeError):
+        script = Path(path)
+        stem = script.parent.name if script.stem == "__main__" else script.stem
+        if stem not in ("", "-c"):
+            return stem
+    return "python"

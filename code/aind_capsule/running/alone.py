@@ -1,0 +1,186 @@
+"""A run that a Python process makes itself, where no wrapper is around it.
+
+The same parts as `run`, in the same order: start record, records, canonical record, `run.json`,
+copies in results. What only a wrapper can see is not there: the end of a process that is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from aind_capsule.logs.client import describe_python
+from aind_capsule.logs.configure import install_target
+from aind_capsule.logs.opening import get_cwd
+from aind_capsule.logs.own_log import OwnLog
+from aind_capsule.logs.run_log import RunLog
+from aind_capsule.logs.sink import describe_exception
+from aind_capsule.logs.stderr import find_stderr, write_stderr
+from aind_capsule.logs.target import SerialTarget
+from aind_capsule.records.naming import build_shipping
+from aind_capsule.records.run_fields import add_identity
+from aind_capsule.records.simplify import simplify
+from aind_capsule.records.timestamps import read_clock_us
+from aind_capsule.running import banners
+from aind_capsule.running.canonical import build_canonical
+from aind_capsule.running.files import RunFiles
+from aind_capsule.running.inputs import count_results, find_identity, find_inputs
+from aind_capsule.running.journal import Journal
+from aind_capsule.running.outcome import Ended, Outcome
+from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
+from aind_capsule.running.steps import read_cpu_s, read_peak_rss_bytes
+from aind_capsule.running.views import ConsoleView
+
+#: Metadata in the data folder are waited for this long.
+_INPUTS_WAIT_S = 2.0
+
+
+class _Stderr:
+    """This process's stderr, written at once."""
+
+    ends_line = True
+
+    def __init__(self) -> None:
+        self.fd = find_stderr()
+
+    def write(self, data: bytes) -> None:
+        write_stderr(data)
+
+
+class LoneRun:
+    """One run of this process; begins when it is made.
+
+    Args:
+        process_name: Its name; by default the setting's or the script's.
+        fields: Fields of every record.
+
+    Attributes:
+        run_id: The run.
+        target: Where this process's records go.
+    """
+
+    def __init__(self, process_name: str | None, fields: Mapping[str, Any]) -> None:
+        environ = dict(os.environ)
+        command = [*getattr(sys, "orig_argv", sys.argv)] or ["python"]
+        flags: dict[str, Any] = {"fields": simplify(fields)} if fields else {}
+        if process_name:
+            flags["process_name"] = process_name
+        request = RunRequest(command, flags, environ, get_cwd())
+        self._prepared = prepare(request)
+        prepared, settings = self._prepared, self._prepared.settings
+        self.run_id = prepared.facts.run_id
+        self._console = ConsoleView(_Stderr(), settings.console, environ, prepared.fields)
+        self._files = RunFiles(prepared, self._console.write)
+        self.found = _read_inputs(request, prepared)
+        run_fields = add_identity(prepared.fields, self.found.get("identity", {}), settings)
+        self._journal = Journal(
+            self._files.writer,
+            prepared.redactor.redact_fields(run_fields),
+            redactor=prepared.redactor,
+            level=settings.log.level,
+        )
+        self._cpu_s = read_cpu_s()
+        log = RunLog(
+            self._journal.write_inside,
+            self._journal.fields,
+            prepared.redactor,
+            lambda: OwnLog(
+                prepared.facts.process_name, settings, environ, get_cwd(), prepared.redactor
+            ),
+            is_echoed=self._console.is_on,
+        )
+        self.target = SerialTarget(log)
+        self._log = log
+        self._start()
+        self._previous = install_target(self.target)
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        """Take what the processing says of the run."""
+        self._journal.additions.take(message)
+
+    def finish(self, outcome: Outcome, error: BaseException | None) -> None:
+        """End the run: canonical record, `run.json`, copies in results."""
+        if error is not None:
+            described = describe_exception(type(error), error, error.__traceback__)
+            text = f"{described['type']}: {described['message']}"
+            # For people the interpreter prints it, as soon as it is known that nobody catches it.
+            self.target.exclusively(lambda: self._hide_and_log(text, described))
+        self.target.exclusively(lambda: self._end(outcome))
+        install_target(self._previous or self.target)
+
+    def _hide_and_log(self, text: str, described: Mapping[str, str]) -> None:
+        viewers, self._journal.viewers = self._journal.viewers, []
+        self._journal.log("ERROR", text, exception=described)
+        self._journal.viewers = viewers
+
+    def _start(self) -> None:
+        prepared, journal, session = self._prepared, self._journal, self._files.session
+        journal.viewers.append(self._console.show)
+        if session is not None:
+            journal.viewers.append(session.show)
+        banners.show_start(prepared, self._console, session)
+        facts = prepared.facts
+        journal.log(
+            "INFO",
+            f"{facts.process_name} started",
+            event_type="stage_start",
+            shipping=build_shipping(prepared.fields),
+            command=list(facts.command),
+            run_mode=facts.run_mode,
+        )
+        for problem in prepared.problems:
+            level = "ERROR" if problem.is_error else "WARNING"
+            journal.log(level, f"{problem.message}. {problem.hint}")
+        if prepared.fatal is not None:  # it may not stop a processing that is running already
+            journal.log("ERROR", f"{prepared.fatal.message}. {prepared.fatal.hint}")
+        for message in self.found.get("identity", {}).get("problems", ()):
+            journal.log("WARNING", f"Metadata of {message}")
+        self._files.write_run_json(None, self.found, {})
+
+    def _end(self, outcome: Outcome) -> None:
+        prepared, journal = self._prepared, self._journal
+        self._log.close()
+        used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
+        canonical = journal.write_canonical(
+            build_canonical(
+                prepared.facts,
+                outcome,
+                used,
+                now_us=read_clock_us(),
+                found=self.found,
+                results=count_results(prepared.facts.folders["results"]),
+                counts=journal.counts,
+                lost=journal.get_lost(),
+                oom_kills=0,
+                resources={},
+                additions=journal.additions,
+                taken=journal.fields,
+            )
+        )
+        self._files.writer.close()
+        banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
+        lists = journal.additions.describe_lists()
+        self._files.write_run_json(
+            canonical, self.found, describe_python(), is_last=True, more=lists
+        )
+        self._files.publish()
+        self._files.remove_old_runs()
+
+
+def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:
+    """What is in the data folder, by a thread: a mount that hangs may not stop the processing."""
+    data = prepared.facts.folders["data"]
+    found: dict[str, Any] = {}
+
+    def read() -> None:
+        inputs = list(find_inputs(data))
+        found.update(inputs=inputs, identity=find_identity(data) if inputs else {})
+        found.update(code=find_code(request, prepared))
+
+    reader = threading.Thread(target=read, name="aind-capsule inputs", daemon=True)
+    reader.start()
+    reader.join(_INPUTS_WAIT_S)
+    return found
