@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from session_qc.figure import draw_session
@@ -21,7 +23,7 @@ from session_qc.session import SessionError, read_session
 try:
     from loguru import logger
 
-    from aind_capsule import configure_logging
+    from aind_capsule import capsule_run, current_run
 
     has_toolkit = True
 except ImportError:  # the processing also runs without the toolkit
@@ -33,31 +35,43 @@ def check_session(name: str, path: Path, results: Path, prefix: str) -> None:
     session = read_session(path, name)
     metrics = measure_session(session)
     told = metrics.describe()
-    (results / f"{prefix}qc.json").write_text(json.dumps(told, indent=2) + "\n")
-    draw_session(session, metrics, results / f"{prefix}choices_and_rewards.png")
+    written, drawn = results / f"{prefix}qc.json", results / f"{prefix}choices_and_rewards.png"
+    written.write_text(json.dumps(told, indent=2) + "\n")
+    with current_run().step(f"draw {name}") if has_toolkit else nullcontext():
+        draw_session(session, metrics, drawn)
     for value, reason in metrics.reasons.items():
         logger.warning(f"{name}: no {value}: {reason}")
     numbers = {key: value for key, value in told.items() if isinstance(value, (int, float))}
-    if has_toolkit:  # numbers as fields of the record
+    if has_toolkit:  # numbers as fields of the record, and as the run's metrics
         logger.bind(**numbers).info(f"{name} measured")
+        for key, value in numbers.items():
+            current_run().log_metric(f"{prefix}{key}", value)
+        current_run().log_artifact(written)
+        current_run().log_artifact(drawn, "choices and rewards over the session")
     else:
         logger.info(f"{name} measured  {' '.join(f'{k}={v}' for k, v in numbers.items())}")
 
 
-def main() -> int:
-    """Check all sessions; returns the exit status."""
-    if has_toolkit:
-        configure_logging("session-qc")
-    else:
+def main() -> None:
+    """Check all sessions, as one run."""
+    if not has_toolkit:
         logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(message)s")
+    with capsule_run("session-qc") if has_toolkit else nullcontext():
+        sys.exit(check_sessions(sys.argv[1:]))
+
+
+def check_sessions(arguments: Sequence[str]) -> int:
+    """Check the sessions that the command line names; returns the exit status."""
     parser = argparse.ArgumentParser(description="Quality control of dynamic-foraging sessions.")
     parser.add_argument("--data", metavar="DIR", help="where the sessions are")
     parser.add_argument("--results", metavar="DIR", help="where to write")
-    given, others = parser.parse_known_args()
+    given, others = parser.parse_known_args(arguments)
     if any(others):  # the platform passes empty parameters as empty words
         parser.error(f"unrecognized arguments: {' '.join(filter(None, others))}")
     data = Path(given.data or find_folder("data", os.environ))
     results = Path(given.results or find_folder("results", os.environ))
+    if has_toolkit:
+        current_run().log_parameters(data=data, results=results)
     errors: list[str] = []
     sessions = find_sessions(data, lambda error: errors.append(f"Cannot list a folder: {error}"))
     if not sessions:
@@ -76,4 +90,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -60,9 +60,12 @@ def test_other_systems_can_import_what_is_for_them() -> None:
     """Without Linux's own modules every command but `run` and `configure_logging` still import."""
     script = (
         "import sys\n"
+        "import select\n"
+        "for name in ('poll', 'POLLIN', 'POLLOUT', 'POLLERR', 'POLLHUP', 'POLLNVAL'): delattr(select, name)\n"
         "for name in ('fcntl', 'resource', 'pty', 'termios'): sys.modules[name] = None\n"
         "import aind_capsule.cli, aind_capsule.cli.run, aind_capsule.cli.runs, aind_capsule.cli.check_logs\n"
         "import aind_capsule.cli.settings, aind_capsule.logs.configure, aind_capsule.history.runs\n"
+        "import aind_capsule.cli.assets, aind_capsule.compat, aind_capsule.running.decorator\n"
         "print('ok')\n"
     )
     done = subprocess.run(

@@ -67,6 +67,8 @@ def run_qc(
     """Run the processing on `folder/data`, with results in `folder/results`."""
     for name in ("data", "scratch"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    if not (folder / "results").exists():
+        (folder / "results").mkdir()
     env = build_environ(folder) | {
         "CAPSULE_DATA": str(folder / "data"),
         "CAPSULE_RESULTS": str(folder / "results"),
@@ -84,4 +86,4 @@ def run_qc(
 
 def list_lines(done: subprocess.CompletedProcess[str], level: str) -> list[str]:
     """The lines on stderr that have a level."""
-    return [line for line in done.stderr.splitlines() if level in line.split()[:3]]
+    return [line for line in done.stderr.splitlines() if line.split()[1:2] == [level]]

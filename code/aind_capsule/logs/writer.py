@@ -34,7 +34,7 @@ CANONICAL_BYTES = 32 * 1024
 STEP_BYTES = 4 * 1024 * 1024
 _LOCK_WAIT_S = 2.0
 #: Windows has no O_CLOEXEC, and would translate line ends without O_BINARY.
-_OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -91,7 +91,7 @@ class LogWriter:
         self._tell = tell
         self._told: set[str] = set()
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o666)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
         except OSError as error:
             raise LogFileError(
                 f"The log file {self.path} cannot be opened: {error.strerror}",

@@ -20,7 +20,8 @@ from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.files import RunFiles
-from aind_capsule.running.inputs import InputsReader, count_results
+from aind_capsule.running.inputs import count_results
+from aind_capsule.running.inputs_reader import InputsReader
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal, format_line
 from aind_capsule.running.loop import Loop

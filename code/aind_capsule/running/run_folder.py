@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.logs.allocation import allocate
+from aind_capsule.logs.writer import OPEN_FLAGS
 from aind_capsule.records.encode import encode
 
 #: Kept free on the disk for the last version of `run.json`.
@@ -61,9 +62,10 @@ class RunJson:
         fd = self._fd if self._fd >= 0 else self._open_next()
         self._fd = -1
         try:
+            os.lseek(fd, 0, os.SEEK_SET)
             done = 0
             while done < len(data):
-                done += os.pwrite(fd, data[done:], done)
+                done += os.write(fd, data[done:])
             os.ftruncate(fd, len(data))
         finally:
             os.close(fd)
@@ -72,7 +74,7 @@ class RunJson:
             self._fd = self._open_next()
 
     def _open_next(self) -> int:
-        fd = os.open(self._next, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = os.open(self._next, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
         with contextlib.suppress(OSError):
             allocate(fd, 0, _RUN_JSON_BYTES)
         return fd
