@@ -10,7 +10,9 @@ CODE = Path(__file__).resolve().parent.parent / "code"
 
 def run(data: Path, results: Path) -> subprocess.CompletedProcess:
     """Run the processing on some folders."""
-    environ = {"PATH": "/usr/bin:/bin", "CAPSULE_DATA": str(data), "CAPSULE_RESULTS": str(results)}
+    folders = {"DATA": data, "RESULTS": results, "SCRATCH": results}
+    environ = {f"CAPSULE_{name}": str(folder) for name, folder in folders.items()}
+    environ["PATH"] = "/usr/bin:/bin"
     return subprocess.run([sys.executable, CODE / "run_capsule.py"], env=environ, check=False)
 
 
