@@ -1,6 +1,7 @@
 """Make the one lock, and stamp what follows from it: `make lock`, which needs `uv` on PATH.
 
-`requirements.lock` pins the toolkit's own dependencies with hashes, from `pyproject.toml`;
+`requirements.lock` pins the toolkit's own dependencies with hashes, from `pyproject.toml`, and what
+`--resources` needs;
 `build.lock` pins what builds its wheel. The platform's form of an image has no file but
 `Dockerfile` and `postInstall`, so the toolkit's pins stand in `postInstall` as well, between two
 marks, the processing's in the `Dockerfile`; and a `Dockerfile` there begins with the hash of what
@@ -51,7 +52,7 @@ def make_locks() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     (needed,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
     locks = {
-        LOCK: resolve(*everywhere, "pyproject.toml"),
+        LOCK: resolve(*everywhere, "--extra", "resources", "pyproject.toml"),
         BUILD_LOCK: resolve(*everywhere, "-", given="\n".join(re.findall(r'"([^"]+)"', needed))),
     }
     newest = dict(

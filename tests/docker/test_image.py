@@ -126,6 +126,26 @@ def test_out_of_memory_under_bash(image: str, results: Path) -> None:
     assert told["oom_kills"] >= 1
 
 
+def test_samples_up_to_an_out_of_memory_kill(image: str, results: Path) -> None:
+    """`--resources`: the samples before the kill are there, the last of them near the limit; so are the peaks."""
+    script = (
+        "python3 -c 'import time; held = []\n"
+        'while True: held.append(b"x" * (4 << 20)); time.sleep(0.05)'
+        "'; exit $?"
+    )
+    command = ("run", "--resources", "0.1", "--", "bash", "-c", script)
+    options = ("--rm", "-m", "160m", "--memory-swap", "160m", "-v", f"{results}:/results")
+    done = docker("run", *options, image, *command, check=False)
+    told = read_canonical(results)
+    assert (done.returncode, told["error_type"]) == (137, "OutOfMemory")
+    (file,) = results.glob("*.resources.jsonl")
+    samples = [json.loads(line) for line in file.read_text().splitlines()]
+    before = [sample for sample in samples if not sample["oom_kills"]]
+    assert before[-1]["memory_limit_bytes"] == 160 << 20
+    assert before[-1]["memory_usage_bytes"] > 0.8 * (160 << 20)
+    assert told["resources"]["peak_memory_usage_bytes"] >= before[-1]["memory_usage_bytes"]
+
+
 def test_out_of_memory_that_is_survived(image: str, results: Path) -> None:
     """A killed sub-process and a success all the same: a WARNING and `oom_kills`."""
     command = ("run", "--", "bash", "-c", f"{TAKES_400_MB} || true")
