@@ -72,10 +72,11 @@ KEY_ENDS = r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 _AWS_IDS = ("akia", "asia", "abia", "acca")
 
 RULES: tuple[Rule, ...] = (
-    Rule(
-        "user and password in a URL",
+    Rule("user and password in a URL", ("://",), r"""://(?P<secret>[^\s/?#"<>]+)@"""),
+    Rule(  # not as the standard has it, but as people write it; a port is no password
+        "password with a slash in a URL",
         ("://",),
-        r"""://(?P<secret>[^\s/?#"<>]+|[^\s/:@"<>]*:(?!\d{1,5}(?:[/?#\s"'<>]|$))[^\s@"<>]+)@""",
+        r"""://(?P<secret>[^\s/:@"<>]*:(?!\d{1,5}(?:[/?#\s"'<>]|$))[^\s"<>]+)@""",
     ),
     Rule("AWS access key id", _AWS_IDS, r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
     Rule(
