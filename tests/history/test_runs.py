@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from aind_capsule.history.tidy import remove_old_runs
+from aind_capsule.logs.reader import is_being_written
 from tests.conftest import Capsule, wait_until
 
 
@@ -75,6 +76,7 @@ def test_old_folders_go_unless_they_live(capsule: Capsule) -> None:
     base = capsule.scratch / ".capsule"
     living = capsule.start("sleep", "1000")
     log = wait_until(capsule.find_log)
+    wait_until(lambda: is_being_written(log))
     old = base / "20200101T000000-00000000"
     other = base / "notes"
     for folder in (old, other):

@@ -25,7 +25,7 @@ _ELEMENT = r">"
 
 _DOUBLE = r'[bBrRuUfF]{0,2}"((?:[^"\\]|\\.)*)'
 _SINGLE = r"[bBrRuUfF]{0,2}'((?:[^'\\]|\\.)*)"
-_ESCAPED_QUOTE = r"""(\\+["'])(.*?)(?=\1|\Z)"""
+_ESCAPED_QUOTE = r"""(\\{1,8}["'])(.*?)(?=\1|\Z)"""
 _PARAMETER = r"""([^&\s"'<>#]+)"""
 _LINE = r"([^\r\n]+)"
 _TEXT = r"([^\s]+)"
@@ -50,18 +50,28 @@ class Assignments:
         return re.compile("|".join(map(re.escape, reversed(words))).encode(), re.IGNORECASE)
 
     def find(self, text: bytes) -> Iterator[Span]:
-        """Where values of secrets are in a text."""
-        end = 0
-        for match in self._stems.finditer(text):
-            if match.start() < end:
+        """Where values of secrets are in a text; the work is in proportion to its length."""
+        closed = covered = 0  # ends of values: with quotes or to the line's end, and of any
+        for stem in self._stems.finditer(text):
+            if stem.start() < closed:
                 continue
-            span = self._look(text, match)
-            if span is not None:
-                yield span
-                # In a value without quotes the next name may stand: `token: token: x`.
-                end = span[1] if text[span[0] - 1] in b"\"'" else end
+            found = self._find_separator(text, stem)
+            if found is None:
+                continue
+            name, start, end = found
+            form, group = _choose_form(text, start, end, name)
+            if form == _TEXT and end < covered:  # `token: token: x` goes on behind, this does not
+                continue
+            match = compile_once(form).match(text, end)
+            if match is None or _is_no_secret(match[group]):
+                continue
+            covered = max(covered, match.end(group))
+            if form not in (_TEXT, _PARAMETER):
+                closed = match.end(group)
+            yield match.span(group)
 
-    def _look(self, text: bytes, stem: re.Match[bytes]) -> Span | None:
+    def _find_separator(self, text: bytes, stem: re.Match[bytes]) -> tuple[str, int, int] | None:
+        """The whole name around a stem, where it begins, and where its value does."""
         start = stem.start()
         first = max(0, start - _MAX_NAME_BYTES)
         while start > first and text[start - 1] in _WORD_BYTES:
@@ -77,32 +87,23 @@ class Assignments:
             separator = compile_once(_OPTION).match(text, end)
         if separator is None and text[start - 1 : start] == b"<":
             separator = compile_once(_ELEMENT).match(text, end)
-        if separator is None:
-            return None
-        return _find_value(text, separator.end(), before=text[max(0, start - 1) : start], name=name)
+        return None if separator is None else (name, start, separator.end())
 
 
-def _find_value(text: bytes, start: int, *, before: bytes, name: str) -> Span | None:
-    for quoted in (_DOUBLE, _SINGLE):
-        match = compile_once(quoted).match(text, start)
-        if match is not None:
-            return _accept(match, 1)
-    match = compile_once(_ESCAPED_QUOTE).match(text, start)
-    if match is not None:
-        return _accept(match, 2)
+def _choose_form(text: bytes, name_start: int, start: int, name: str) -> tuple[str, int]:
+    """The expression of a value that begins at a place, and its group."""
+    for quoted in (_DOUBLE, _SINGLE, _ESCAPED_QUOTE):
+        if compile_once(quoted).match(text, start, start + 8) is not None:
+            return quoted, 2 if quoted == _ESCAPED_QUOTE else 1
+    before = text[name_start - 1 : name_start]
     if before == b"<":
-        form = _BEFORE_TAG
-    elif before in (b"?", b"&"):
-        form = _PARAMETER
-    elif text.startswith(b"[redacted]", start):
-        return None
-    elif squeeze(name).endswith(_HEADERS) or text[start : start + 1] in (b"{", b"[", b"("):
-        form = _LINE
-    else:
-        form = _TEXT
-    match = compile_once(form).match(text, start)
-    return _accept(match, 1) if match is not None else None
+        return _BEFORE_TAG, 1
+    if before in (b"?", b"&"):
+        return _PARAMETER, 1
+    is_header = squeeze(name).endswith(_HEADERS)
+    is_open = text[start : start + 1] in (b"{", b"[", b"(")
+    return (_LINE, 1) if is_header or is_open else (_TEXT, 1)
 
 
-def _accept(match: re.Match[bytes], group: int) -> Span | None:
-    return None if compile_once(_NO_SECRET).fullmatch(match[group]) else match.span(group)
+def _is_no_secret(value: bytes) -> bool:
+    return value.startswith(b"[redacted]") or bool(compile_once(_NO_SECRET).fullmatch(value))
