@@ -551,3 +551,29 @@ with capsule_run() as run:
     (capsule.code / "dead").touch()
     wait_until((capsule.code / "survived").exists)
     process.communicate(timeout=30)
+
+
+def test_the_decorator_gives_the_run(alone: Alone) -> None:
+    """A parameter `run` gets the run, unless the caller gives something else; the name may be a keyword."""
+    script = """
+from aind_capsule import capsule_process
+@capsule_process(process_name="by-keyword", site="x")
+def first(n, run): run.log_metric("n", n)
+@capsule_process
+def second(run=None, *rest): return (run, rest)
+first(5)
+assert second("mine", 1) == ("mine", (1,))
+assert second()[0].run_id is not None
+try: first()
+except TypeError as error: print(error)
+"""
+    done = alone.run(script)
+    assert done.stdout == "first() missing 1 required positional argument: 'n'\n", done.stderr
+    logs = {records[-1]["process_name"]: records for records in alone.read_logs()}
+    assert set(logs) == {"by-keyword", "second"}
+    assert sorted(records[-1]["status"] for records in alone.read_logs()) == [
+        "fail",
+        "success",
+        "success",
+        "success",
+    ]
