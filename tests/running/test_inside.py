@@ -266,3 +266,29 @@ def test_a_processing_without_loguru_is_told_so(capsule: Capsule) -> None:
     ))  # fmt: skip
     run = capsule.run(PY, str(script))
     assert run.stdout.startswith(b"fell back")
+
+
+def test_another_programs_client(capsule: Capsule) -> None:
+    """What another client sends as records, whatever it is, becomes records of the standard, without secrets."""
+    script = """
+import json, os, socket
+client = socket.socket(socket.AF_UNIX); client.connect(os.environ["CAPSULE_SOCKET"])
+def send(value): client.sendall((value if isinstance(value, str) else json.dumps(value)).encode() + b"\\n")
+base = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}
+send({**base, "timestamp": "soon", "n": 1})
+send({**base, "message": {"a": 2}})
+send({**base, "level": "loud"})
+send({**base, "message": "pass\\u0077ord=wombat-1", "note": "caf\\u00e9"})
+send('{"timestamp":"2026-01-02T03:04:05.000006Z","level":"INFO","message":"m","pass\\\\u0077ord":"wombat-2","x":"https:\\\\/\\\\/u:wombat-3@h"}')
+client.close()
+"""
+    done = capsule.run(PY, str(capsule.write("client.py", script)))
+    records = done.records[1:-1]
+    assert [record["level"] for record in records] == ["INFO"] * 5
+    assert records[0]["timestamp_"] == "soon"
+    assert all(isinstance(record["message"], str) for record in records)
+    assert (records[3]["message"], records[3]["note"]) == ("password=[redacted]", "café")
+    assert (records[4]["password"], records[4]["x"]) == ("[redacted]", "https://[redacted]@h")
+    assert done.log is not None
+    assert b"wombat" not in done.log.read_bytes()
+    assert done.canonical["status"] == "success"

@@ -6,6 +6,7 @@ log file; the console (stderr) and the session file show the same records for pe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from aind_capsule.records.foreign import normalise
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import rename_taken
 from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.records.schema import TIMESTAMP_PATTERN
 from aind_capsule.records.timestamps import (
     US_PER_S,
     RecordClock,
@@ -27,6 +29,7 @@ from aind_capsule.version import __version__
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
 _INFO_BYTES = b'"level":"INFO"'
+_TIMESTAMP = re.compile(TIMESTAMP_PATTERN)
 
 
 class Journal:
@@ -141,7 +144,11 @@ class Journal:
         if redacted is not line:
             line, record = redacted, decode(redacted) or {}
         level = record.get("level")
-        is_whole = level in LEVEL_NUMBERS and "timestamp" in record and "message" in record
+        is_whole = (
+            level in LEVEL_NUMBERS
+            and type(record.get("message")) is str
+            and _TIMESTAMP.match(str(record.get("timestamp"))) is not None
+        )
         if not is_whole or "seq" in record or not self.fields.keys().isdisjoint(record):
             self._write_record(self._adopt(record), self._suffix)
         else:

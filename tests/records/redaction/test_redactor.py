@@ -194,3 +194,15 @@ def test_a_value_of_several_lines() -> None:
     assert redactor.redact_text("a first-line-1 b") == f"a {MARK} b"
     assert redactor.redact_text("second-line-2") == MARK
     assert redactor.redact_text(repr("first-line-1\nsecond-line-2")) == f"'{MARK}'"
+
+
+def test_a_field_of_the_machinery_that_is_none() -> None:
+    """What stands under a name of the machinery's but is no value of its kind is redacted like all else."""
+    fields = {**BASE, "timestamp": "token=abc", "event_type": f"x {KNOWN[0]}", "lineno": KNOWN[1]}
+    redacted = REDACTOR.redact_fields(fields)
+    assert redacted == {
+        **BASE,
+        "timestamp": f"token={MARK}",
+        "event_type": f"x {MARK}",
+        "lineno": MARK,
+    }

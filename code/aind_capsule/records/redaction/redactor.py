@@ -13,6 +13,7 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.literals import Hit, LiteralFinder
+from aind_capsule.records.merge import fits
 from aind_capsule.records.redaction.assignments import Assignments
 from aind_capsule.records.redaction.known import find_known_values, spell_forms
 from aind_capsule.records.redaction.names import SecretNames
@@ -149,22 +150,22 @@ class Redactor:
 
         What the machinery itself makes (times, level, counts) stays as it is.
         """
-        own = {name: fields[name] for name in fields if name in _UNTOUCHED}
-        rest = {name: fields[name] for name in fields if name not in _UNTOUCHED}
-        redacted = {**own, **self._redact_table(rest, own)}
-        order = [name for name in fields if name in redacted]
-        return {**{name: redacted[name] for name in order}, **redacted}
+        return self._redact_table(fields, _UNTOUCHED)
 
     def redact_values(self, tree: Mapping[str, Any]) -> dict[str, Any]:
         """Any table without secrets, whatever its fields are."""
-        plain = decode(encode(tree)) or {}
-        return self._redact_table(plain, ())
+        return self._redact_table(decode(encode(tree)) or {})
 
-    def _redact_table(self, table: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
+    def _redact_table(
+        self, table: Mapping[str, Any], untouched: Collection[str] = ()
+    ) -> dict[str, Any]:
         redacted: dict[str, Any] = {}
         for given, value in table.items():
+            if given in untouched and fits(given, value):
+                redacted[given] = value
+                continue
             name = self.redact_text(given)
-            while name in redacted or name in taken:
+            while name in redacted or (name != given and name in table):
                 name += "_"
             redacted[name] = _hide(value) if given in self._names else self._redact_value(value)
         return redacted
@@ -173,7 +174,7 @@ class Redactor:
         if isinstance(value, str):
             return self.redact_text(value)
         if isinstance(value, Mapping):
-            return self._redact_table(value, ())
+            return self._redact_table(value)
         if isinstance(value, list):
             return self._redact_list(value)
         if value is None or isinstance(value, bool):
