@@ -345,3 +345,14 @@ def test_a_stop_ends_a_suspended_processing(capsule: Capsule, tmp_path: Path) ->
     process.terminate()
     run = capsule.finish(process)
     assert (run.status, run.canonical["status"]) == (143, "stopped")
+
+
+def test_a_stop_at_any_moment_of_the_start(capsule: Capsule) -> None:
+    """From the run folder's first moment on a stop has its canonical record, also before the processing is started."""
+    for _ in range(8):
+        known = set(capsule.root.rglob(".capsule/*"))
+        process = capsule.start("sleep", "100", options=("--console", "off"))
+        wait_until(lambda known=known: set(capsule.root.rglob(".capsule/*")) - known)
+        process.terminate()
+        done = capsule.finish(process)
+        assert (done.status, done.canonical["status"]) == (143, "stopped")

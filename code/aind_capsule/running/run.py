@@ -59,10 +59,12 @@ def run_command(request: RunRequest) -> int:
         return _pass_through(request)
     is_stale = "CAPSULE_SOCKET" in request.environ and outer is None
     own = build_own_environ(request.environ)
+    loop = Loop()
+    inbox = SignalInbox(loop)  # before there is a run folder: from here on a stop has its record
     prepared = prepare(
         RunRequest(request.command, request.flags, own, request.cwd, request.keeps_terminal)
     )
-    return Run(request, prepared, own).run(is_stale=is_stale)
+    return Run(request, prepared, own, loop, inbox).run(is_stale=is_stale)
 
 
 def _pass_through(request: RunRequest) -> int:
@@ -80,11 +82,19 @@ def _pass_through(request: RunRequest) -> int:
 class Run:
     """One run: its log, its views, and the order in which things happen."""
 
-    def __init__(self, request: RunRequest, prepared: Prepared, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        prepared: Prepared,
+        environ: Mapping[str, str],
+        loop: Loop,
+        inbox: SignalInbox,
+    ) -> None:
         self._request = request
         self._prepared = prepared
         self._environ = environ
-        self._loop = Loop()
+        self._loop = loop
+        self._inbox = inbox
         self._out = Outlet(1, self._loop, self._update_reading, self._update_reading)
         self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
         settings = prepared.settings
@@ -116,7 +126,7 @@ class Run:
 
     def run(self, *, is_stale: bool) -> int:
         """Run to the end."""
-        inbox = SignalInbox(self._loop, self._take_signal)
+        self._inbox.on_signal = self._take_signal
         data = self._prepared.facts.folders["data"]
         inputs = InputsReader(data, lambda: find_code(self._request, self._prepared), self._loop)
         banners.show_start(self._prepared, self._console, self._files.session)
@@ -130,7 +140,7 @@ class Run:
         if self._prepared.fatal is not None:
             outcome = self._refuse(self._prepared.fatal)
         else:
-            ended, outcome = self._supervise(intake, inbox, inputs.pids)
+            ended, outcome = self._supervise(intake, inputs.pids)
         processing = intake.environment if intake is not None else {}
         if intake is not None:
             intake.close()
@@ -140,7 +150,7 @@ class Run:
         return self._finish(outcome, ended, inputs.found, processing, resources)
 
     def _supervise(
-        self, intake: Intake | None, inbox: SignalInbox, own_pids: tuple[int, ...]
+        self, intake: Intake | None, own_pids: tuple[int, ...]
     ) -> tuple[Ended | None, Outcome]:
         environ = build_child_environ(
             self._environ,
@@ -149,7 +159,9 @@ class Run:
             folders=build_variables(self._prepared.folders),
         )
         try:
-            ended = self._supervision.run(self._request.command, environ, inbox, intake, own_pids)
+            ended = self._supervision.run(
+                self._request.command, environ, self._inbox, intake, own_pids
+            )
         except CannotStartError as error:
             status, kind, message = find_reason(self._request.command, error)
             return None, Outcome("fail", "ERROR", status, status, None, kind, message)

@@ -28,16 +28,16 @@ class SignalInbox:
     """Receives signals while it is open.
 
     Args:
-        loop: Watches the pipe.
-        on_signal: Called with each signal, in order.
+        loop: Watches the pipe; what arrives before it runs is kept.
 
     Attributes:
+        on_signal: Called with each signal, in order.
         handled: The signals that are received; the others were ignored before us.
     """
 
-    def __init__(self, loop: Loop, on_signal: Callable[[signal.Signals], None]) -> None:
+    def __init__(self, loop: Loop) -> None:
+        self.on_signal: Callable[[signal.Signals], None] | None = None
         self._loop = loop
-        self._on_signal = on_signal
         self._read_fd, self._write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self._write_fd, False)
@@ -63,4 +63,5 @@ class SignalInbox:
     def _read(self, _events: int) -> None:
         with contextlib.suppress(BlockingIOError):
             for number in os.read(self._read_fd, 512):
-                self._on_signal(signal.Signals(number))
+                if self.on_signal is not None:
+                    self.on_signal(signal.Signals(number))
