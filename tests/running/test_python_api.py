@@ -532,25 +532,24 @@ logging.getLogger("new").info("again")
 def test_a_wrapper_that_dies(capsule: Capsule) -> None:
     """When the wrapper dies, what is said goes nowhere, and no call raises."""
     script = """
-import os, sys, time
+import os, signal, time
 from aind_capsule import capsule_run
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the watcher's
 with capsule_run() as run:
-    print(os.getpid(), flush=True)
-    os.setpgid(0, 0)
-    try:
-        while not os.path.exists("dead"): time.sleep(0.01)
-    except SystemExit: pass
+    print("up", flush=True)
+    while not os.path.exists("dead"): time.sleep(0.01)
     run.log_metric("a", 1); run.note("b")
     with run.step("c"): pass
     open("survived", "w").close()
 """
-    process = capsule.start(PY, str(capsule.write("p.py", script)), options=("--grace", "20"))
-    assert process.stdout is not None
-    process.stdout.readline()
-    os.kill(process.pid, signal.SIGKILL)
-    (capsule.code / "dead").touch()
-    wait_until((capsule.code / "survived").exists)
-    process.communicate(timeout=30)
+    path = str(capsule.write("p.py", script))
+    with capsule.start(PY, path, options=("--grace", "20")) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+        (capsule.code / "dead").touch()
+        wait_until((capsule.code / "survived").exists)
+        process.communicate(timeout=30)
 
 
 def test_the_decorator_gives_the_run(alone: Alone) -> None:
