@@ -16,7 +16,7 @@ from aind_capsule.running import reaping
 from aind_capsule.running.capture import StreamCapture
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
-from aind_capsule.running.loop import Loop
+from aind_capsule.running.loop import Loop, Timer
 from aind_capsule.running.outcome import Ended, get_signal_name
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.signals import STOPS, SignalInbox
@@ -30,6 +30,8 @@ DRAIN_S = 5.0
 #: What the processing left behind gets SIGTERM, and this much later SIGKILL.
 LEFTOVER_GRACE_S = 2.0
 _LOOK_AGAIN_S = 0.05
+#: When the processing was suspended, the wrapper suspends itself so much later.
+_OWN_STOP_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Supervision:
         self._must_hurry = False
         self._foreground: Foreground | None = None
         self._is_suspending = False
+        self._own_stop: Timer | None = None
 
     @property
     def is_stopped(self) -> bool:
@@ -270,6 +273,8 @@ class Supervision:
             return
         self._wait_status = status
         self._usage.add(used)
+        if self._own_stop is not None:  # there is nobody left to wait for
+            self._own_stop.cancel()
 
     def _stop(self, number: signal.Signals) -> None:
         name = get_signal_name(number)
@@ -325,11 +330,16 @@ class Supervision:
         elif self._foreground.is_handed_over or self._is_suspending:
             self._foreground.take_back()
             self._is_suspending = False
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # Not at once: a SIGCONT that is on its way would come before the stop, and be no use.
+            self._own_stop = self._loop.call_in(
+                _OWN_STOP_S, lambda: os.kill(os.getpid(), signal.SIGSTOP)
+            )
 
     def _continue(self) -> None:
         if not self._child or self._wait_status is not None:
             return
         assert self._foreground is not None
+        if self._own_stop is not None:
+            self._own_stop.cancel()
         self._foreground.return_to(self._child)
         reaping.signal_group(self._child, signal.SIGCONT)
