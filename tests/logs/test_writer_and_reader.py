@@ -125,6 +125,21 @@ def test_a_tail_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [line.record for line in later.read()] == [{"b": 2}, None, None, {"c": 3}]
     assert later.foreign == 2
     assert later.count_unread_bytes() == 6
+    tail.close()
+    later.close()
+
+
+def test_a_tail_reads_on_when_its_folder_is_gone(tmp_path: Path) -> None:
+    """A file that was opened is read to its end, also when it has been removed meanwhile."""
+    path = tmp_path / "log"
+    path.write_bytes(b'{"a":1}\n')
+    tail = LogTail(path)
+    assert len(tail.read()) == 1
+    with path.open("ab") as file:
+        path.unlink()
+        file.write(b'{"b":2}\n')
+    assert [line.record for line in tail.read()] == [{"b": 2}]
+    tail.close()
 
 
 @given(
@@ -140,6 +155,7 @@ def test_any_bytes_are_read_line_by_line(
     tail, seen = LogTail(path), []
     while part := tail.read(size):
         seen += part
+    tail.close()
     assert [line.raw for line in seen] == lines
     assert [path.read_bytes()[line.start : line.end] for line in seen] == [
         line + b"\n" for line in lines

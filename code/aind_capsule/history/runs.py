@@ -58,7 +58,7 @@ def find_default_folders(scratch: str, results: str, environ: Mapping[str, str])
 def find_runs(folders: Iterable[str]) -> list[RunSummary]:
     """All runs below some folders, newest first; a run found twice is listed once."""
     found: dict[str, RunSummary] = {}
-    for log in _find_logs(folders):
+    for log in find_logs(folders):
         match = _RUN_ID.search(log)
         run_id = match.group(1) if match else ""
         known = found.get(run_id)
@@ -107,7 +107,8 @@ def _read_run_json(log: str) -> dict[str, Any]:
         return {}
 
 
-def _find_logs(folders: Iterable[str]) -> Iterator[str]:
+def find_logs(folders: Iterable[str]) -> Iterator[str]:
+    """All logs of this toolkit below some folders, or named themselves; links are followed."""
     waiting = [(os.path.abspath(folder), 0) for folder in folders]
     seen: set[str] = set()
     while waiting:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 
+from aind_capsule.logs.positions import POSITION_SUFFIX, is_owed
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.naming import LOG_SUFFIX, is_run_id
 
@@ -15,7 +16,8 @@ _S_PER_DAY = 86400
 def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> list[str]:
     """Remove the run folders below a base that are older; returns those that were removed.
 
-    A folder whose log is being written stays, whatever its age. 0 days keeps all.
+    A folder whose log is being written, or still owed to a server, stays, whatever its age. 0 days
+    keeps all.
     """
     if keep_days <= 0:
         return []
@@ -33,5 +35,9 @@ def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> 
 
 
 def _is_in_use(folder: str) -> bool:
-    logs = [name for name in os.listdir(folder) if name.endswith(LOG_SUFFIX)]
-    return any(is_being_written(os.path.join(folder, name)) for name in logs)
+    paths = [os.path.join(folder, name) for name in os.listdir(folder)]
+    return any(
+        is_being_written(path) if path.endswith(LOG_SUFFIX) else is_owed(path)
+        for path in paths
+        if path.endswith((LOG_SUFFIX, POSITION_SUFFIX))
+    )

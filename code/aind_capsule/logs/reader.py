@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from aind_capsule.records.encode import decode
 
@@ -36,6 +36,9 @@ class LogLine:
 class LogTail:
     """Reads whole lines from a position on; can be asked again as the file grows.
 
+    The file stays open from the first read on, so that what is in it can be read when its folder
+    is gone.
+
     Args:
         path: The log file.
         position: Byte to begin at, the start of a line.
@@ -49,6 +52,7 @@ class LogTail:
         self.path = os.fspath(path)
         self.position = position
         self.foreign = 0
+        self._file: BinaryIO | None = None
 
     def read(self, max_bytes: int = _CHUNK_BYTES) -> list[LogLine]:
         """The whole lines in about the next `max_bytes`; empty where there are none yet.
@@ -58,16 +62,16 @@ class LogTail:
         Raises:
             OSError: The file cannot be read.
         """
-        with open(self.path, "rb") as file:
-            file.seek(self.position)
-            data = file.read(max_bytes)
+        file = self._open()
+        file.seek(self.position)
+        data = file.read(max_bytes)
+        end = data.rfind(b"\n") + 1
+        while not end and data:
+            more = file.read(max_bytes)
+            if not more:
+                return []
+            data += more
             end = data.rfind(b"\n") + 1
-            while not end and data:
-                more = file.read(max_bytes)
-                if not more:
-                    return []
-                data += more
-                end = data.rfind(b"\n") + 1
         lines = []
         for raw in data[:end].split(b"\n")[:-1]:
             start, self.position = self.position, self.position + len(raw) + 1
@@ -78,14 +82,28 @@ class LogTail:
 
     def count_unread_bytes(self) -> int:
         """Bytes behind the position; after the last `read`, a torn line or one being written."""
-        return max(0, os.path.getsize(self.path) - self.position)
+        return max(0, os.fstat(self._open().fileno()).st_size - self.position)
+
+    def close(self) -> None:
+        """Close the file; another read opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115
+        return self._file
 
 
 def read_log(path: str | os.PathLike[str]) -> Iterator[LogLine]:
     """All whole lines of a log."""
     tail = LogTail(path)
-    while lines := tail.read():
-        yield from lines
+    try:
+        while lines := tail.read():
+            yield from lines
+    finally:
+        tail.close()
 
 
 def read_last_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
