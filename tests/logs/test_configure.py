@@ -17,7 +17,8 @@ from aind_capsule.logs.own_log import OwnLog
 from aind_capsule.logs.place import find_bases, make_run_folder
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
-from aind_capsule.settings.model import ConsoleSettings, Settings
+from aind_capsule.settings.groups import ConsoleSettings
+from aind_capsule.settings.model import Settings
 from tests.logs.conftest import Python, read_records
 from tests.logs.record_server import RecordServer
 

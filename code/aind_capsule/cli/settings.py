@@ -12,6 +12,7 @@ import click
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import ROWS, Settings
+from aind_capsule.settings.secret import Secret
 
 
 @click.command("settings")
@@ -22,7 +23,7 @@ def command(*, as_json: bool) -> int:
     Exit status 0, or 78 where capsule.toml cannot be read.
     """
     loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
-    redactor = Redactor.from_settings(loaded.settings.redact, os.environ)
+    redactor = Redactor.from_settings(loaded.settings, os.environ)
     values = redactor.redact_values({row.key: _get_value(loaded.settings, row.key) for row in ROWS})
     problems = [
         redactor.redact_text(f"{problem.message}. {problem.hint}") for problem in loaded.problems
@@ -56,6 +57,10 @@ def _get_value(settings: Settings, key: str) -> Any:
     value: Any = settings
     for name in key.split("."):
         value = getattr(value, name)
+    if isinstance(value, Secret):
+        return str(value)
+    if isinstance(value, dict):
+        return {k: str(v) if isinstance(v, Secret) else v for k, v in value.items()}
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):

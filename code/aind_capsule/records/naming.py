@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from aind_capsule.settings.groups import ShippingSettings
+
 #: One line of a log is at most this long, its own fields included.
 MAX_LINE_BYTES = 256 * 1024
 
@@ -16,13 +18,10 @@ LOG_SUFFIX = ".log.jsonl"
 
 _RUN_ID = "00000000T000000-00000000"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-#: Labels of the log in Loki, by the record fields that they come from: few, and with few values.
-_LABELS = {"pipeline_name": "pipeline_name", "process_name": "process_name"}
-#: Fields that destinations may index beside the line.
-_METADATA = (
-    "level", "run_id", "event_type", "subject_id", "acquisition_name", "specimen_id",
-    "instrument_id", "rig_id", "capsule_id", "computation_id", "pipeline_id", "experiment_id",
-)  # fmt: skip
+_NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
+#: Loki takes 2048 bytes; a character takes four at most.
+_MAX_LABEL_CHARACTERS = 512
+_USUAL = ShippingSettings()
 
 
 def make_run_id(now_s: float | None = None) -> str:
@@ -51,13 +50,42 @@ def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:
     return f"{_UNSAFE.sub('_', process_name).lstrip('.')[:80] or 'capsule'}-{run_id}"
 
 
-def build_shipping(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """How every destination labels the log: settled once, in the log's first record."""
-    labels = {label: fields[name] for label, name in _LABELS.items() if name in fields}
-    service = fields.get("process_name", "capsule")
+def make_label_name(name: str) -> str:
+    """A name as servers take it for labels and metadata: letters, digits and `_`.
+
+    >>> make_label_name("dot.name"), make_label_name("1st"), make_label_name("?")
+    ('dot_name', '_1st', 'field_')
+    """
+    legal = _NOT_LABEL.sub("_", name)
+    if not legal.strip("_"):  # Loki refuses a whole request for a name of nothing else
+        return f"field{legal}"
+    return f"_{legal}" if legal[0].isdigit() else legal
+
+
+def build_shipping(
+    fields: Mapping[str, Any], settings: ShippingSettings = _USUAL
+) -> dict[str, Any]:
+    """How every destination labels the log: settled once, in the log's first record.
+
+    >>> build_shipping({"process_name": "qc"})["labels"]
+    {'service_name': 'qc', 'process_name': 'qc'}
+    """
+    labels = {"service_name": _make_label(fields.get("process_name")) or "capsule"}
+    for label in settings.labels:
+        name, sign, text = label.partition("=")
+        value = _make_label(text.strip() if sign else fields.get(name))
+        if value:
+            labels[make_label_name(name.strip())] = value
     return {
         "v": 1,
-        "labels": {"service_name": service, **labels},
-        "metadata": list(_METADATA),
+        "labels": labels,
+        "metadata": list(settings.metadata),
         "max_line": MAX_LINE_BYTES,
     }
+
+
+def _make_label(value: Any) -> str:
+    """A label's value: text that is not too long; empty where there is none."""
+    if value is None or isinstance(value, (dict, list)):
+        return ""
+    return str(value).strip()[:_MAX_LABEL_CHARACTERS]

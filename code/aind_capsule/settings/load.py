@@ -7,6 +7,7 @@ problems, and the caller decides whether they stop anything.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,10 @@ from aind_capsule.settings.model import ROWS, Row, Settings, build_settings
 from aind_capsule.settings.names import find_near_miss, find_suspicious_variables
 
 FILE_NAME = "capsule.toml"
+#: Where docker and others put secrets.
+_SECRETS_FOLDER = "/run/secrets"
+_MAX_SECRET_CHARACTERS = 64 * 1024
+_URL_USER = re.compile(r"//[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ def load_settings(
         name = next((name for name in row.env if environ.get(name, "") != ""), None)
         if name is not None:
             _take(found, row, environ[name], name)
+    _take_secrets(found)
     for row in ROWS:
         if flags.get(row.key) is not None:
             _take(found, row, flags[row.key], row.flag)
@@ -105,9 +111,10 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
         parsed = row.parse(value)
     except (ValueError, TypeError, OverflowError) as error:
         kept = found.given.get(row.key, row.default)
+        shown = "not shown" if row.is_secret else _URL_USER.sub("//[redacted]@", f"{value!r:.200}")
         found.problems.append(
             Problem(
-                f"{source}: {row.key} is {value!r:.200}; expected {error}",
+                f"{source}: {row.key} is {shown}; expected {error}",
                 f"Correct or remove it. Until then {row.key} is {kept!r}.",
                 is_error=True,
                 is_fatal=row.is_fatal,
@@ -134,8 +141,48 @@ def _take_file(found: _Collected, path: str, *, is_capsules: bool) -> None:
             found.problems.append(
                 Problem(message, f"Put it into code/{FILE_NAME}.", is_error=False)
             )
+        elif row.is_secret:
+            found.problems.append(
+                Problem(
+                    f"{path}: {key!r} is secret and is not read from a file that is shared",
+                    f"Give it by {row.env[0]}, or as a file of that name in a folder of secrets.",
+                    is_error=True,
+                )
+            )
         else:
             _take(found, row, value, path)
+
+
+def _take_secrets(found: _Collected) -> None:
+    """Secrets that no variable gives, from files that are named like the variables."""
+    folder = found.given.get("secrets_folder")
+    if folder is None:
+        if not os.path.isdir(_SECRETS_FOLDER):
+            return
+        folder = _SECRETS_FOLDER
+    for row in ROWS:
+        if not row.is_secret or row.key in found.given:
+            continue
+        for name in (row.env[0], row.env[0].lower()):
+            path = os.path.join(folder, name)
+            try:
+                with open(path, encoding="utf-8") as file:
+                    text = file.read(_MAX_SECRET_CHARACTERS + 1)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+                found.problems.append(
+                    Problem(f"{path} cannot be read: {reason}", "Make it readable, or remove it.",
+                            is_error=True)
+                )  # fmt: skip
+                break
+            if len(text) > _MAX_SECRET_CHARACTERS:
+                hint = "Put the secret alone into it."
+                found.problems.append(Problem(f"{path} is too long", hint, is_error=True))
+            else:
+                _take(found, row, text, path)
+            break
 
 
 def _flatten(

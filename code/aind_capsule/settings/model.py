@@ -11,138 +11,23 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from aind_capsule.settings import values
+from aind_capsule.settings.groups import (
+    ConsoleSettings,
+    HistorySettings,
+    LogSettings,
+    LokiSettings,
+    RedactSettings,
+    SessionSettings,
+    ShippingSettings,
+    setting,
+)
+from aind_capsule.settings.secret import Secret
 
 RunFiles = frozenset[str]
-When = Literal["start", "logging"]
-
-
-def setting(
-    default: Any,
-    parse: Callable[[Any], Any],
-    description: str,
-    *,
-    env: tuple[str, ...] = (),
-    flag: str = "",
-    form: str = "text",
-    is_fatal: bool = False,
-    file_only: bool = False,
-) -> Any:
-    """A row of the table.
-
-    Args:
-        default: The value where no source gives one.
-        parse: Turns a flag's or a variable's text, or a file's value, into the setting's value;
-            raises ValueError with what was expected.
-        description: What it does, for people.
-        env: Further variables that are honoured as they are, after `CAPSULE_…`.
-        flag: The option of `capsule run` that sets it.
-        form: What a value looks like, for people.
-        is_fatal: Whether a wrong value ends `capsule run` with 78 before the start; any other
-            wrong value is an ERROR, and the default holds.
-        file_only: Whether only `capsule.toml` may set it.
-    """
-    meta = {
-        "parse": parse, "description": description, "env": env, "flag": flag, "form": form,
-        "is_fatal": is_fatal, "file_only": file_only,
-    }  # fmt: skip
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=meta)
-    return field(default=default, metadata=meta)
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """The log file."""
-
-    level: str = setting(
-        "DEBUG", values.parse_level, "Lowest level that the log file takes.", form="level"
-    )
-    max_bytes: int | None = setting(
-        None,
-        values.parse_size,
-        "Largest size of the log file; records beyond it are dropped and counted.",
-        form="bytes, or `500 MB`, `2 GiB`",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleSettings:
-    """What the wrapper itself prints on stderr."""
-
-    mode: str = setting(
-        "pretty",
-        values.parse_console_mode,
-        "Banners and records from inside on stderr: readable with colours, plain, as JSON, or off.",
-        flag="--console",
-        form="`pretty`, `plain`, `json` or `off`",
-    )
-    level: str = setting(
-        "INFO", values.parse_level, "Lowest level that is printed on stderr.", form="level"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """The session file: the log for people."""
-
-    enabled: bool = setting(
-        False,
-        values.parse_boolean,
-        "Whether the run also writes `….log.txt`, the log for people, with banners.",
-        flag="--session",
-        form="boolean",
-    )
-    level: str = setting(
-        "INFO", values.parse_level, "Lowest level that the session file takes.", form="level"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class HistorySettings:
-    """The run folders that stay in scratch."""
-
-    keep_days: float = setting(
-        30.0,
-        values.parse_days,
-        "Days after which a finished run's folder in scratch is removed; 0 keeps all.",
-        form="days",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class RedactSettings:
-    """What is hidden besides the usual secrets."""
-
-    fields: tuple[str, ...] = setting(
-        (),
-        values.parse_names,
-        "Further names of fields, options and parameters whose values are secret.",
-        form="list of names",
-    )
-    patterns: tuple[re.Pattern[str], ...] = setting(
-        (),
-        values.parse_patterns,
-        "Regular expressions of further secrets; of one with a group `secret` only the group is"
-        " hidden.",
-        form="list of expressions; in a variable one a line",
-    )
-    values_from_env: tuple[str, ...] = setting(
-        (),
-        values.parse_names,
-        "Further environment variables whose values are secret, by name or such as `LAB_*`.",
-        form="list of names",
-    )
-    output: bool = setting(
-        False,
-        values.parse_boolean,
-        "Hide secrets in the processing's own output too, as it is passed on, line by line;"
-        " otherwise only in records and files.",
-        flag="--redact-output",
-        form="boolean",
-    )
+_URL_PASSWORD = re.compile(r"://[^\s/:@]*:([^\s/]+)@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +145,20 @@ class Settings:
         flag="--strict",
         form="boolean",
     )
+    secrets_folder: str | None = setting(
+        None,
+        values.parse_folder,
+        "Folder of secrets: files named like the variables of secret settings; by default"
+        " `/run/secrets`, where it exists.",
+        form="folder",
+    )
     log: LogSettings = field(default_factory=LogSettings)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
+    shipping: ShippingSettings = field(default_factory=ShippingSettings)
+    loki: LokiSettings = field(default_factory=LokiSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +174,7 @@ class Row:
     form: str
     is_fatal: bool
     file_only: bool
+    is_secret: bool
 
 
 def _find_rows(kind: type[Any], prefix: str) -> Iterator[Row]:
@@ -321,3 +216,19 @@ def build_settings(given: dict[str, Any]) -> Settings:
     built = build(Settings, "")
     assert isinstance(built, Settings)
     return built
+
+
+def find_secret_values(settings: Settings) -> frozenset[str]:
+    """The secrets that the settings hold, wherever they came from, to be hidden everywhere."""
+    found: set[str] = set()
+    for row in ROWS:
+        value: Any = settings
+        for name in row.key.split("."):
+            value = getattr(value, name)
+        if isinstance(value, Secret):
+            found.add(value.reveal())
+        elif isinstance(value, dict):
+            found.update(part.reveal() for part in value.values() if isinstance(part, Secret))
+        elif isinstance(value, str) and (match := _URL_PASSWORD.search(value)) is not None:
+            found.add(match.group(1))
+    return frozenset(found)

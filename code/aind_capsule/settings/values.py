@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from aind_capsule.settings.secret import Secret
+
 RUN_FILE_KINDS = ("log", "run", "resources", "session", "provenance")
 CONSOLE_MODES = ("pretty", "plain", "json", "off")
 LEVEL_NAMES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -21,6 +23,14 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)?\s*$", re.IGNORECASE)
 _DURATION_UNITS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+#: Loki takes 15; `service_name` and `backfill` come to these, and one stays free.
+MAX_LABELS = 12
+_MAX_PORT = 65535
+_HTTP_URL = re.compile(
+    r"^https?://(?:[^/@\s]*@)?(?:\[[0-9a-fA-F:.]+\]|[^/:@\s?#\[\]]+)(?::(\d{1,5}))?(?:/[^\s?#]*)?$",
+    re.IGNORECASE,
+)
+_HEADER_NAME = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*$", re.IGNORECASE)
 
 
@@ -194,3 +204,62 @@ def parse_fields(value: Any) -> dict[str, Any]:
             raise ValueError("name=value pairs")
         fields[name.strip()] = text.strip()
     return fields
+
+
+def parse_file(value: Any) -> str:
+    """The path of a file; that it can be read is looked at where it is used."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError("the path of a file")
+    return value
+
+
+def parse_http_url(value: Any) -> str:
+    """An address of a server, perhaps with user, password and a path.
+
+    >>> parse_http_url("https://loki.example.org:3100/gateway")
+    'https://loki.example.org:3100/gateway'
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    match = _HTTP_URL.match(text)
+    if match is None or int(match.group(1) or 0) > _MAX_PORT:
+        raise ValueError("a url such as http://host:3100")
+    return text
+
+
+def parse_labels(value: Any) -> tuple[str, ...]:
+    """Labels: names of fields, or `name=text`; as a list, with commas, or as a table of fixed ones.
+
+    >>> parse_labels("process_name, environment=prod")
+    ('process_name', 'environment=prod')
+    """
+    if isinstance(value, Mapping):
+        value = [f"{name}={text}" for name, text in value.items()]
+    labels = parse_names(value)
+    if len(labels) > MAX_LABELS or not all(label.partition("=")[0].strip() for label in labels):
+        raise ValueError(f"at most {MAX_LABELS} names of fields, or name=text")
+    return labels
+
+
+def parse_secret(value: Any) -> Secret:
+    """A secret on one line, without the white space around it."""
+    if not isinstance(value, str) or not value.strip() or not value.strip().isprintable():
+        raise ValueError("a text on one line that is not empty")
+    return Secret(value.strip())
+
+
+def parse_headers(value: Any) -> dict[str, Secret]:
+    """Headers of requests: `name=value` pairs, one a line or with commas between them.
+
+    >>> sorted(parse_headers("X-Lab=7, X-Rig=2"))
+    ['X-Lab', 'X-Rig']
+    """
+    if isinstance(value, str) and "\n" in value.strip():
+        value = [line for line in value.splitlines() if line.strip()]
+    headers = parse_fields(value)
+    for name, text in headers.items():
+        if not _HEADER_NAME.match(name) or not str(text).isprintable():
+            raise ValueError("name=value pairs with the names of headers")
+    return {
+        name: text if isinstance(text, Secret) else Secret(str(text))
+        for name, text in headers.items()
+    }

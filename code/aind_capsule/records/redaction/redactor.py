@@ -15,12 +15,12 @@ from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.literals import Hit, LiteralFinder
 from aind_capsule.records.merge import fits
 from aind_capsule.records.redaction.assignments import Assignments
-from aind_capsule.records.redaction.known import find_known_values, spell_forms
+from aind_capsule.records.redaction.known import find_known_values, is_worth_finding, spell_forms
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.rules import RULES, Rule, Span
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.simplify import simplify_text
-from aind_capsule.settings.model import RedactSettings
+from aind_capsule.settings.model import Settings, find_secret_values
 
 Finder = Assignments | Rule
 MARK = "[redacted]"
@@ -63,12 +63,13 @@ class Redactor:
 
     @classmethod
     def from_settings(
-        cls, settings: RedactSettings, environ: Mapping[str, str], words: Sequence[str] = ()
+        cls, settings: Settings, environ: Mapping[str, str], words: Sequence[str] = ()
     ) -> Redactor:
-        """The redactor that the settings and the environment ask for."""
-        names = SecretNames(settings.fields)
-        known = find_known_values(environ, names, settings.values_from_env)
-        return cls(names, settings.patterns, known, words)
+        """The redactor that the settings and the environment ask for; it knows their secrets."""
+        names = SecretNames(settings.redact.fields)
+        known = find_known_values(environ, names, settings.redact.values_from_env)
+        known += filter(is_worth_finding, find_secret_values(settings))
+        return cls(names, settings.redact.patterns, known, words)
 
     def learn(self, values: Iterable[str]) -> None:
         """Know more secret values from now on."""

@@ -1,0 +1,232 @@
+"""The groups of the settings' table, and what a row of it is made of.
+
+A new setting is one field, here or in `model.Settings`; the docs page, `capsule settings` and the
+readers of files and environment follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aind_capsule.settings import values
+from aind_capsule.settings.secret import Secret
+
+
+def setting(
+    default: Any,
+    parse: Callable[[Any], Any],
+    description: str,
+    *,
+    env: tuple[str, ...] = (),
+    flag: str = "",
+    form: str = "text",
+    is_fatal: bool = False,
+    file_only: bool = False,
+    is_secret: bool = False,
+) -> Any:
+    """A row of the table.
+
+    Args:
+        default: The value where no source gives one.
+        parse: Turns a flag's or a variable's text, or a file's value, into the setting's value;
+            raises ValueError with what was expected.
+        description: What it does, for people.
+        env: Further variables that are honoured as they are, after `CAPSULE_…`.
+        flag: The option of `capsule run` that sets it.
+        form: What a value looks like, for people.
+        is_fatal: Whether a wrong value ends `capsule run` with 78 before the start; any other
+            wrong value is an ERROR, and the default holds.
+        file_only: Whether only `capsule.toml` may set it.
+        is_secret: Whether it is never shown, and never read from a `capsule.toml`; `parse` then
+            makes `Secret`s.
+    """
+    meta = {
+        "parse": parse, "description": description, "env": env, "flag": flag, "form": form,
+        "is_fatal": is_fatal, "file_only": file_only, "is_secret": is_secret,
+    }  # fmt: skip
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=meta)
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """The log file."""
+
+    level: str = setting(
+        "DEBUG", values.parse_level, "Lowest level that the log file takes.", form="level"
+    )
+    max_bytes: int | None = setting(
+        None,
+        values.parse_size,
+        "Largest size of the log file; records beyond it are dropped and counted.",
+        form="bytes, or `500 MB`, `2 GiB`",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """What the wrapper itself prints on stderr."""
+
+    mode: str = setting(
+        "pretty",
+        values.parse_console_mode,
+        "Banners and records from inside on stderr: readable with colours, plain, as JSON, or off.",
+        flag="--console",
+        form="`pretty`, `plain`, `json` or `off`",
+    )
+    level: str = setting(
+        "INFO", values.parse_level, "Lowest level that is printed on stderr.", form="level"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """The session file: the log for people."""
+
+    enabled: bool = setting(
+        False,
+        values.parse_boolean,
+        "Whether the run also writes `….log.txt`, the log for people, with banners.",
+        flag="--session",
+        form="boolean",
+    )
+    level: str = setting(
+        "INFO", values.parse_level, "Lowest level that the session file takes.", form="level"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """The run folders that stay in scratch."""
+
+    keep_days: float = setting(
+        30.0,
+        values.parse_days,
+        "Days after which a finished run's folder in scratch is removed; 0 keeps all.",
+        form="days",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RedactSettings:
+    """What is hidden besides the usual secrets."""
+
+    fields: tuple[str, ...] = setting(
+        (),
+        values.parse_names,
+        "Further names of fields, options and parameters whose values are secret.",
+        form="list of names",
+    )
+    patterns: tuple[re.Pattern[str], ...] = setting(
+        (),
+        values.parse_patterns,
+        "Regular expressions of further secrets; of one with a group `secret` only the group is"
+        " hidden.",
+        form="list of expressions; in a variable one a line",
+    )
+    values_from_env: tuple[str, ...] = setting(
+        (),
+        values.parse_names,
+        "Further environment variables whose values are secret, by name or such as `LAB_*`.",
+        form="list of names",
+    )
+    output: bool = setting(
+        False,
+        values.parse_boolean,
+        "Hide secrets in the processing's own output too, as it is passed on, line by line;"
+        " otherwise only in records and files.",
+        flag="--redact-output",
+        form="boolean",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingSettings:
+    """How the log is delivered, to whichever server."""
+
+    deadline: float | None = setting(
+        None,
+        values.parse_grace,
+        "Time that delivery of the log may take at a run's end; by default 30 s, inside a pipeline"
+        " task 120 s while the server takes records. 0 does not wait; `capsule push` then does it.",
+        form="seconds, or `2m`",
+    )
+    labels: tuple[str, ...] = setting(
+        ("pipeline_name", "process_name"),
+        values.parse_labels,
+        "Labels of the log's stream, besides `service_name`: fields of the record, or fixed ones"
+        " such as `environment=prod`. Few, and with few values each.",
+        form="list of names and `name=text`",
+    )
+    metadata: tuple[str, ...] = setting(
+        (
+            "level", "run_id", "event_type", "subject_id", "acquisition_name", "specimen_id",
+            "instrument_id", "rig_id", "capsule_id", "computation_id", "pipeline_id",
+            "experiment_id",
+        ),
+        values.parse_names,
+        "Fields that servers index beside the line.",
+        form="list of names",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LokiSettings:
+    """The Loki that the log is delivered to."""
+
+    url: str | None = setting(
+        None,
+        values.parse_http_url,
+        "Loki that the log is delivered to: the server, or its whole push path. Not set: off.",
+        form="http or https url",
+    )
+    user: str | None = setting(None, values.parse_text, "User for basic authorization.")
+    password: Secret | None = setting(
+        None,
+        values.parse_secret,
+        "Password for basic authorization.",
+        form="secret",
+        is_secret=True,
+    )
+    token: Secret | None = setting(
+        None, values.parse_secret, "Token for bearer authorization.", form="secret", is_secret=True
+    )
+    tenant: str | None = setting(None, values.parse_text, "Tenant, sent as `X-Scope-OrgID`.")
+    headers: dict[str, Secret] = setting(
+        {},
+        values.parse_headers,
+        "Further headers of every request.",
+        form="secret: `name=value` pairs, with commas or one a line",
+        is_secret=True,
+    )
+    timeout: float = setting(
+        10.0,
+        values.parse_duration,
+        "Time that a request may take in all.",
+        form="seconds",
+    )
+    verify: bool = setting(
+        True,
+        values.parse_boolean,
+        "Whether the server's certificate is verified.",
+        form="boolean",
+    )
+    ca_file: str | None = setting(
+        None,
+        values.parse_file,
+        "Certificates of the authorities that the server's is trusted by, instead of the system's.",
+        form="file",
+    )
+    client_cert: str | None = setting(
+        None, values.parse_file, "Certificate that is shown to the server.", form="file"
+    )
+    client_key: str | None = setting(
+        None,
+        values.parse_file,
+        "Its key, where it is not in the same file.",
+        form="file",
+    )
