@@ -24,7 +24,7 @@ def open_target(process_name: str | None, socket_path: str | None) -> Target:
     """The wrapper where one answers, else a log file of our own."""
     cwd = get_cwd()
     settings = _load_settings(cwd)
-    redactor = Redactor.from_settings(settings.redact, os.environ)
+    redactor = Redactor.from_settings(settings, os.environ)
     if socket_path:
         connection = connect(socket_path, redactor)
         if connection is not None:
@@ -44,7 +44,7 @@ def connect(path: str, redactor: Redactor) -> WrapperConnection | None:
 
 def load_redactor() -> Redactor:
     """What the settings and the environment of this process say of secrets."""
-    return Redactor.from_settings(_load_settings(get_cwd()).redact, os.environ)
+    return Redactor.from_settings(_load_settings(get_cwd()), os.environ)
 
 
 def get_cwd() -> str:

@@ -22,7 +22,8 @@ from aind_capsule.records.naming import build_shipping, make_file_stem, make_run
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
-from aind_capsule.settings.model import ConsoleSettings, Settings
+from aind_capsule.settings.groups import ConsoleSettings
+from aind_capsule.settings.model import Settings
 
 _LEVEL = b'"level":"'
 
@@ -125,7 +126,7 @@ class OwnLog:
             "level": "INFO",
             "message": f"{self.process_name} logs to {self.path}",
         }
-        shipping = {"shipping": build_shipping(self.fields)}
+        shipping = {"shipping": build_shipping(self.fields, self._settings.shipping)}
         self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
             self._console.show(encode(first))

@@ -140,6 +140,12 @@ FIELDS: tuple[Field, ...] = (
     _canonical("records", "Records in the log by level, this one not counted.", "object"),
     _canonical("lost_records", "Records that could not be kept, by cause.", "object"),
     _canonical(
+        "undelivered_records",
+        "Records that had not reached a destination when this one was written, by destination; what"
+        " became of them is in `run.json` (`delivery`).",
+        "object",
+    ),
+    _canonical(
         "resources",
         "Peaks of what the processing used (`peak_rss_bytes`, `peak_processes`, `peak_cpu_percent`,"
         " `peak_memory_usage_bytes` of the container), `samples` and `lost_samples`; where samples"
