@@ -12,6 +12,7 @@ import base64
 import gzip
 import json
 import re
+import ssl
 import threading
 import time
 import urllib.parse
@@ -109,6 +110,7 @@ class LokiDouble:
         port: 0 for any; a double that is started again takes the port of the one before.
         tenant: Whether `X-Scope-OrgID` is asked for.
         authorization: The `Authorization` header that is asked for, or None.
+        tls: Makes it speak https.
         read_clock_s: The server's clock.
 
     Attributes:
@@ -124,6 +126,7 @@ class LokiDouble:
         *,
         tenant: bool = False,
         authorization: str | None = None,
+        tls: ssl.SSLContext | None = None,
         read_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.limits = Limits()
@@ -136,8 +139,12 @@ class LokiDouble:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", port), self)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -277,8 +284,12 @@ class LokiDouble:
             return "timestamp too old"
         if entry.time_ns > now_ns + limits.ahead_s * NS_PER_S:
             return "timestamp too new"
-        if entry.time_ns < newest_ns - limits.behind_s * NS_PER_S:
-            return "entry too far behind"
+        oldest_ns = int(newest_ns - limits.behind_s * NS_PER_S)
+        if entry.time_ns < oldest_ns:
+            return (
+                f"entry too far behind, entry timestamp is: {_format_s(entry.time_ns)},"
+                f" oldest acceptable timestamp is: {_format_s(oldest_ns)}"
+            )
         size = sum(len(name.encode()) + len(value.encode()) for name, value in entry.metadata)
         if size > limits.metadata_bytes or len(entry.metadata) > limits.metadata_entries:
             return "structured metadata too large"
@@ -332,6 +343,10 @@ class LokiDouble:
                 for entry in entries:
                     if filters.items() <= {**dict(stream), **dict(entry.metadata)}.items():
                         yield stream, entry
+
+
+def _format_s(time_ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ns // NS_PER_S))
 
 
 def _rename_metadata(entry: Entry, labels: Labels) -> Entry:

@@ -1,0 +1,339 @@
+"""Whole runs that are delivered: what is there afterwards, what people are told, what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.conftest import Capsule, Finished, wait_until
+from tests.shipping.loki_double import LokiDouble
+
+
+def _read(loki: LokiDouble) -> list[str]:
+    return [entry.line for entry in loki.entries]
+
+
+def _lines(run: Finished) -> list[str]:
+    return [line.decode() for line in run.lines]
+
+
+def _report(run: Finished) -> dict:
+    assert run.log is not None
+    path = run.log.with_name(run.log.name.replace(".log.jsonl", ".run.json"))
+    return json.loads(path.read_text())["delivery"]["loki"]
+
+
+def _push(capsule: Capsule, *words: str, **more: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "aind_capsule", "push", *words], cwd=capsule.code,
+                          env={**capsule.environ, **more}, capture_output=True, text=True)  # fmt: skip
+
+
+@pytest.fixture
+def shipped(capsule: Capsule, loki: LokiDouble) -> Capsule:
+    """A capsule whose runs are delivered."""
+    capsule.environ["CAPSULE_LOKI__URL"] = loki.url
+    return capsule
+
+
+def test_a_run_is_there_when_it_has_ended(shipped: Capsule, loki: LokiDouble) -> None:
+    """Every record, the canonical one too; the report is in run.json, in the run folder and in results."""
+    run = shipped.run(
+        "sh", "-c", "echo hello; echo 'ERROR: oh' >&2", options=("--process-name", "qc")
+    )
+    assert run.status == 0
+    assert _read(loki) == _lines(run)
+    expected = {"address": loki.url, "delivered": len(run.lines), "owed": 0, "set_aside": 0}
+    assert _report(run) == expected
+    (original,) = shipped.scratch.rglob("*.run.json")
+    assert json.loads(original.read_text())["delivery"]["loki"] == expected
+    assert not list(shipped.results.glob("*.position*"))
+    assert run.stdout == b"hello\n"
+    errors = loki.find('{process_name="qc"} | level="ERROR"')
+    assert [json.loads(entry.line)["message"] for entry in errors] == ["ERROR: oh"]
+
+
+def test_records_do_not_wait_for_the_end(shipped: Capsule, loki: LokiDouble) -> None:
+    """While the processing lives its records arrive."""
+    process = shipped.start("sh", "-c", "echo early; exec sleep 1000")
+    try:
+        wait_until(lambda: any('"message":"early"' in line for line in _read(loki)))
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.communicate()
+    assert json.loads(_read(loki)[-1])["status"] == "stopped"
+
+
+def test_nothing_configured_starts_nothing(capsule: Capsule) -> None:
+    """Without a url there is no process, no report, and no position file."""
+    run = capsule.run("sh", "-c", "ps -eo args | grep -c '[a]ind_capsule.shipping'; true")
+    assert run.log is not None
+    assert (
+        "delivery"
+        not in run.log.with_name(run.log.name.replace(".log.jsonl", ".run.json")).read_text()
+    )
+    assert not list(capsule.scratch.rglob("*.position"))
+
+
+def test_a_wrong_url_is_one_error_and_changes_nothing_else(capsule: Capsule) -> None:
+    """A value that is no url: one ERROR with value and cure, the destination stays off, the status holds."""
+    capsule.environ["CAPSULE_LOKI__URL"] = "loki:3100"
+    run = capsule.run("sh", "-c", "exit 3")
+    assert run.status == 3
+    errors = [r["message"] for r in run.records if r["level"] == "ERROR" and "status" not in r]
+    assert len(errors) == 1
+    assert "loki:3100" in errors[0]
+    strict = capsule.run("true", options=("--strict",))
+    assert strict.status == 74
+
+
+def test_a_server_that_is_not_there(shipped: Capsule, loki: LokiDouble) -> None:
+    """One warning on stderr, the run ends as ever, all is owed and said; a push delivers it."""
+    loki.stop()
+    shipped.environ["CAPSULE_SHIPPING__DEADLINE"] = "0.5"
+    run = shipped.run("sh", "-c", "echo one; sleep 1; echo two; exit 5")
+    assert run.status == 5
+    text = run.stderr.decode()
+    assert text.count("does not reach loki") == 1
+    assert "refuses" in text
+    assert "have not reached loki" in text
+    assert not any("loki" in record["message"] for record in run.records)
+    report = _report(run)
+    assert (report["delivered"], report["owed"]) == (0, len(run.lines))
+    assert run.canonical["undelivered_records"] == {"loki": len(run.lines) - 1}
+    again = LokiDouble(loki.port)
+    try:
+        done = _push(shipped, "--all")
+        assert done.returncode == 0, done.stderr
+        assert _read(again) == _lines(run)
+        (original,) = shipped.scratch.rglob("*.run.json")
+        assert json.loads(original.read_text())["delivery"]["loki"]["owed"] == 0
+        before = len(again.requests)
+        assert _push(shipped, "--all").returncode == 0
+        assert len(again.requests) == before
+    finally:
+        again.stop()
+
+
+def test_strict_and_owed(shipped: Capsule, loki: LokiDouble) -> None:
+    """With --strict what is owed makes a good run end with 74; without it with 0."""
+    loki.stop()
+    shipped.environ["CAPSULE_SHIPPING__DEADLINE"] = "0"
+    assert shipped.run("true", options=("--strict",)).status == 74
+    assert shipped.run("true").status == 0
+
+
+def test_push_from_another_machine(shipped: Capsule, loki: LokiDouble) -> None:
+    """The results folder alone, elsewhere, with a new state folder: nothing is there twice."""
+    run = shipped.run("sh", "-c", "for n in 1 2 3; do echo same; done")
+    moved = shipped.root / "moved"
+    shutil.move(shipped.results, moved)
+    shutil.rmtree(shipped.scratch)
+    done = _push(shipped, str(moved), HOME=str(shipped.root / "other-home"))
+    assert done.returncode == 0, done.stderr
+    assert _read(loki) == _lines(run)
+    assert sorted(p.name for p in moved.iterdir()) == sorted(
+        p.name for p in moved.iterdir() if "position" not in p.name
+    )
+
+
+def test_the_end_after_a_stop(shipped: Capsule, loki: LokiDouble) -> None:
+    """After a stop delivery has some seconds: the canonical record arrives."""
+    process = shipped.start("sh", "-c", "echo ready; exec sleep 1000")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert json.loads(_read(loki)[-1])["status"] == "stopped"
+
+
+def test_a_stop_with_a_hung_server_ends_in_time(shipped: Capsule, loki: LokiDouble) -> None:
+    """A server that hangs, and SIGTERM: a second one ends the waiting; the report says what is owed."""
+    loki.trouble.hangs = True
+    process = shipped.start("sh", "-c", "echo ready; exec sleep 1000")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.terminate()
+    wait_until(
+        lambda: any(
+            p.read_text().count('"status":"stopped"') for p in shipped.results.glob("*.run.json")
+        )
+    )
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    (report,) = [json.loads(p.read_text()) for p in shipped.results.glob("*.run.json")]
+    assert report["delivery"]["loki"]["owed"] > 0
+
+
+def test_a_command_that_cannot_be_started(shipped: Capsule, loki: LokiDouble) -> None:
+    """A run whose processing never was is delivered as well."""
+    run = shipped.run("no-such-command-anywhere")
+    assert run.status == 127
+    assert _read(loki) == _lines(run)
+
+
+def test_the_shipper_is_killed_and_another_goes_on(shipped: Capsule, loki: LokiDouble) -> None:
+    """SIGKILL to the process that delivers, in the middle: every record is there once."""
+    process = shipped.start(
+        "sh",
+        "-c",
+        "for n in $(seq 3000); do echo line $n; done; read x; echo end",
+        stdin=subprocess.PIPE,
+    )
+    wait_until(lambda: len(loki.entries) > 100)
+    _find_shipper(process.pid).kill()
+    process.communicate(b"\n")
+    assert process.returncode == 0
+    (log,) = shipped.results.glob("*.log.jsonl")
+    assert _read(loki) == log.read_text().splitlines()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kill_everything_then_push(shipped: Capsule, loki: LokiDouble, seed: int) -> None:
+    """SIGKILL to wrapper, shipper and processing at a random moment, then a push: each record once."""
+    rng = random.Random(seed)
+    process = shipped.start(
+        sys.executable,
+        "-c",
+        "import time\nfor n in range(10**6):\n print('line', n)\n if n % 50 == 0: time.sleep(0.005)",
+    )
+    wait_until(lambda: len(loki.entries) > rng.randrange(2000))
+    family = [process.pid, *(p.pid for p in psutil.Process(process.pid).children(recursive=True))]
+    rng.shuffle(family)
+    for pid in family:
+        _kill(pid)
+    process.communicate()
+    done = _push(shipped, "--all")
+    assert done.returncode == 0, done.stderr + done.stdout
+    (log,) = shipped.scratch.rglob("*.log.jsonl")
+    whole = log.read_bytes().rpartition(b"\n")[0].decode().split("\n")
+    assert _read(loki) == whole
+
+
+def test_the_wrapper_alone_is_killed(shipped: Capsule, loki: LokiDouble) -> None:
+    """The process that delivers outlives the wrapper and brings what there is."""
+    process = shipped.start(
+        "sh", "-c", "for n in $(seq 500); do echo line $n; done; exec sleep 1000"
+    )
+    assert process.stdout is not None
+    for _ in range(500):
+        process.stdout.readline()
+    process.kill()
+    process.communicate()
+    wait_until(lambda: len(loki.entries) == 501)
+
+
+def test_folders_gone_while_it_runs(shipped: Capsule, loki: LokiDouble) -> None:
+    """Scratch is removed while the run goes on: what is written still arrives."""
+    process = shipped.start("sh", "-c", "echo early; read x; echo late", stdin=subprocess.PIPE)
+    wait_until(lambda: any('"message":"early"' in line for line in _read(loki)))
+    shutil.rmtree(shipped.scratch)
+    process.communicate(b"\n")
+    assert any('"message":"late"' in line for line in _read(loki))
+    assert json.loads(_read(loki)[-1])["status"] == "success"
+
+
+def test_many_runs_at_the_same_time(shipped: Capsule, loki: LokiDouble) -> None:
+    """A fan-out: runs of one capsule share a stream, lose nothing, and are told apart by run_id."""
+    processes = [
+        shipped.start(
+            "sh", "-c", "for n in $(seq 20); do echo same; done", options=("--process-name", "fan")
+        )
+        for _ in range(8)
+    ]
+    for process in processes:
+        process.communicate()
+    logs = list(shipped.results.glob("*.log.jsonl"))
+    assert len(logs) == 8
+    assert len(loki.streams) == 1
+    for log in logs:
+        run_id = json.loads(log.read_text().splitlines()[0])["run_id"]
+        found = loki.find(f'{{process_name="fan"}} | run_id="{run_id}"')
+        assert [entry.line for entry in found] == log.read_text().splitlines()
+
+
+def test_alone(shipped: Capsule, loki: LokiDouble) -> None:
+    """`capsule_run` without a wrapper delivers too, and waits for it at its end."""
+    script = "from aind_capsule import capsule_run\nfrom loguru import logger\nwith capsule_run('alone') as run:\n logger.info('inside {}', run.run_id)\nprint('after')"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=shipped.code,
+        env=shipped.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "after\n"
+    (log,) = shipped.results.glob("*.log.jsonl")
+    assert _read(loki) == log.read_text().splitlines()
+    (run_json,) = shipped.results.glob("*.run.json")
+    assert json.loads(run_json.read_text())["delivery"]["loki"]["owed"] == 0
+
+
+def test_alone_without_a_server(shipped: Capsule, loki: LokiDouble) -> None:
+    """Alone, with nobody there: said once, owed, and the script's own status holds."""
+    loki.stop()
+    shipped.environ["CAPSULE_SHIPPING__DEADLINE"] = "0.5"
+    script = "import time\nfrom aind_capsule import capsule_run\nwith capsule_run('alone'):\n time.sleep(1.5)\nraise SystemExit(4)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=shipped.code,
+        env=shipped.environ,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 4
+    assert done.stderr.count("does not reach loki") == 1
+    assert "have not reached loki" in done.stderr
+
+
+def test_a_full_scratch(shipped: Capsule, loki: LokiDouble) -> None:
+    """Scratch runs full while the run goes on: what reached the log reaches Loki."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", shipped.scratch], check=True)
+    try:
+        run = shipped.run("sh", "-c", "for n in $(seq 8000); do echo line $n; done")
+        assert run.status == 0
+        assert run.canonical["lost_records"]["disk_full"] > 0
+        assert _read(loki) == _lines(run)
+    finally:
+        subprocess.run(["umount", "-l", shipped.scratch], check=True)
+
+
+def test_by_hand(capsule: Capsule, loki: LokiDouble) -> None:
+    """`python -m aind_capsule.shipping LOG` delivers a log that is there, and prints the report."""
+    run = capsule.run("echo", "hello")
+    capsule.environ["CAPSULE_LOKI__URL"] = loki.url
+    command = [sys.executable, "-m", "aind_capsule.shipping", str(run.log)]
+    done = subprocess.run(
+        command, cwd=capsule.code, env=capsule.environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["loki"]["owed"] == 0
+    assert _read(loki) == _lines(run)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _find_shipper(wrapper: int) -> psutil.Process:
+    return next(
+        child
+        for child in psutil.Process(wrapper).children()
+        if any("aind_capsule.shipping" in word for word in child.cmdline())
+    )
