@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,9 +27,11 @@ from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical
+from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
 from aind_capsule.running.inputs import count_results, find_identity, find_inputs
 from aind_capsule.running.journal import Journal
+from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
 from aind_capsule.running.steps import read_cpu_s, read_peak_rss_bytes
@@ -94,7 +97,11 @@ class LoneRun:
         )
         self.target = SerialTarget(log)
         self._log = log
+        self._canonical: Mapping[str, Any] = {}
+        self._lists: Mapping[str, Any] = {}
+        self._delivery = RunDelivery(prepared, self._files, self._warn)
         self._start()
+        self._delivery.start(Listener().watch)
         self._previous = install_target(self.target)
 
     def add(self, message: Mapping[str, Any]) -> None:
@@ -110,11 +117,15 @@ class LoneRun:
             self.target.exclusively(lambda: self._hide_and_log(text, described))
         self.target.exclusively(lambda: self._end(outcome))
         install_target(self._previous or self.target)
+        self._deliver_rest(outcome)
 
     def _hide_and_log(self, text: str, described: Mapping[str, str]) -> None:
         viewers, self._journal.viewers = self._journal.viewers, []
         self._journal.log("ERROR", text, exception=described)
         self._journal.viewers = viewers
+
+    def _warn(self, message: str) -> None:
+        self._console.write(f"capsule: WARNING: {message}\n".encode("utf-8", "replace"))
 
     def _start(self) -> None:
         prepared, journal, session = self._prepared, self._journal, self._files.session
@@ -127,7 +138,7 @@ class LoneRun:
             "INFO",
             f"{facts.process_name} started",
             event_type="stage_start",
-            shipping=build_shipping(prepared.fields),
+            shipping=build_shipping(prepared.fields, prepared.settings.shipping),
             command=list(facts.command),
             run_mode=facts.run_mode,
         )
@@ -154,6 +165,7 @@ class LoneRun:
                 results=count_results(prepared.facts.folders["results"]),
                 counts=journal.counts,
                 lost=journal.get_lost(),
+                undelivered=self._delivery.count_undelivered(self._files.writer.next_seq),
                 oom_kills=0,
                 resources={},
                 additions=journal.additions,
@@ -163,11 +175,42 @@ class LoneRun:
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
         lists = journal.additions.describe_lists()
-        self._files.write_run_json(
-            canonical, self.found, describe_python(), is_last=True, more=lists
-        )
+        self._canonical, self._lists = canonical, lists
+        self._write_last_run_json({}, is_last=not self._delivery.is_on)
         self._files.publish()
         self._files.remove_old_runs()
+
+    def _write_last_run_json(self, more: Mapping[str, Any], *, is_last: bool) -> None:
+        self._files.write_run_json(
+            self._canonical,
+            self.found,
+            describe_python(),
+            is_last=is_last,
+            more={**self._lists, **more},
+        )
+
+    def _deliver_rest(self, outcome: Outcome) -> None:
+        """Wait for what is still on its way, within the deadline, and add the push report.
+
+        Who interrupts that ends the waiting, and is heard afterwards.
+        """
+        if not self._delivery.is_on:
+            return
+        interrupts: list[BaseException] = []
+
+        def wait(limit_s: float) -> bool:
+            try:
+                time.sleep(limit_s)
+            except BaseException as error:
+                interrupts.append(error)
+            return bool(interrupts)
+
+        stopped_s_ago = 0.0 if outcome.status == "stopped" else None
+        report = self._delivery.finish(stopped_s_ago, wait)
+        self._write_last_run_json({"delivery": report}, is_last=True)
+        self._files.publish(("run",))
+        for interrupt in interrupts[:1]:
+            raise interrupt
 
 
 def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def build_canonical(
     results: Mapping[str, int],
     counts: Mapping[str, int],
     lost: Mapping[str, int],
+    undelivered: Mapping[str, int],
     oom_kills: int,
     resources: Mapping[str, Any],
     additions: Additions,
@@ -62,6 +63,7 @@ def build_canonical(
         results: `results_files` and `results_bytes`.
         counts: Records by level.
         lost: Records that could not be kept, by cause.
+        undelivered: Records that have not reached a destination yet, by destination.
         resources: Peaks of what the processing used, where samples were taken.
         additions: What the processing has said of the run.
         taken: What every record of the run bears.
@@ -91,6 +93,7 @@ def build_canonical(
         "resources": dict(resources) or None,
         "records": {level: count for level, count in counts.items() if count},
         "lost_records": dict(lost) or None,
+        "undelivered_records": dict(undelivered) or None,
     }
     own = additions.describe(facts.parameters, {*record, *taken, *MACHINE_FIELDS})
     return {name: value for name, value in {**record, **own}.items() if value is not None}

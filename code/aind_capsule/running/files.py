@@ -6,7 +6,7 @@ Trouble with them never ends a run: it is told on stderr, and remembered for `--
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,7 @@ from aind_capsule.running.canonical import build_run_json
 from aind_capsule.running.prepare import Prepared, is_writable_folder
 from aind_capsule.running.run_folder import RunJson, publish
 from aind_capsule.running.views import SessionView
+from aind_capsule.settings.values import RUN_FILE_KINDS
 
 
 class RunFiles:
@@ -102,13 +103,13 @@ class RunFiles:
         except OSError as error:
             self.complain(f"{self._folder.get_file('run')} cannot be written: {error.strerror}")
 
-    def publish(self) -> None:
-        """Copy the run files that are wanted there into results."""
+    def publish(self, kinds: Collection[str] = RUN_FILE_KINDS) -> None:
+        """Copy the run files that are wanted there into results; all, or some kinds of them."""
         prepared = self._prepared
         results, folder = prepared.facts.folders["results"], self._folder
         if folder is None or not prepared.run_files or not is_writable_folder(results):
             return
-        for path, why in publish(folder, prepared.run_files, results):
+        for path, why in publish(folder, prepared.run_files.intersection(kinds), results):
             self.complain(
                 f"{os.path.basename(path)} could not be copied to {results}: {why};"
                 f" it is in {folder.path}"

@@ -128,7 +128,7 @@ def prepare(request: RunRequest) -> Prepared:
         folders={kind: folder.path for kind, folder in folders.items()},
         pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
     )
-    redactor = Redactor.from_settings(settings.redact, environ, SEVERITY_LITERALS)
+    redactor = Redactor.from_settings(settings, environ, SEVERITY_LITERALS)
     fields = build_run_fields(run_id, process_name, settings, build_environment_fields(environ))
     return Prepared(
         facts=facts,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import read_oom_kill_count
@@ -19,12 +20,13 @@ from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical
+from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
 from aind_capsule.running.inputs import count_results
 from aind_capsule.running.inputs_reader import InputsReader
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal, format_line
-from aind_capsule.running.loop import Loop
+from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
     build_own_environ,
@@ -34,7 +36,7 @@ from aind_capsule.running.nesting import (
 from aind_capsule.running.outcome import Ended, Outcome, judge
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
-from aind_capsule.running.signals import SignalInbox
+from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
@@ -119,8 +121,11 @@ class Run:
             settings.redact.output,
         )
         self._supervision = Supervision(
-            self._loop, self._journal, self._out, self._err, manner, self._start_sampler
+            self._loop, self._journal, self._out, self._err, manner, self._start_helpers
         )
+        self._delivery = RunDelivery(prepared, self._files, self._warn)
+        self._is_delivering = False
+        self._must_end = False
         self._asset_problems: list[str] = []
         self._oom_before = read_oom_kill_count(prepared.cgroup)
 
@@ -172,6 +177,23 @@ class Run:
             self._journal.log("WARNING", message, oom_kills=oom_kills)
         return ended, outcome
 
+    def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
+        """Start what works beside the processing; the pids of those that it has started."""
+        self._start_delivery()
+        return self._start_sampler(own_pids)
+
+    def _start_delivery(self) -> None:
+        def watch(fd: int, read: Callable[[], None] | None) -> None:
+            if read is None:
+                self._loop.unwatch(fd)
+            else:
+                self._loop.watch(fd, READABLE, lambda _events: read())
+
+        self._delivery.start(watch, self._supervision.add_helper)
+
+    def _warn(self, message: str) -> None:
+        self._console.write(f"capsule: WARNING: {message}\n".encode("utf-8", "replace"))
+
     def _start_sampler(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Sample what the processing uses, where that is asked for; the sampler's pid."""
         interval_s, folder = self._prepared.settings.resources, self._prepared.run_folder
@@ -217,6 +239,7 @@ class Run:
                 results=count_results(prepared.facts.folders["results"]),
                 counts=self._journal.counts,
                 lost=self._journal.get_lost(),
+                undelivered=self._delivery.count_undelivered(self._files.writer.next_seq),
                 oom_kills=self._count_oom_kills(),
                 resources=resources,
                 additions=self._journal.additions,
@@ -225,17 +248,36 @@ class Run:
         )
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
-        lists = self._journal.additions.describe_lists()
-        self._files.write_run_json(canonical, found, processing, is_last=True, more=lists)
+        more: dict[str, Any] = dict(self._journal.additions.describe_lists())
+        is_last = not self._delivery.is_on
+        self._files.write_run_json(canonical, found, processing, is_last=is_last, more=more)
         self._files.publish()
         if self._must_print_canonical():
             self._console.write(format_line(canonical, "json"))
+        if self._delivery.is_on:
+            more = {**more, "delivery": self._deliver_rest()}
+            self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
+            self._files.publish(("run",))
         self._flush()
         self._files.remove_old_runs()
         is_whole = not self._journal.get_lost() and not self._files.failures
         if prepared.settings.strict and outcome.wrapper_status == 0 and not is_whole:
             return EXIT_DELIVERY
         return outcome.wrapper_status
+
+    def _deliver_rest(self) -> dict[str, Any]:
+        """Wait for what is still on its way, within the deadline; returns the push report."""
+        self._start_delivery()  # where the processing could not be started there is none yet
+        self._is_delivering = True
+
+        def wait(limit_s: float) -> bool:
+            self._loop.run_once(limit_s)
+            return self._must_end
+
+        stopped_at = self._supervision.stopped_at
+        return self._delivery.finish(
+            None if stopped_at is None else time.monotonic() - stopped_at, wait
+        )
 
     def _open_intake(self) -> Intake | None:
         try:
@@ -250,7 +292,7 @@ class Run:
             "INFO",
             f"{facts.process_name} started",
             event_type="stage_start",
-            shipping=build_shipping(self._prepared.fields),
+            shipping=build_shipping(self._prepared.fields, self._prepared.settings.shipping),
             command=list(facts.command),
             run_mode=facts.run_mode,
         )
@@ -292,6 +334,8 @@ class Run:
         return max(0, now - self._oom_before)
 
     def _take_signal(self, number: Any) -> None:
+        if self._is_delivering and number in STOPS:
+            self._must_end = True
         self._supervision.take_signal(number)
 
     def _update_reading(self) -> None:

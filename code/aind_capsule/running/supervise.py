@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,9 @@ class Supervision:
         err: Our stderr.
         on_started: Called when the processing has been started, with all helpers so far; returns
             those that it has started itself.
+
+    Attributes:
+        stopped_at: When the run was asked to end, monotonic seconds; None if it was not.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Supervision:
         self._child = 0
         self._wait_status: int | None = None
         self._stopped_by = 0
+        self.stopped_at: float | None = None
         self._is_timed_out = False
         self._child_was_killed = False
         self._must_hurry = False
@@ -140,6 +145,10 @@ class Supervision:
             self._usage.cpu_s,
             self._usage.max_rss_bytes,
         )
+
+    def add_helper(self, pid: int) -> None:
+        """A process of ours that is none of the processing's."""
+        self._own.add(pid)
 
     def take_signal(self, number: signal.Signals) -> None:
         """A signal has come to the wrapper."""
@@ -284,6 +293,7 @@ class Supervision:
             self._kill(f"A second signal, {name}: killing the processing")
         else:
             self._stopped_by = int(number)
+            self.stopped_at = time.monotonic()
             if self._child:
                 self._end_stopped(number)
 

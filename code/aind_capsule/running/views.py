@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from aind_capsule.logs.console import format_banner
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.running.journal import format_line
-from aind_capsule.settings.model import ConsoleSettings
+from aind_capsule.settings.groups import ConsoleSettings
 
 #: Captured lines are in the session file; on the console they are there as they came.
 _CAPTURED = "stream"

@@ -1,0 +1,224 @@
+"""`capsule push [PATH…]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from aind_capsule.context.folders import find_folder
+from aind_capsule.errors import CapsuleError, SettingsError, UsageError
+from aind_capsule.history.runs import find_default_folders, find_logs
+from aind_capsule.logs.convert import convert_log, is_own_log
+from aind_capsule.logs.place import find_bases
+from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.settings.load import find_code_folder, load_settings
+from aind_capsule.settings.model import Settings
+from aind_capsule.settings.values import parse_fields
+from aind_capsule.shipping.catch_up import catch_up, update_run_json
+from aind_capsule.shipping.delivery import Delivery
+from aind_capsule.shipping.places import find_original, find_run_id, find_state_folder
+from aind_capsule.shipping.registry import find_kinds
+from aind_capsule.shipping.report import count_owed
+
+EXIT_OWED = 74
+_SHOW_EVERY_S = 0.2
+
+
+@click.command("push")
+@click.option("--all", "takes_all", is_flag=True, help="Every run in scratch and state folder.")
+@click.option("--process-name", help="For logs of other programs: the process that they are of.")
+@click.option("--pipeline-name", help="For logs of other programs: their pipeline.")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="For logs of other programs: a field of every record.",
+)
+@click.option(
+    "--wait",
+    "give_up_s",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give a server up that has taken nothing for so long.",
+)
+@click.argument("paths", nargs=-1, metavar="[PATH…]")
+def command(
+    paths: tuple[str, ...],
+    *,
+    takes_all: bool,
+    process_name: str | None,
+    pipeline_name: str | None,
+    fields: tuple[str, ...],
+    give_up_s: float,
+) -> int:
+    """Deliver what is still owed of logs to the servers that are configured.
+
+    PATH is a log or a folder of runs; with --all it is the runs of this machine. What has arrived
+    is not sent again, or stored once where it is. A log that another program wrote is first
+    converted into one of ours. Exit status 0 where nothing is owed any more, 74 where something is.
+    """
+    if bool(paths) == takes_all:
+        raise UsageError(
+            "capsule push: name logs or folders, or give --all",
+            hint="capsule push results/  or  capsule push --all",
+        )
+    cwd = os.getcwd()
+    loaded = load_settings({}, os.environ, find_code_folder((), cwd))
+    settings = loaded.settings
+    redactor = Redactor.from_settings(settings, os.environ)
+    for problem in loaded.problems:
+        text = redactor.redact_text(f"{problem.message}. {problem.hint}")
+        click.echo(f"capsule push: {text}", err=True)
+    if not find_kinds(settings):
+        raise SettingsError(
+            "capsule push: no destination is configured",
+            hint="Set one, such as CAPSULE_LOKI__URL=http://host:3100.",
+        )
+    scratch = find_folder("scratch", settings.scratch, loaded.sources["scratch"], cwd=cwd).path
+    given = {**parse_fields(fields), "process_name": process_name, "pipeline_name": pipeline_name}
+    given = {name: value for name, value in given.items() if value is not None}
+    if takes_all:
+        folders = find_default_folders(scratch, "", os.environ)
+        logs = list(find_logs(folder for folder in folders if folder))
+    else:
+        logs = list(_find_named(paths, settings, given, redactor))
+    return Push(settings, scratch, give_up_s).push(logs)
+
+
+def _find_named(
+    paths: Iterable[str], settings: Settings, fields: dict[str, Any], redactor: Redactor
+) -> Iterator[str]:
+    """The logs that the paths name; others' are converted."""
+    for path in paths:
+        if not os.path.exists(path):
+            raise UsageError(f"capsule push: there is no {path}", hint="Name a log or a folder.")
+        if os.path.isdir(path):
+            yield from find_logs([path])
+        elif is_own_log(path):
+            yield os.path.abspath(path)
+        else:
+            yield _convert(path, settings, fields, redactor)
+
+
+def _convert(path: str, settings: Settings, fields: dict[str, Any], redactor: Redactor) -> str:
+    """A log of ours with what is in another program's."""
+    stem = os.path.basename(path).partition(".")[0] or "log"
+    usual = {
+        "process_name": settings.process_name or stem,
+        "pipeline_name": settings.pipeline_name,
+    }
+    known = {name: value for name, value in {**usual, **fields}.items() if value is not None}
+    for base in find_bases(None, os.environ):
+        try:
+            os.makedirs(base, exist_ok=True)
+        except OSError:
+            continue
+        converted = convert_log(path, base, known, redactor)
+        click.echo(f"{path}: {converted.records} records, as {converted.path}", err=True)
+        return converted.path
+    raise UsageError(
+        "capsule push: there is no folder for converted logs", hint="Set XDG_STATE_HOME."
+    )
+
+
+@dataclass(slots=True)
+class Push:
+    """Delivers logs, oldest first, and shows how it goes.
+
+    Attributes:
+        settings: Where to.
+        scratch: Where run folders may be.
+        give_up_s: When a server is given up.
+    """
+
+    settings: Settings
+    scratch: str | None
+    give_up_s: float
+    _given_up: set[str] = field(default_factory=set)
+    _shown_at: float = 0.0
+
+    def push(self, logs: Iterable[str]) -> int:
+        """Deliver; returns the exit status."""
+        by_run: dict[str, str] = {}
+        for log in logs:
+            original = find_original(log, self.scratch, os.environ)
+            by_run.setdefault(find_run_id(original) or original, original)
+        if not by_run:
+            click.echo("No logs were found.", err=True)
+        is_all_there = True
+        for _, log in sorted(by_run.items()):
+            is_all_there = self._push_one(log) and is_all_there
+        return 0 if is_all_there else EXIT_OWED
+
+    def _push_one(self, log: str) -> bool:
+        rows: dict[str, dict[str, Any]] = {}
+        folder = find_state_folder(log, os.environ)
+        for kind in find_kinds(self.settings):
+            if kind.name in self._given_up:
+                rows[kind.name] = {"problem": "given up, see above"}
+                continue
+            try:
+                rows[kind.name] = catch_up(
+                    log,
+                    folder,
+                    kind,
+                    self.settings,
+                    os.environ,
+                    give_up_s=self.give_up_s,
+                    tell=self._show,
+                )
+            except CapsuleError as error:
+                rows[kind.name] = {"problem": f"{error.message}. {error.hint}"}
+            except OSError as error:
+                rows[kind.name] = {"problem": str(error)}
+            if rows[kind.name].get("owed") and "problem" in rows[kind.name]:
+                self._given_up.add(kind.name)
+        self._clear()
+        told = {name: row for name, row in rows.items() if "address" in row and "owed" in row}
+        try:
+            update_run_json(log, told)
+        except OSError as error:
+            click.echo(f"capsule push: {error}", err=True)
+        for name, row in rows.items():
+            click.echo(f"{os.path.basename(log)}  {name}: {_describe(row)}")
+        return all(row.get("owed", 1) == 0 for row in rows.values())
+
+    def _show(self, delivery: Delivery) -> None:
+        """A line that is written over, on a terminal."""
+        if not sys.stderr.isatty() or time.monotonic() - self._shown_at < _SHOW_EVERY_S:
+            return
+        self._shown_at = time.monotonic()
+        settled = delivery.progress.settled
+        total = settled + count_owed(delivery.place.log, delivery.progress)
+        state = f"  {delivery.problem}" if delivery.problem else ""
+        text = f"{delivery.destination.name}: {settled:,} of {total:,} records{state}"
+        sys.stderr.write(f"\r\x1b[K{text[:100]}")
+        sys.stderr.flush()
+
+    def _clear(self) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+
+
+def _describe(row: dict[str, Any]) -> str:
+    if row.get("in_use"):
+        return "another process is delivering it"
+    if "owed" not in row:
+        return str(row["problem"])
+    parts = [f"{row['delivered']:,} delivered", f"{row['owed']:,} owed"]
+    if row["set_aside"]:
+        parts.append(f"{row['set_aside']:,} set aside in {row['set_aside_file']}")
+    if row.get("maybe_double"):
+        parts.append(f"{row['maybe_double']:,} perhaps twice")
+    if row.get("problem") and row["owed"]:
+        parts.append(row["problem"])
+    return ", ".join(parts)

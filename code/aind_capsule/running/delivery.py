@@ -1,0 +1,149 @@
+"""Delivery of a run's log, from the run's side: begun after its processing, ended with it.
+
+What is delivered, and how, is `shipping`'s business, in a process of its own. Where no destination
+is set nothing is started and nothing imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aind_capsule.running.files import RunFiles
+from aind_capsule.running.prepare import Prepared
+from aind_capsule.settings.model import Settings
+from aind_capsule.shipping.registry import find_kinds
+
+if TYPE_CHECKING:
+    from aind_capsule.running.shipper import ShipperProcess
+
+#: At a run's end delivery may take so long, and inside a pipeline task, whose folder is gone
+#: afterwards, so long while the server answers.
+END_S = 30.0
+TASK_END_S = 120.0
+#: After a stop, in all: docker kills ten seconds after it has asked.
+STOP_END_S = 9.0
+#: Of which its report and our last words take so much.
+_LAST_WORDS_S = 1.0
+
+Watch = Callable[[int, Callable[[], None] | None], None]
+
+
+class RunDelivery:
+    """The delivery of one run's log.
+
+    Args:
+        prepared: The run.
+        files: Its files.
+        tell: Shows people a warning.
+    """
+
+    def __init__(self, prepared: Prepared, files: RunFiles, tell: Callable[[str], None]) -> None:
+        self._prepared = prepared
+        self._files = files
+        self._tell = tell
+        self._is_on = bool(find_kinds(prepared.settings)) and prepared.run_folder is not None
+        self._process: ShipperProcess | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the log is to be delivered anywhere."""
+        return self._is_on
+
+    def start(
+        self,
+        watch: Watch | None = None,
+        on_started: Callable[[int], None] = lambda _pid: None,
+    ) -> ShipperProcess | None:
+        """Begin, if there is anything to deliver to, and if that has not been done.
+
+        Args:
+            watch: See `ShipperProcess`.
+            on_started: Called with the pid of each process that is started.
+        """
+        folder = self._prepared.run_folder
+        if not self._is_on or folder is None or self._process is not None:
+            return self._process
+        from aind_capsule.running.shipper import ShipperProcess  # most runs need none
+
+        try:
+            self._process = ShipperProcess(
+                folder.get_file("log"), self._prepared.settings, self._tell, watch, on_started
+            )
+        except OSError as error:
+            self._is_on = False
+            self._files.complain(f"The log is not delivered: {error}; `capsule push` does it later")
+        return self._process
+
+    def count_undelivered(self, records: int) -> dict[str, int]:
+        """Records that have not arrived yet, by destination, out of so many in the log."""
+        if self._process is None:
+            return {}
+        settled = self._process.settled
+        return {
+            kind.name: records - settled.get(kind.name, 0)
+            for kind in find_kinds(self._prepared.settings)
+            if records > settled.get(kind.name, 0)
+        }
+
+    def finish(
+        self, stopped_s_ago: float | None, must_hurry: Callable[[float], bool]
+    ) -> dict[str, Any]:
+        """Have the rest delivered; returns the push report and says what is still owed.
+
+        Args:
+            stopped_s_ago: Since when the run has been asked to stop, or None.
+            must_hurry: Waits for so many seconds, or less; returns whether to stop waiting.
+        """
+        prepared, process = self._prepared, self._process
+        if process is None:
+            return {}
+        in_task = prepared.task is not None
+        limits = choose_deadline(prepared.settings, in_task=in_task, stopped_s_ago=stopped_s_ago)
+        report = process.finish(*limits, must_hurry)
+        undelivered = self.count_undelivered(self._files.writer.next_seq)
+        for kind in find_kinds(prepared.settings):
+            missing = {
+                "owed": undelivered.get(kind.name, 0),
+                "problem": "the process that delivers did not answer",
+            }
+            self._say_what_is_owed(kind.name, report.setdefault(kind.name, missing), process.log)
+        return report
+
+    def _say_what_is_owed(self, name: str, row: Mapping[str, Any], log: str) -> None:
+        """Tell people what has not arrived, and what they can do."""
+        problem = row.get("problem") or "there was no time"
+        if row.get("set_aside"):
+            self._files.complain(
+                f"{row['set_aside']} records were refused by {name}; they are in"
+                f" {row['set_aside_file']}"
+            )
+        if row.get("owed", 1):
+            count = f"{row['owed']} records" if "owed" in row else "Records"
+            then = (
+                "they are lost when the task's folder goes"
+                if self._prepared.task is not None
+                else f"`capsule push {log}` delivers them"
+            )
+            self._files.complain(f"{count} have not reached {name} ({problem}); {then}")
+
+
+def choose_deadline(
+    settings: Settings, *, in_task: bool, stopped_s_ago: float | None
+) -> tuple[float, float]:
+    """Seconds that delivery may take at a run's end: in all, and without a success.
+
+    Args:
+        settings: `shipping.deadline`, and the grace of a stop.
+        in_task: Whether the run is a pipeline task.
+        stopped_s_ago: Since when the run has been asked to stop, or None.
+    """
+    given = settings.shipping.deadline
+    total_s, silent_s = (TASK_END_S if in_task else END_S), END_S
+    if given is not None:
+        total_s = silent_s = given
+    if stopped_s_ago is not None:
+        # Who gives the processing longer than docker would has more time for us too.
+        left_s = max(STOP_END_S, settings.grace + STOP_END_S / 2) - stopped_s_ago
+        total_s = min(total_s, max(0.5, left_s - _LAST_WORDS_S))
+    return total_s, min(silent_s, total_s)
