@@ -31,7 +31,7 @@ def _report(run: Finished) -> dict:
     return json.loads(path.read_text())["delivery"]["loki"]
 
 
-def _push(capsule: Capsule, *words: str, **more: str) -> subprocess.CompletedProcess:
+def push(capsule: Capsule, *words: str, **more: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "aind_capsule", "push", *words], cwd=capsule.code,
                           env={**capsule.environ, **more}, capture_output=True, text=True)  # fmt: skip
 
@@ -111,13 +111,13 @@ def test_a_server_that_is_not_there(shipped: Capsule, loki: LokiDouble) -> None:
     assert run.canonical["undelivered_records"] == {"loki": len(run.lines) - 1}
     again = LokiDouble(loki.port)
     try:
-        done = _push(shipped, "--all")
+        done = push(shipped, "--all")
         assert done.returncode == 0, done.stderr
         assert _read(again) == _lines(run)
         (original,) = shipped.scratch.rglob("*.run.json")
         assert json.loads(original.read_text())["delivery"]["loki"]["owed"] == 0
         before = len(again.requests)
-        assert _push(shipped, "--all").returncode == 0
+        assert push(shipped, "--all").returncode == 0
         assert len(again.requests) == before
     finally:
         again.stop()
@@ -137,7 +137,7 @@ def test_push_from_another_machine(shipped: Capsule, loki: LokiDouble) -> None:
     moved = shipped.root / "moved"
     shutil.move(shipped.results, moved)
     shutil.rmtree(shipped.scratch)
-    done = _push(shipped, str(moved), HOME=str(shipped.root / "other-home"))
+    done = push(shipped, str(moved), HOME=str(shipped.root / "other-home"))
     assert done.returncode == 0, done.stderr
     assert _read(loki) == _lines(run)
     assert sorted(p.name for p in moved.iterdir()) == sorted(
@@ -213,7 +213,7 @@ def test_kill_everything_then_push(shipped: Capsule, loki: LokiDouble, seed: int
     for pid in family:
         _kill(pid)
     process.communicate()
-    done = _push(shipped, "--all")
+    done = push(shipped, "--all")
     assert done.returncode == 0, done.stderr + done.stdout
     (log,) = shipped.scratch.rglob("*.log.jsonl")
     whole = log.read_bytes().rpartition(b"\n")[0].decode().split("\n")

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from aind_capsule.context.folders import find_folder
-from aind_capsule.errors import CapsuleError, SettingsError, UsageError
+from aind_capsule.errors import CapsuleError, LogFileError, SettingsError, UsageError
 from aind_capsule.history.runs import find_default_folders, find_logs
 from aind_capsule.logs.convert import convert_log, is_own_log
+from aind_capsule.logs.foreign_file import find_stem
 from aind_capsule.logs.place import find_bases
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.settings.load import find_code_folder, load_settings
@@ -42,6 +43,13 @@ _SHOW_EVERY_S = 0.2
     help="For logs of other programs: a field of every record.",
 )
 @click.option(
+    "--timezone",
+    default="UTC",
+    show_default=True,
+    metavar="ZONE",
+    help="For logs of other programs: of times that name no zone (US/Pacific, -08:00).",
+)
+@click.option(
     "--wait",
     "give_up_s",
     type=click.FloatRange(min=0),
@@ -58,6 +66,7 @@ def command(
     process_name: str | None,
     pipeline_name: str | None,
     fields: tuple[str, ...],
+    timezone: str,
     give_up_s: float,
 ) -> int:
     """Deliver what is still owed of logs to the servers that are configured.
@@ -84,47 +93,96 @@ def command(
             hint="Set one, such as CAPSULE_LOKI__URL=http://host:3100.",
         )
     scratch = find_folder("scratch", settings.scratch, loaded.sources["scratch"], cwd=cwd).path
-    given = {**parse_fields(fields), "process_name": process_name, "pipeline_name": pipeline_name}
-    given = {name: value for name, value in given.items() if value is not None}
+    push = Push(settings, scratch, give_up_s)
     if takes_all:
         folders = find_default_folders(scratch, "", os.environ)
-        logs = list(find_logs(folder for folder in folders if folder))
-    else:
-        logs = list(_find_named(paths, settings, given, redactor))
-    return Push(settings, scratch, give_up_s).push(logs)
+        return push.push(find_logs(folder for folder in folders if folder))
+    try:
+        given = parse_fields(fields)
+    except ValueError as error:
+        raise UsageError(
+            f"capsule push: --field {' '.join(fields)} cannot be understood",
+            hint=f"Give {error}, such as --field subject_id=123456.",
+        ) from error
+    given |= {"process_name": process_name, "pipeline_name": pipeline_name}
+    given = {name: value for name, value in given.items() if value is not None}
+    converter = Converter(settings, given, timezone, redactor)
+    status = push.push(_find_named(paths, converter))
+    return EXIT_OWED if converter.failed else status
 
 
-def _find_named(
-    paths: Iterable[str], settings: Settings, fields: dict[str, Any], redactor: Redactor
-) -> Iterator[str]:
+def _find_named(paths: Iterable[str], converter: Converter) -> Iterator[str]:
     """The logs that the paths name; others' are converted."""
     for path in paths:
         if not os.path.exists(path):
             raise UsageError(f"capsule push: there is no {path}", hint="Name a log or a folder.")
+    for path in paths:
         if os.path.isdir(path):
-            yield from find_logs([path])
+            logs = list(find_logs([path]))
+            if not logs:
+                click.echo(
+                    f"{path}: no log of a run is in it; name other programs' logs file by file",
+                    err=True,
+                )
+            yield from logs
         elif is_own_log(path):
             yield os.path.abspath(path)
         else:
-            yield _convert(path, settings, fields, redactor)
+            log = converter.convert(path)
+            if log is not None:
+                yield log
 
 
-def _convert(path: str, settings: Settings, fields: dict[str, Any], redactor: Redactor) -> str:
-    """A log of ours with what is in another program's."""
-    stem = os.path.basename(path).partition(".")[0] or "log"
-    usual = {
-        "process_name": settings.process_name or stem,
-        "pipeline_name": settings.pipeline_name,
-    }
-    known = {name: value for name, value in {**usual, **fields}.items() if value is not None}
+@dataclass(slots=True)
+class Converter:
+    """Makes logs of ours out of other programs'.
+
+    Attributes:
+        settings: What the records bear where neither the log nor `fields` tells it.
+        fields: What every record bears.
+        timezone: Of times that name none.
+        redactor: Hides secrets.
+        failed: Logs that could not be converted; people have been told.
+    """
+
+    settings: Settings
+    fields: dict[str, Any]
+    timezone: str
+    redactor: Redactor
+    failed: int = 0
+
+    def convert(self, path: str) -> str | None:
+        """The path of the converted log, or None."""
+        usual = {
+            "process_name": self.settings.process_name or find_stem(path),
+            "pipeline_name": self.settings.pipeline_name,
+        }
+        usual = {name: value for name, value in usual.items() if value is not None}
+        base = find_writable_base()
+        try:
+            converted = convert_log(
+                path, base, self.fields, self.redactor, usual=usual, timezone=self.timezone
+            )
+        except LogFileError as error:
+            self.failed += 1
+            click.echo(f"capsule push: {error.message}. {error.hint}", err=True)
+            return None
+        click.echo(f"{path}: {converted.records:,} records, as {converted.path}", err=True)
+        return converted.path
+
+
+def find_writable_base() -> str:
+    """The folder in which converted logs get their folders.
+
+    Raises:
+        UsageError: There is none.
+    """
     for base in find_bases(None, os.environ):
         try:
             os.makedirs(base, exist_ok=True)
         except OSError:
             continue
-        converted = convert_log(path, base, known, redactor)
-        click.echo(f"{path}: {converted.records} records, as {converted.path}", err=True)
-        return converted.path
+        return base
     raise UsageError(
         "capsule push: there is no folder for converted logs", hint="Set XDG_STATE_HOME."
     )
@@ -216,7 +274,8 @@ def _describe(row: dict[str, Any]) -> str:
         return str(row["problem"])
     parts = [f"{row['delivered']:,} delivered", f"{row['owed']:,} owed"]
     if row["set_aside"]:
-        parts.append(f"{row['set_aside']:,} set aside in {row['set_aside_file']}")
+        why = row["set_aside_reason"]
+        parts.append(f"{row['set_aside']:,} set aside ({why}) in {row['set_aside_file']}")
     if row.get("maybe_double"):
         parts.append(f"{row['maybe_double']:,} perhaps twice")
     if row.get("problem") and row["owed"]:

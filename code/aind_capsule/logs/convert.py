@@ -73,6 +73,8 @@ def is_own_log(path: str | os.PathLike[str]) -> bool:
     """
     if _OWN_NAME.search(os.path.basename(os.fspath(path))) is not None:
         return True
+    if not os.path.isfile(path):
+        return False  # a pipe would be waited for
     try:
         record = read_first_record(path) or {}
     except OSError:

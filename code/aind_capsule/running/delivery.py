@@ -115,8 +115,8 @@ class RunDelivery:
         problem = row.get("problem") or "there was no time"
         if row.get("set_aside"):
             self._files.complain(
-                f"{row['set_aside']} records were refused by {name}; they are in"
-                f" {row['set_aside_file']}"
+                f"{row['set_aside']} records were refused by {name}"
+                f" ({row['set_aside_reason']}); they are in {row['set_aside_file']}"
             )
         if row.get("owed", 1):
             count = f"{row['owed']} records" if "owed" in row else "Records"

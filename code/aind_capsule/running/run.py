@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 from aind_capsule.context.cgroup import read_oom_kill_count
 from aind_capsule.context.folders import build_variables
 from aind_capsule.errors import CapsuleError
-from aind_capsule.records.naming import build_shipping
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
-from aind_capsule.running import banners
+from aind_capsule.running import banners, first_records
 from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long before the start, and at the end.
 _INPUTS_WAIT_S = 2.0
-#: `capsule assets` lists them all.
-_MAX_ASSET_PROBLEMS = 10
 
 
 def run_command(request: RunRequest) -> int:
@@ -137,8 +134,10 @@ class Run:
         banners.show_start(self._prepared, self._console, self._files.session)
         inputs.wait_for_identity(_INPUTS_WAIT_S, lambda: self._supervision.is_stopped)
         self._take_identity(inputs.found.get("identity", {}))
-        self._write_start()
-        self._write_problems(is_stale=is_stale)
+        first_records.write_start(self._journal, self._prepared)
+        first_records.write_problems(
+            self._journal, self._prepared, self._files, self._asset_problems, is_stale=is_stale
+        )
         self._files.write_run_json(None, {}, {})
         intake = self._open_intake()
         ended: Ended | None = None
@@ -286,39 +285,12 @@ class Run:
             self._journal.log("WARNING", f"No socket for records from inside: {error}")
             return None
 
-    def _write_start(self) -> None:
-        facts = self._prepared.facts
-        self._journal.log(
-            "INFO",
-            f"{facts.process_name} started",
-            event_type="stage_start",
-            shipping=build_shipping(self._prepared.fields, self._prepared.settings.shipping),
-            command=list(facts.command),
-            run_mode=facts.run_mode,
-        )
-
     def _take_identity(self, identity: Mapping[str, Any]) -> None:
         """Have what the data assets tell in every record."""
         prepared = self._prepared
         fields = add_identity(prepared.fields, identity, prepared.settings)
         self._journal.set_fields(prepared.redactor.redact_fields(fields))
         self._asset_problems = identity.get("problems", [])
-
-    def _write_problems(self, *, is_stale: bool) -> None:
-        if is_stale:
-            message = "CAPSULE_SOCKET names a wrapper that does not answer; this is a new run"
-            self._journal.log("WARNING", message)
-        for problem in self._prepared.problems:
-            level = "ERROR" if problem.is_error else "WARNING"
-            self._journal.log(level, f"{problem.message}. {problem.hint}")
-            if problem.is_error:
-                self._files.failures.append(problem.message)
-        for message in self._asset_problems[:_MAX_ASSET_PROBLEMS]:
-            self._journal.log("WARNING", f"Metadata of {message}")
-        if self._prepared.why_not_published is not None:
-            self._journal.log(
-                "INFO", f"The log is not put into results: {self._prepared.why_not_published}"
-            )
 
     def _must_print_canonical(self) -> bool:
         """Where the log stays behind, the platform's own log gets the canonical record."""

@@ -8,6 +8,7 @@ from aind_capsule.logs.positions import Progress
 from aind_capsule.logs.reader import read_last_record
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_REASON = 120
 
 
 def build_report(
@@ -30,6 +31,7 @@ def build_report(
         row["maybe_double"] = progress.maybe_double
     if progress.set_aside:
         row["set_aside_file"] = set_aside_path
+        row["set_aside_reason"] = _read_last_reason(set_aside_path)
     if problem:
         row["problem"] = problem
     return row
@@ -49,3 +51,12 @@ def count_owed(log: str, progress: Progress) -> int:
     except OSError:
         return 0
     return count
+
+
+def _read_last_reason(path: str) -> str:
+    """Why the last of the lines was set aside, in short: a server may say it of each line."""
+    try:
+        reason = str((read_last_record(path) or {}).get("reason", ""))
+    except OSError:
+        return "unknown"
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
