@@ -42,7 +42,9 @@ docs: $(VENV)/ready  ## the documentation, warnings as errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/ready  ## speed, as ratios against others in the same run
+	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/loki.py
 
 lock:  ## pin the dependencies anew (needs uv)
 	$(PYTHON) environment/lock.py

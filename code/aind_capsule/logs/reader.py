@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from aind_capsule.records.encode import decode
 
@@ -23,8 +22,7 @@ _CHUNK_BYTES = 1 << 20
 _LAST_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One whole line: where it stands, its bytes without the newline, its record if it is one."""
 
     start: int

@@ -10,7 +10,7 @@ import enum
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aind_capsule.settings.model import Settings
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from aind_capsule.shipping.form import Form
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One line of a log, ready to be sent, or not fit for it.
 
     Attributes:

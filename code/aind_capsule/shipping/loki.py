@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from aind_capsule.logs.reader import LogLine
-from aind_capsule.records.encode import encode
+from aind_capsule.records.encode import encode, encode_text
 from aind_capsule.records.naming import make_label_name
 from aind_capsule.records.shrink import shrink
 from aind_capsule.records.timestamps import US_PER_S, parse_timestamp
@@ -30,6 +30,7 @@ MAX_BATCH_BYTES = 1024 * 1024 - 16 * 1024  # the labels stand before the lines
 MAX_BATCH_LINES = 10_000
 #: Loki takes 64 KB of metadata a line, and 128 names.
 _MAX_VALUE_BYTES = 512
+_MAX_KNOWN_METADATA = 256
 
 
 class Loki:
@@ -54,6 +55,8 @@ class Loki:
             for name in form.metadata
             if (legal := make_label_name(name)) not in form.labels
         ]
+        self._names = [name for name, _ in self._metadata]
+        self._known_metadata: dict[tuple[Any, ...], bytes] = {}
         self._stored = StoredLines(server, form)
         self._gate = Gate()
         self._second: tuple[str, int] = ("", 0)
@@ -68,12 +71,11 @@ class Loki:
         raw = line.raw
         if len(raw) > self._form.max_line:
             raw = encode(shrink(record, self._form.max_line))
-        metadata = {}
-        for name, legal in self._metadata:
-            value = record.get(name)
-            if value is not None and (text := _make_metadata_value(value)):
-                metadata[legal] = text
-        data = encode([f"{time_us}000", raw.decode(), metadata])
+        data = b'["%d000",%b,%b]' % (
+            time_us,
+            encode_text(raw.decode()),
+            self._read_metadata(record),
+        )
         return Piece(line.start, line.end, time_us, data)
 
     def send(self, pieces: Sequence[Piece], doubt_end: int = 0) -> Answer:
@@ -140,6 +142,23 @@ class Loki:
         is_late = answer.outcome is Outcome.REFUSED and "too far behind" in answer.words
         return answer, is_late
 
+    def _read_metadata(self, record: Mapping[str, Any]) -> bytes:
+        """The record's structured metadata as JSON; most records have that of another."""
+        values = tuple(map(record.get, self._names))
+        try:
+            data = self._known_metadata.get(values)
+        except TypeError:  # a list among them
+            data = None
+        if data is None:
+            texts = [(legal, _make_metadata_value(value))
+                     for (_, legal), value in zip(self._metadata, values, strict=True)]  # fmt: skip
+            data = encode({legal: text for legal, text in texts if text})
+            # 1, 1.0 and True would be one key, so that only texts are kept.
+            is_text = all(value is None or isinstance(value, str) for value in values)
+            if is_text and len(self._known_metadata) < _MAX_KNOWN_METADATA:
+                self._known_metadata[values] = data
+        return data
+
     def _read_time(self, timestamp: Any) -> int | None:
         """Microseconds since 1970; most lines are of the same second as the one before."""
         if not isinstance(timestamp, str):
@@ -156,6 +175,8 @@ class Loki:
 
 def _make_metadata_value(value: Any) -> str:
     """A scalar as text; nothing for anything else."""
+    if value is None:
+        return ""
     if isinstance(value, str):
         if len(value) * 4 > _MAX_VALUE_BYTES:
             return value.encode()[:_MAX_VALUE_BYTES].decode("utf-8", "ignore")
