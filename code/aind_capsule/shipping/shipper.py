@@ -112,6 +112,8 @@ class Lane:
         except Exception as error:
             self._failure = f"{type(error).__name__}: {error}"
         finally:
+            if self._delivery is not None:
+                self._delivery.close()
             self.is_done = True
 
     def _open(self, destination: Destination) -> Delivery:
