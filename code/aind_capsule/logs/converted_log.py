@@ -21,8 +21,10 @@ from aind_capsule.records.shrink import shrink
 from aind_capsule.records.timestamps import US_PER_S, format_second
 
 _OWN = ("timestamp", "level", "message")
-#: Timestamp, level, the marks of a part, `seq`.
-_MARGIN_BYTES = 2048
+#: What stands around a message: timestamp, level, logger, the marks of a part.
+_ENVELOPE_BYTES = 2000
+#: The writer's `seq` and the line's end.
+_SEQ_BYTES = 48
 _MAX_FIELDS_BYTES = 32 * 1024
 _BATCH_BYTES = 512 * 1024
 _LONGEST_SUMMARY = 1000
@@ -61,7 +63,7 @@ class ConvertedLog:
         self._batch_bytes = 0
         self._held: dict[str, Any] | None = None
         self._second = (-1, "")
-        self.limit_bytes = MAX_LINE_BYTES - own_bytes - _MARGIN_BYTES
+        self.limit_bytes = MAX_LINE_BYTES - own_bytes - _ENVELOPE_BYTES - _SEQ_BYTES
         self.last_us: int | None = None
 
     def take(self, read: ForeignRecord, first_us: int) -> None:
@@ -106,7 +108,7 @@ class ConvertedLog:
 
     def _write(self, record: dict[str, Any]) -> None:
         data = self._redactor.redact_record(encode(record))
-        if len(data) <= self.limit_bytes:
+        if len(data) <= self.limit_bytes + _ENVELOPE_BYTES:
             self._put(data)
             return
         self._put(encode(shrink(decode(data) or record, self.limit_bytes)))

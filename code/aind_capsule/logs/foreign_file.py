@@ -1,7 +1,7 @@
 """A log file of another program as lines: unpacked, in UTF-8, and in pieces where they are huge.
 
-Read by `foreign_records`. UTF-8 with or without a byte order mark, UTF-16 and UTF-32 with one, and
-gzip behind a name that ends with `.gz`. Never holds more than some megabytes.
+Read by `foreign_records`. UTF-8 with or without a byte order mark, UTF-16 with one, and gzip behind
+a name that ends with `.gz`. Never holds more than some megabytes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,8 @@ MAX_LINE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_SUFFIX = ".gz"
-#: The longer marks first: one begins like another.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
@@ -53,7 +50,7 @@ class ForeignFile:
 
     Args:
         path: The file.
-        max_bytes: Reads no further than this: the file may grow; None for all of it.
+        max_bytes: Reads no further than this: the file may grow; None for all that is in it now.
 
     Attributes:
         size_bytes: Bytes that were read, unpacked.
@@ -116,6 +113,8 @@ class ForeignFile:
                 file.close()
                 return cast(BinaryIO, gzip.open(self.path, "rb"))
             file.seek(0)
+        if self._max_bytes is None:  # it may grow faster than it is read
+            self._max_bytes = os.fstat(file.fileno()).st_size
         return file
 
 

@@ -13,12 +13,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from aind_capsule.logs.foreign_file import (
-    MAX_LINE_BYTES,
-    Piece,
-    cut_lines,
-    split_text,
-)
+from aind_capsule.logs.foreign_file import MAX_LINE_BYTES, Piece, cut_lines
 from aind_capsule.records.encode import decode, encode_text
 from aind_capsule.records.foreign import (
     TRACEBACK_START,
@@ -40,8 +35,6 @@ _MAX_GROUP_CHARACTERS = 100_000
 _MAX_HEAD_BYTES = 50_000
 #: Deeper values would be cut when they are written; such a line stays text.
 _MAX_DEPTH = 90
-#: One byte becomes at most so many in JSON: a control character (`\u0001`).
-_MAX_ESCAPE = 6
 _GRAVE = ("WARNING", "ERROR", "CRITICAL")
 
 
@@ -123,27 +116,19 @@ class ForeignRecords:
             self._continuation.begin(read.message or "")
 
     def _take_parts(self, piece: Piece) -> Iterator[ForeignRecord]:
-        """Records for a line that is too long for one."""
+        """Records for a line that is too long for one, or for a piece of it."""
         if piece.is_first:
             self._part = 0
-        rest, is_first = piece.text, piece.is_first
-        while len(rest) > self._limit:
-            text, rest = split_text(rest, self._limit, self._secrets.find_cut)
-            yield from self._take_part(text, is_first=is_first, is_last=False)
-            is_first = False
-        yield from self._take_part(rest, is_first=is_first, is_last=piece.is_last)
-
-    def _take_part(self, part: bytes, *, is_first: bool, is_last: bool) -> Iterator[ForeignRecord]:
-        if is_first and is_last:
-            redacted = self._secrets.redact_line(part)
+        if piece.is_first and piece.is_last:
+            redacted = self._secrets.redact_line(piece.text)
         else:
-            redacted = self._secrets.redact_piece(part, is_first=is_first)
+            redacted = self._secrets.redact_piece(piece.text, is_first=piece.is_first)
         text = redacted.decode("utf-8", "backslashreplace")
-        read = read_line(text, self._times) if is_first else ForeignRecord(text)
-        pieces = list(split_message(read.message or "", self._limit))
-        for index, message in enumerate(pieces, 1):
+        read = read_line(text, self._times) if piece.is_first else ForeignRecord(text)
+        messages = list(split_message(read.message or "", self._limit))
+        for index, message in enumerate(messages, 1):
             self._part += 1
-            is_end = is_last and index == len(pieces)
+            is_end = piece.is_last and index == len(messages)
             if is_end and self._part == 1:
                 yield ForeignRecord(message, read.time_us, read.level, read.fields)
                 return
@@ -194,13 +179,13 @@ def _decode_leniently(text: bytes) -> Any:
 
 
 def split_message(text: str, limit_bytes: int) -> Iterator[str]:
-    """A text in pieces that are no longer than the limit when they are encoded; at least one."""
-    if len(text) * _MAX_ESCAPE <= limit_bytes or len(encode_text(text)) <= limit_bytes:
+    """A text in pieces of which none is longer in JSON, its quotes not counted; at least one."""
+    half = len(text) // 2
+    if not half or len(encode_text(text)) - len('""') <= limit_bytes:
         yield text
         return
-    step = limit_bytes // _MAX_ESCAPE
-    for start in range(0, len(text), step):
-        yield text[start : start + step]
+    yield from split_message(text[:half], limit_bytes)
+    yield from split_message(text[half:], limit_bytes)
 
 
 def _is_deep(value: Any) -> bool:
