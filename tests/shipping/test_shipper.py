@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from aind_capsule.settings.model import Settings
 from aind_capsule.shipping import registry
-from aind_capsule.shipping.destination import Destination, Kind
+from aind_capsule.shipping.destination import Destination
 from aind_capsule.shipping.form import Form
+from aind_capsule.shipping.registry import Kind
 from aind_capsule.shipping.shipper import Deadline, Shipper
 from tests.conftest import wait_until
 from tests.shipping.logs import Log, make_settings
 from tests.shipping.loki_double import LokiDouble
 
 
-@dataclass(frozen=True, slots=True)
 class Second(Kind):
     """Another Loki, as a kind of its own."""
 
-    url: str = ""
+    def __init__(self, url: str) -> None:
+        super().__init__("second", lambda settings: True)
+        self.url = url
 
     def open(self, settings: Settings, environ: Mapping[str, str], form: Form) -> Destination:
         """The same way to another server."""
@@ -36,7 +37,7 @@ def test_one_that_is_dead_does_not_hold_up_another(
     """One server refuses from the start: the other gets all, while the log grows and at its end."""
     dead = LokiDouble()
     dead.stop()
-    second = Second("second", lambda settings: True, url=dead.url)
+    second = Second(dead.url)
     monkeypatch.setattr(registry, "KINDS", (*registry.KINDS, second))
     log = Log(tmp_path)
     log.write(*[f"line {n}" for n in range(100)])
@@ -61,7 +62,7 @@ def test_the_late_one_catches_up(
     """A server that comes later gets all from the first record on; nobody gets anything twice."""
     other = LokiDouble()
     other.stop()
-    second = Second("second", lambda settings: True, url=other.url)
+    second = Second(other.url)
     monkeypatch.setattr(registry, "KINDS", (*registry.KINDS, second))
     log = Log(tmp_path)
     log.write(*[f"line {n}" for n in range(100)])

@@ -13,9 +13,9 @@ from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.naming import LOG_SUFFIX
 from aind_capsule.settings.model import Settings
 from aind_capsule.shipping.delivery import Delivery
-from aind_capsule.shipping.destination import Kind
 from aind_capsule.shipping.form import read_form
 from aind_capsule.shipping.places import find_place, find_run_id
+from aind_capsule.shipping.registry import Kind
 from aind_capsule.shipping.report import build_report
 
 

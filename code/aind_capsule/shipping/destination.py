@@ -7,16 +7,12 @@ A destination encodes lines and sends them, once, in bounded time; what happens 
 from __future__ import annotations
 
 import enum
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from aind_capsule.settings.model import Settings
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from aind_capsule.logs.reader import LogLine
-    from aind_capsule.shipping.form import Form
 
 
 class Piece(NamedTuple):
@@ -126,40 +122,3 @@ class Check:
     is_good: bool
     message: str
     hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of destination: a row of the registry.
-
-    Its module, `shipping.<name>`, is imported where it is needed, and has two functions:
-    `open_destination` and `check`, as the methods here.
-
-    Attributes:
-        name: As in the settings, and the module's.
-        is_on: Whether the settings ask for it.
-    """
-
-    name: str
-    is_on: Callable[[Settings], bool]
-
-    def open(self, settings: Settings, environ: Mapping[str, str], form: Form) -> Destination:
-        """The way of one log there.
-
-        Raises:
-            SettingsError: The settings cannot work.
-        """
-        destination: Destination = self._load().open_destination(settings, environ, form)
-        return destination
-
-    def check(self, settings: Settings, environ: Mapping[str, str]) -> Check:
-        """Try it for real.
-
-        Raises:
-            SettingsError: The settings cannot work.
-        """
-        check: Check = self._load().check(settings, environ)
-        return check
-
-    def _load(self) -> Any:
-        return importlib.import_module(f"aind_capsule.shipping.{self.name}")

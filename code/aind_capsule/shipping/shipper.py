@@ -16,10 +16,10 @@ from aind_capsule.errors import CapsuleError
 from aind_capsule.logs.positions import PositionInUseError, Progress
 from aind_capsule.settings.model import Settings
 from aind_capsule.shipping.delivery import Delivery
-from aind_capsule.shipping.destination import Destination, Kind
+from aind_capsule.shipping.destination import Destination
 from aind_capsule.shipping.form import Form, read_form
 from aind_capsule.shipping.places import find_place, make_spare_folder
-from aind_capsule.shipping.registry import find_kinds
+from aind_capsule.shipping.registry import Kind, find_kinds
 from aind_capsule.shipping.report import build_report, count_owed
 
 #: Between two looks at a log that has nothing new.
