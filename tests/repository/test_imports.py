@@ -73,7 +73,7 @@ def test_other_systems_can_import_what_is_for_them() -> None:
         "for name in ('fcntl', 'resource', 'pty', 'termios'): sys.modules[name] = None\n"
         "import aind_capsule.cli, aind_capsule.cli.run, aind_capsule.cli.runs, aind_capsule.cli.check_logs\n"
         "import aind_capsule.cli.settings, aind_capsule.logs.configure, aind_capsule.history.runs\n"
-        "import aind_capsule.cli.assets, aind_capsule.compat, aind_capsule.running.decorator\n"
+        "import aind_capsule.cli.assets, aind_capsule.cli.push, aind_capsule.cli.doctor, aind_capsule.compat, aind_capsule.running.decorator\n"
         "print('ok')\n"
     )
     done = subprocess.run(
