@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aind_capsule.context.code_addresses import strip_credentials
@@ -440,6 +440,8 @@ def test_scripts_that_clone_nothing(script: str) -> None:
 
 
 @given(script=st.lists(st.sampled_from(["git", "clone", "checkout", "clone_repo", "-C", "-b", "--", "$X", "${", "`", "'", '"', "\\", "\n", ";", "(", "#", "https://u:secret@h/a", "capsule-repo", "=", "\0", "\udcff"])))  # fmt: skip
+@example(["clone_repo", "git", "https://u:secret@h/a"])
+@example(["git", "clone", "-b", "$X", "https://h/a"])
 def test_any_script_is_taken(tmp_path_factory: pytest.TempPathFactory, script: list[str]) -> None:
     """No script raises, and no secret is told."""
     assert "secret" not in repr(find_cloned_code(" ".join(script), {"X": "https://u:secret@h/b"}))

@@ -67,13 +67,15 @@ def test_a_capsule_may_do_to_its_folders_what_it_likes(capsule: Capsule, script:
 
 
 @pytest.mark.parametrize(("value", "suffixes"), [
-    ("all", {".log.jsonl", ".run.json"}), ("none", set()), ("log", {".log.jsonl"}),
-    ("run,provenance", {".run.json"}),
+    ("all", {"log.jsonl", "run.json", "data_process.json"}), ("none", set()), ("log", {"log.jsonl"}),
+    ("run,provenance", {"run.json", "data_process.json"}),
 ])  # fmt: skip
 def test_run_files_setting(capsule: Capsule, value: str, suffixes: set[str]) -> None:
     """run_files says which files go into results."""
     capsule.run("true", options=("--run-files", value))
-    assert {"." + p.name.split(".", 1)[1] for p in capsule.results.iterdir()} == suffixes
+    run_id = capsule.run_json()["run_id"]
+    names = {path.name for path in capsule.results.iterdir()}
+    assert {name.partition(run_id)[2][1:] for name in names} == suffixes
 
 
 def test_results_that_are_jobs_get_nothing(capsule: Capsule) -> None:
@@ -266,6 +268,13 @@ def test_session_file_and_console_modes(capsule: Capsule) -> None:
     assert run.canonical["status"] == "success"
 
 
+def _build_task_environ(root: Path) -> dict[str, str]:
+    """Nobody has asked for run files."""
+    environ = build_environ(root)
+    del environ["CAPSULE_RUN_FILES"]
+    return environ
+
+
 def _build_task(root: Path, script: str) -> Path:
     task = root / "work" / "ab" / "cdef0123"
     for kind in ("code", "data", "results", "scratch"):
@@ -288,7 +297,7 @@ def test_in_a_task_without_links_results_are_as_without_us(tmp_path: Path) -> No
         command = f"{PY} -m aind_capsule run -- ./run" if wrapped else "./run"
         (task / ".command.sh").write_text(f"cd capsule/code\n{command}\n")
         runs.append(subprocess.run(
-            ["bash", "-ue", ".command.sh"], cwd=task, env=build_environ(tmp_path), capture_output=True, check=True))  # fmt: skip
+            ["bash", "-ue", ".command.sh"], cwd=task, env=_build_task_environ(tmp_path), capture_output=True, check=True))  # fmt: skip
         digests.append(_digest(task / "capsule" / "results"))
     assert digests[0] == digests[1] != {}
     assert runs[0].stdout == runs[1].stdout
@@ -332,7 +341,7 @@ def test_in_a_task_with_links(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", f"{mounts}{links}exec chroot {newroot} sh -c '{inner}'"],
-        env=build_environ(tmp_path), capture_output=True, check=False)  # fmt: skip
+        env=_build_task_environ(tmp_path), capture_output=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [p.name for p in (task / "capsule" / "results").iterdir()] == ["out.txt"]
     assert len(list((task / "capsule" / "scratch").rglob("*.log.jsonl"))) == 1
@@ -348,7 +357,7 @@ def test_a_pipelines_owner_may_switch_run_files_on(tmp_path: Path) -> None:
         ["bash", "-ue", ".command.sh"], cwd=task, env=env, capture_output=True, check=True
     )
     names = [p.name for p in (task / "capsule" / "results").iterdir()]
-    assert len(names) == 2
+    assert len(names) == 3
     assert not any("job" in name or "ecephys" in name for name in names)
 
 

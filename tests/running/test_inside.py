@@ -227,6 +227,7 @@ def test_a_pipeline_task_inside_a_run_is_a_run_of_its_own(capsule: Capsule, tmp_
         (task / "capsule" / kind).mkdir(parents=True)
     inner = " ".join(capsule.get_command("sh", "-c", '"exit 4"'))
     (task / ".command.sh").write_text(f"cd {task}/capsule/code\n{inner}\n")
+    del capsule.environ["CAPSULE_RUN_FILES"]
     run = capsule.run("bash", "-ue", str(task / ".command.sh"))
     assert run.status == 4
     logs = sorted(p.name for p in task.rglob("*.log.jsonl"))

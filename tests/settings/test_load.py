@@ -122,6 +122,9 @@ def test_every_row_is_reached(sources: Sources) -> None:
         "loki.password": (Secret("p w"), "p w"), "loki.token": (Secret("t"), "t"), "loki.tenant": ("t", "t"),
         "loki.headers": ({"X-A": Secret("b")}, "X-A=b"), "loki.timeout": (2.5, "2.5"), "loki.verify": (False, "false"),
         "loki.ca_file": ("/c.pem", "/c.pem"), "loki.client_cert": ("/c.pem", "/c.pem"), "loki.client_key": ("/k.pem", "/k.pem"),
+        "provenance.process_type": ("Spike sorting", "Spike sorting"), "provenance.stage": ("Analysis", "analysis"),
+        "provenance.code_url": ("u", "u"), "provenance.code_version": ("1", "1"), "provenance.container": ("a/b:1", "a/b:1"),
+        "provenance.schema_version": (1, "1"),
     }  # fmt: skip
     assert values.keys() == {row.key for row in ROWS}
     for row in ROWS:

@@ -6,6 +6,7 @@ Called by `running` for `run.json`. It measures nothing and starts no program.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ class Machine:
     """What is known; None is unknown.
 
     Attributes:
+        os: Operating system and its release.
+        architecture: Of the processor.
+        gpu: Names of the graphics processors that NVIDIA's driver shows, each once.
         cores_total: Cores of the machine.
         cores_allowed: Cores that this process may run on (its affinity, which the kernel keeps
             inside the container's cpuset).
@@ -37,6 +41,9 @@ class Machine:
         usable_memory_bytes: The same of memory.
     """
 
+    os: str | None
+    architecture: str | None
+    gpu: str | None
     cpu_model: str | None
     cores_total: int | None
     cores_allowed: int | None
@@ -73,7 +80,11 @@ def read_machine(
     co_memory_bytes = int(co_memory) if co_memory and co_memory >= 1 else None
     cores = [count for count in (total, allowed, limit, co_cpus) if count]
     memory = [size for size in (memory_bytes, memory_limit_bytes, co_memory_bytes) if size]
+    system = os.uname() if hasattr(os, "uname") else None
     return Machine(
+        os=f"{system.sysname} {system.release}" if system else sys.platform,
+        architecture=system.machine if system else os.environ.get("PROCESSOR_ARCHITECTURE"),
+        gpu=_read_gpu_models(proc_root),
         cpu_model=_read_cpu_model(proc_root),
         cores_total=total,
         cores_allowed=allowed,
@@ -121,6 +132,27 @@ def _read_cpu_model(proc_root: Path | str) -> str | None:
         if name.strip() in ("model name", "Model", "cpu model") and value.strip():
             return value.strip()
     return None
+
+
+def _read_gpu_models(proc_root: Path | str) -> str | None:
+    """The models in `driver/nvidia/gpus/*/information`, as inside a container with GPUs."""
+    folder = f"{proc_root}/driver/nvidia/gpus"
+    models: dict[str, None] = {}
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return None
+    for name in names:
+        try:
+            with open(f"{folder}/{name}/information", encoding="utf-8", errors="replace") as file:
+                lines = file.read(_BEGINNING_CHARS).splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            label, _, model = line.partition(":")
+            if label.strip() == "Model" and model.strip():
+                models[model.strip()] = None
+    return ", ".join(models) or None
 
 
 def _read_memory_bytes(proc_root: Path | str) -> int | None:

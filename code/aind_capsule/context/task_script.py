@@ -78,10 +78,10 @@ def find_cloned_code(script: str, environ: Mapping[str, str]) -> ClonedCode | No
     if not clones:
         return None
     _, address, branch = max(clones, key=lambda clone: clone[0])  # the first of equals
-    refs = (_expand(ref, environ) for _, ref in sorted(checkouts, key=lambda item: not item[0]))
+    refs = (_expand_ref(ref, environ) for _, ref in sorted(checkouts, key=lambda it: not it[0]))
     ref = next(filter(None, refs), None)
     is_commit = ref is not None and _COMMIT.fullmatch(ref) is not None
-    version = _expand(branch, environ) if branch else None
+    version = _expand_ref(branch, environ) if branch else None
     if ref is not None and ref != "HEAD" and not is_commit:
         version = ref
     # Credentials go first, for their variables may be unknown; a variable may hold more of them.
@@ -89,6 +89,12 @@ def find_cloned_code(script: str, environ: Mapping[str, str]) -> ClonedCode | No
     url = strip_credentials(_expand(bare, environ))
     name = (url or bare).rstrip("/").rpartition("/")[2].removesuffix(".git")
     return ClonedCode(url, version, ref.lower() if ref and is_commit else None, name)
+
+
+def _expand_ref(word: str, environ: Mapping[str, str]) -> str | None:
+    """A tag or branch; None for what git takes for none, such as an address with a password."""
+    ref = _expand(word, environ)
+    return None if ref is None or ":" in ref else ref
 
 
 def _split_commands(script: str) -> Iterator[list[str]]:

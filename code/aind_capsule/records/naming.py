@@ -39,6 +39,16 @@ def is_run_id(name: str) -> bool:
     return marks and (name[:8] + name[9:15]).isdecimal() and name[16:].isalnum()
 
 
+def find_run_id(stem: str) -> str | None:
+    """The id of the run that a file's stem is of, or None.
+
+    >>> find_run_id("qc-20260101T000000-0123abcd"), find_run_id("qc")
+    ('20260101T000000-0123abcd', None)
+    """
+    run_id = stem[-len(_RUN_ID) :]
+    return run_id if is_run_id(run_id) else None
+
+
 def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:
     """How the names of a run's files begin; unique to the run.
 

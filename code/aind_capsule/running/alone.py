@@ -21,7 +21,6 @@ from aind_capsule.logs.run_log import RunLog
 from aind_capsule.logs.sink import describe_exception
 from aind_capsule.logs.stderr import find_stderr, write_stderr
 from aind_capsule.logs.target import SerialTarget
-from aind_capsule.records.naming import build_shipping
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import read_clock_us
@@ -29,6 +28,7 @@ from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
+from aind_capsule.running.first_records import write_start
 from aind_capsule.running.inputs import count_results, find_identity, find_inputs
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.listener import Listener
@@ -98,7 +98,8 @@ class LoneRun:
         self.target = SerialTarget(log)
         self._log = log
         self._canonical: Mapping[str, Any] = {}
-        self._lists: Mapping[str, Any] = {}
+        self._lists: dict[str, Any] = {}
+        self._interrupts: list[BaseException] = []
         self._delivery = RunDelivery(prepared, self._files, self._warn)
         self._start()
         self._delivery.start(Listener().watch)
@@ -133,15 +134,7 @@ class LoneRun:
         if session is not None:
             journal.viewers.append(session.show)
         banners.show_start(prepared, self._console, session)
-        facts = prepared.facts
-        journal.log(
-            "INFO",
-            f"{facts.process_name} started",
-            event_type="stage_start",
-            shipping=build_shipping(prepared.fields, prepared.settings.shipping),
-            command=list(facts.command),
-            run_mode=facts.run_mode,
-        )
+        write_start(journal, prepared)
         for problem in prepared.problems:
             level = "ERROR" if problem.is_error else "WARNING"
             journal.log(level, f"{problem.message}. {problem.hint}")
@@ -175,10 +168,19 @@ class LoneRun:
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
         lists = journal.additions.describe_lists()
-        self._canonical, self._lists = canonical, lists
+        self._canonical, self._lists = canonical, dict(lists)
+        if self._files.has_data_process:
+            self._write_last_run_json({}, is_last=False)
+            self._lists |= self._files.make_data_process(
+                self._wait_at_end, self._tell, is_stopped=outcome.status == "stopped"
+            )
         self._write_last_run_json({}, is_last=not self._delivery.is_on)
         self._files.publish()
         self._files.remove_old_runs()
+
+    def _tell(self, sentence: str) -> None:
+        if self._console.is_on:
+            self._console.write(f"capsule: {sentence}\n".encode("utf-8", "replace"))
 
     def _write_last_run_json(self, more: Mapping[str, Any], *, is_last: bool) -> None:
         self._files.write_run_json(
@@ -194,23 +196,21 @@ class LoneRun:
 
         Who interrupts that ends the waiting, and is heard afterwards.
         """
-        if not self._delivery.is_on:
-            return
-        interrupts: list[BaseException] = []
-
-        def wait(limit_s: float) -> bool:
-            try:
-                time.sleep(limit_s)
-            except BaseException as error:
-                interrupts.append(error)
-            return bool(interrupts)
-
-        stopped_s_ago = 0.0 if outcome.status == "stopped" else None
-        report = self._delivery.finish(stopped_s_ago, wait)
-        self._write_last_run_json({"delivery": report}, is_last=True)
-        self._files.publish(("run",))
-        for interrupt in interrupts[:1]:
+        if self._delivery.is_on:
+            stopped_s_ago = 0.0 if outcome.status == "stopped" else None
+            report = self._delivery.finish(stopped_s_ago, self._wait_at_end)
+            self._write_last_run_json({"delivery": report}, is_last=True)
+            self._files.publish(("run",))
+        for interrupt in self._interrupts[:1]:
             raise interrupt
+
+    def _wait_at_end(self, limit_s: float) -> bool:
+        """Wait for what is done behind the canonical record; whether somebody wants it to end."""
+        try:
+            time.sleep(limit_s)
+        except BaseException as error:
+            self._interrupts.append(error)
+        return bool(self._interrupts)
 
 
 def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:

@@ -130,6 +130,7 @@ def build_run_json(
         "status": told.pop("status", "running"),
         "process_name": facts.process_name,
         "pipeline": {key: value for key, value in pipeline.items() if value is not None},
+        "provenance": _describe_provenance(settings),
         "started_at": format_timestamp(facts.started_us),
         "ended_at": told.pop("timestamp", None),
         "command": list(facts.command),
@@ -156,3 +157,12 @@ def build_run_json(
         },
     }
     return {key: value for key, value in content.items() if value is not None}
+
+
+def _describe_provenance(settings: Settings) -> dict[str, Any]:
+    """What the settings say for the run's `DataProcess`, which may be made later, by others."""
+    given = settings.provenance
+    people = settings.experimenters or ((settings.user_id,) if settings.user_id else ())
+    told = {name: getattr(given, name) for name in given.__slots__}
+    told["experimenters"] = list(people) or None
+    return {name: value for name, value in told.items() if value is not None}

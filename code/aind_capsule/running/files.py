@@ -15,6 +15,7 @@ from aind_capsule.history.tidy import remove_old_runs
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.canonical import build_run_json
+from aind_capsule.running.data_process import describe_report, make_data_process
 from aind_capsule.running.prepare import Prepared, is_writable_folder
 from aind_capsule.running.run_folder import RunJson, publish
 from aind_capsule.running.views import SessionView
@@ -102,6 +103,40 @@ class RunFiles:
             self._run_json.write(content, is_last=is_last)
         except OSError as error:
             self.complain(f"{self._folder.get_file('run')} cannot be written: {error.strerror}")
+
+    @property
+    def has_data_process(self) -> bool:
+        """Whether the run's `DataProcess` is made now; else it can be made of `run.json` later."""
+        is_wanted = self._folder is not None and "provenance" in self._prepared.run_files
+        return is_wanted and is_writable_folder(self._prepared.facts.folders["results"])
+
+    def make_data_process(
+        self,
+        must_hurry: Callable[[float], bool],
+        tell: Callable[[str], None],
+        *,
+        is_stopped: bool,
+    ) -> dict[str, Any]:
+        """Make it of the `run.json` that is there; returns what `run.json` says of it.
+
+        Args:
+            must_hurry: Waits for so many seconds, or less; returns whether to stop waiting.
+            tell: Shows people a sentence.
+            is_stopped: Whether the run was stopped, and time is short.
+        """
+        assert self._folder is not None
+        results = self._prepared.facts.folders["results"]
+        report = make_data_process(
+            self._folder,
+            results,
+            must_hurry,
+            needs_schema=self._prepared.settings.provenance.schema_version != 1,
+            is_stopped=is_stopped,
+        )
+        sentence = describe_report(report)
+        if sentence is not None:
+            tell(sentence)
+        return {"data_process": report}
 
     def publish(self, kinds: Collection[str] = RUN_FILE_KINDS) -> None:
         """Copy the run files that are wanted there into results; all, or some kinds of them."""

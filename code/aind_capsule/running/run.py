@@ -121,7 +121,7 @@ class Run:
             self._loop, self._journal, self._out, self._err, manner, self._start_helpers
         )
         self._delivery = RunDelivery(prepared, self._files, self._warn)
-        self._is_delivering = False
+        self._is_over = False
         self._must_end = False
         self._asset_problems: list[str] = []
         self._oom_before = read_oom_kill_count(prepared.cgroup)
@@ -249,6 +249,11 @@ class Run:
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
         more: dict[str, Any] = dict(self._journal.additions.describe_lists())
         is_last = not self._delivery.is_on
+        if self._files.has_data_process:
+            self._files.write_run_json(canonical, found, processing, more=more)
+            more |= self._files.make_data_process(
+                self._wait_at_end, self._tell, is_stopped=outcome.status == "stopped"
+            )
         self._files.write_run_json(canonical, found, processing, is_last=is_last, more=more)
         self._files.publish()
         if self._must_print_canonical():
@@ -267,16 +272,20 @@ class Run:
     def _deliver_rest(self) -> dict[str, Any]:
         """Wait for what is still on its way, within the deadline; returns the push report."""
         self._start_delivery()  # where the processing could not be started there is none yet
-        self._is_delivering = True
-
-        def wait(limit_s: float) -> bool:
-            self._loop.run_once(limit_s)
-            return self._must_end
-
         stopped_at = self._supervision.stopped_at
         return self._delivery.finish(
-            None if stopped_at is None else time.monotonic() - stopped_at, wait
+            None if stopped_at is None else time.monotonic() - stopped_at, self._wait_at_end
         )
+
+    def _wait_at_end(self, limit_s: float) -> bool:
+        """Wait for what is done behind the canonical record; whether somebody wants it to end."""
+        self._is_over = True
+        self._loop.run_once(limit_s)
+        return self._must_end
+
+    def _tell(self, sentence: str) -> None:
+        if self._console.is_on:
+            self._console.write(f"capsule: {sentence}\n".encode("utf-8", "replace"))
 
     def _open_intake(self) -> Intake | None:
         try:
@@ -306,7 +315,7 @@ class Run:
         return max(0, now - self._oom_before)
 
     def _take_signal(self, number: Any) -> None:
-        if self._is_delivering and number in STOPS:
+        if self._is_over and number in STOPS:
             self._must_end = True
         self._supervision.take_signal(number)
 

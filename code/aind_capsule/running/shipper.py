@@ -11,25 +11,18 @@ import contextlib
 import os
 import pickle
 import select
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aind_capsule.records.encode import decode, encode
+from aind_capsule.running.own_python import block_signals, build_own_command
 from aind_capsule.settings.model import Settings
 
 #: Its report is waited for so much longer than it may deliver.
 REPORT_S = 1.0
 _MAX_RESTARTS = 3
-#: Not `-m`, which would look for modules in the working folder first, and that is the user's.
-_BOOT = (
-    "import sys; count = int(sys.argv[1]); words = sys.argv[2:2 + count]\n"
-    "sys.path[:] = sys.argv[2 + count:]; sys.argv[1:] = words\n"
-    "import runpy; runpy.run_module('aind_capsule.shipping', run_name='__main__', alter_sys=True)"
-)
 
 
 class ShipperProcess:
@@ -112,12 +105,8 @@ class ShipperProcess:
                 )
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if not sys.executable:
-            raise FileNotFoundError("the path of this Python is unknown")
-        words = ["--linked", self.log]
-        # -B: nothing is written into the code folder.
-        command = [sys.executable, "-B", "-c", _BOOT, str(len(words)), *words, *sys.path]
-        with _block_signals():
+        command = build_own_command("aind_capsule.shipping", ["--linked", self.log])
+        with block_signals():
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -191,16 +180,3 @@ class ShipperProcess:
             with contextlib.suppress(OSError):
                 assert pipe is not None
                 pipe.close()
-
-
-@contextlib.contextmanager
-def _block_signals() -> Iterator[None]:
-    """What we start begins with all signals blocked, until it has said what to do with them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

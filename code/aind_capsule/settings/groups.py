@@ -230,3 +230,36 @@ class LokiSettings:
         "Its key, where it is not in the same file.",
         form="file",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenanceSettings:
+    """What a run's `…_data_process.json` says that nobody can see from outside."""
+
+    process_type: str | None = setting(
+        None,
+        values.parse_text,
+        "Process type of aind-data-schema, such as `Spike sorting`; by default the one that the"
+        " process is named for.",
+    )
+    stage: str | None = setting(
+        None,
+        values.parse_stage,
+        "Stage of the processing; by default `Processing`, or `Analysis` for that process type.",
+        form="`Processing` or `Analysis`",
+    )
+    code_url: str | None = setting(
+        None, values.parse_text, "Where the code is; by default what git or the platform says."
+    )
+    code_version: str | None = setting(
+        None, values.parse_text, "Version of the code; by default its tag, where it is known."
+    )
+    container: str | None = setting(
+        None, values.parse_text, "Image that the processing runs in, with its tag.", form="image"
+    )
+    schema_version: int = setting(
+        2,
+        values.parse_schema_version,
+        "Version of aind-data-schema that the record is written for.",
+        form="`1` or `2`",
+    )

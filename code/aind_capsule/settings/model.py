@@ -19,6 +19,7 @@ from aind_capsule.settings.groups import (
     HistorySettings,
     LogSettings,
     LokiSettings,
+    ProvenanceSettings,
     RedactSettings,
     SessionSettings,
     ShippingSettings,
@@ -159,6 +160,7 @@ class Settings:
     redact: RedactSettings = field(default_factory=RedactSettings)
     shipping: ShippingSettings = field(default_factory=ShippingSettings)
     loki: LokiSettings = field(default_factory=LokiSettings)
+    provenance: ProvenanceSettings = field(default_factory=ProvenanceSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,30 @@ def parse_fields(value: Any) -> dict[str, Any]:
     return fields
 
 
+def parse_stage(value: Any) -> str:
+    """A stage of aind-data-schema.
+
+    >>> parse_stage("analysis")
+    'Analysis'
+    """
+    text = str(value).strip().capitalize()
+    if text not in ("Processing", "Analysis"):
+        raise ValueError("Processing or Analysis")
+    return text
+
+
+def parse_schema_version(value: Any) -> int:
+    """A version of aind-data-schema: its first number counts.
+
+    >>> parse_schema_version("1.4.0"), parse_schema_version(2)
+    (1, 2)
+    """
+    text = str(value).strip().partition(".")[0]
+    if isinstance(value, bool) or text not in ("1", "2"):
+        raise ValueError("1 or 2")
+    return int(text)
+
+
 def parse_file(value: Any) -> str:
     """The path of a file; that it can be read is looked at where it is used."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:

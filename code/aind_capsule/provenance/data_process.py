@@ -1,0 +1,174 @@
+"""A run as one `DataProcess` of aind-data-schema 2 (written for 2.9), made from its `run.json`.
+
+Right by construction: what is required is always there, and what is not known is said in the gaps
+and left out. `schema` validates the result all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.run_facts import (
+    UNKNOWN,
+    Gap,
+    clean_keys,
+    describe_end,
+    describe_resources,
+    find_language,
+    find_script,
+    read_commit,
+    read_table,
+    read_text,
+    read_texts,
+    read_times,
+)
+
+STAGES = ("Processing", "Analysis")
+OTHER = "Other"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record before its validation.
+
+    Attributes:
+        content: The record.
+        gaps: What is not known.
+    """
+
+    content: dict[str, Any]
+    gaps: tuple[Gap, ...]
+
+
+def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
+    """The record of a run.
+
+    Args:
+        run: What its `run.json` says.
+        types: The schema's process types.
+
+    Raises:
+        ValueError: It is not known when the run started, without which there is no record.
+    """
+    gaps: list[Gap] = []
+    given = read_table(run, "provenance")
+    process_name = read_text(run, "process_name") or UNKNOWN
+    start, end = read_times(run)
+    kind = choose_process_type(run, types, gaps)
+    stage = read_text(given, "stage")
+    content: dict[str, Any] = {
+        "object_type": "Data process",
+        "process_type": kind,
+        "name": f"{process_name}_{run_id}"
+        if (run_id := read_text(run, "run_id"))
+        else process_name,
+        "stage": stage if stage in STAGES else STAGES[kind == "Analysis"],
+        "code": _build_code(run, gaps),
+        "experimenters": find_experimenters(run, gaps),
+        "pipeline_name": read_text(read_table(run, "pipeline"), "name"),
+        "start_date_time": start,
+        "end_date_time": end,
+        "output_path": ".",
+        "output_parameters": clean_keys(read_table(run, "metrics")) or None,
+        "notes": describe_end(run),
+        "resources": describe_resources(run),
+    }
+    if content["resources"] is not None:
+        content["resources"]["object_type"] = "Resource usage"
+        for name in ("cpu_usage", "ram_usage"):
+            for sample in content["resources"].get(name, ()):
+                sample["object_type"] = "Resource timestamped"
+    return Draft(drop_unknown(content), tuple(gaps))
+
+
+def choose_process_type(run: Mapping[str, Any], types: Collection[str], gaps: list[Gap]) -> str:
+    """The process type: the setting's, else that which the process is named for, else `Other`."""
+    given = read_text(read_table(run, "provenance"), "process_type")
+    if given is not None:
+        found = find_process_type(given, types)
+        if found is None:
+            gaps.append(Gap(f"{given!r} is no process type", "provenance.process_type"))
+        return found or OTHER
+    found = find_process_type(read_text(run, "process_name") or "", types)
+    if found is None:
+        gaps.append(Gap("the process type", "provenance.process_type"))
+    return found or OTHER
+
+
+def find_experimenters(run: Mapping[str, Any], gaps: list[Gap]) -> list[str]:
+    """The people responsible for the processing."""
+    experimenters = read_texts(read_table(run, "provenance"), "experimenters")
+    if not experimenters:
+        gaps.append(Gap("experimenters", "experimenters"))
+    return experimenters
+
+
+def find_code_url(run: Mapping[str, Any], gaps: list[Gap]) -> str:
+    """Where the code is."""
+    url = read_text(read_table(run, "provenance"), "code_url")
+    url = url or read_text(read_table(run, "code"), "url")
+    if url is None:
+        gaps.append(Gap("where the code is", "provenance.code_url"))
+    return url or UNKNOWN
+
+
+def find_code_version(run: Mapping[str, Any], gaps: list[Gap]) -> tuple[str | None, str | None]:
+    """The code's version and its commit, as far as they are known."""
+    code = read_table(run, "code")
+    version = read_text(read_table(run, "provenance"), "code_version") or read_text(code, "version")
+    commit = read_commit(code)
+    if version is None and commit is None:
+        gaps.append(Gap("the code's version", "provenance.code_version"))
+    return version, commit
+
+
+def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
+    url = find_code_url(run, gaps)
+    version, commit = find_code_version(run, gaps)
+    language, language_version = find_language(run)
+    assets = [
+        {"object_type": "Data asset", "name": name} for name in read_texts(run, "input_assets")
+    ]
+    return drop_unknown(
+        {
+            "object_type": "Code",
+            "url": url,
+            "name": read_text(run, "process_name"),
+            "version": version,
+            "commit_hash": commit,
+            "container": _build_container(read_text(read_table(run, "provenance"), "container")),
+            "run_script": find_script(read_texts(run, "command")),
+            "language": language,
+            "language_version": language_version,
+            "input_data": assets or None,
+            "parameters": clean_keys(read_table(run, "parameters")) or None,
+        }
+    )
+
+
+def _build_container(image: str | None) -> dict[str, str] | None:
+    """The schema's `Container` of an image's name.
+
+    >>> container = _build_container("registry:5000/aind/ephys:1.2")
+    >>> container["uri"], container["tag"]
+    ('registry:5000/aind/ephys', '1.2')
+    >>> _build_container("aind/ephys@sha256:00ff")["tag"], _build_container("ephys")["tag"]
+    ('sha256:00ff', 'latest')
+    """
+    if image is None:
+        return None
+    uri, mark, tag = image.partition("@")
+    if not mark:
+        folder, slash, name = image.rpartition("/")
+        name, _, tag = name.partition(":")
+        uri = f"{folder}{slash}{name}"
+    kind = "Docker"
+    return {"object_type": "Container", "container_type": kind, "uri": uri, "tag": tag or "latest"}
+
+
+def drop_unknown(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without what is not known."""
+    return {name: value for name, value in table.items() if value is not None}

@@ -1,0 +1,92 @@
+"""The one owner of aind-data-schema: what it takes, and what it has against a record."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aind_capsule.errors import CapsuleError
+from aind_capsule.records.encode import decode
+
+_LONGEST_FAULT = 300
+
+
+class SchemaMissingError(CapsuleError):
+    """aind-data-schema is not installed, or is another than the one that is needed."""
+
+
+class InvalidRecordError(CapsuleError):
+    """A record that the schema refuses.
+
+    Args:
+        message: What is wrong with it.
+        faults: Where, and why: one for each fault.
+    """
+
+    def __init__(self, message: str, faults: Sequence[tuple[tuple[str, ...], str]] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+
+
+def find_process_types() -> tuple[str, ...]:
+    """The process types that the installed schema knows.
+
+    Raises:
+        SchemaMissingError: There is none of version 2.
+    """
+    return tuple(str(kind.value) for kind in _load().ProcessName)
+
+
+def validate_data_process(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A `DataProcess` of version 2 as the schema itself writes it.
+
+    Raises:
+        SchemaMissingError: There is no aind-data-schema of version 2.
+        InvalidRecordError: It is refused; the message names the fields.
+    """
+    return _validate(_load().DataProcess, content)
+
+
+def validate_code(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a `Code`, such as a pipeline is told by."""
+    return _validate(_load().Code, content)
+
+
+def validate_processing(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a `Processing`."""
+    return _validate(_load().Processing, content)
+
+
+def _validate(model: Any, content: Mapping[str, Any]) -> dict[str, Any]:
+    from pydantic import ValidationError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a missing version; the gaps tell it
+            valid = model.model_validate(content)
+            dumped = valid.model_dump_json(exclude_none=True)
+    except ValidationError as error:
+        faults = [(tuple(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        said = "; ".join(f"{'.'.join(place)}: {why}" for place, why in faults)
+        raise InvalidRecordError(said[:_LONGEST_FAULT], faults) from error
+    return decode(dumped.encode()) or {}
+
+
+def _load() -> Any:
+    try:
+        from aind_data_schema.core import processing
+    except Exception as error:  # not there, or broken by what is installed beside it
+        is_absent = isinstance(error, ModuleNotFoundError) and error.name == "aind_data_schema"
+        raise SchemaMissingError(
+            "aind-data-schema is not installed"
+            if is_absent
+            else f"aind-data-schema cannot be imported: {type(error).__name__}: {error}",
+            hint="pip install 'aind-capsule[metadata]'",
+        ) from error
+    if "process_type" not in processing.DataProcess.model_fields:
+        raise SchemaMissingError(
+            "The installed aind-data-schema is older than 2",
+            hint="Set provenance.schema_version = 1, or pip install 'aind-capsule[metadata]'",
+        )
+    return processing

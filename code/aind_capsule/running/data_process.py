@@ -1,0 +1,108 @@
+"""A run's `…_data_process.json`, made after its canonical record by a Python of its own.
+
+aind-data-schema is slow to import, may be broken by what is installed beside it, and is none of the
+run's business: nothing of it is imported here, and it gets little time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aind_capsule.records.encode import decode
+from aind_capsule.records.naming import find_run_id
+from aind_capsule.running.inputs import walk_files
+from aind_capsule.running.own_python import block_signals, build_own_command
+from aind_capsule.running.run_folder import SUFFIXES, RunFolder
+
+_LIMIT_S = 20.0
+_STOPPED_LIMIT_S = 3.0
+_SEARCH_S = 5.0
+
+
+def make_data_process(
+    folder: RunFolder,
+    results: str,
+    must_hurry: Callable[[float], bool],
+    *,
+    needs_schema: bool,
+    is_stopped: bool,
+) -> dict[str, Any]:
+    """Make a run's record of its `run.json`, which is there.
+
+    Args:
+        folder: The run's.
+        results: Where the processing may have written one itself.
+        must_hurry: Waits for so many seconds, or less; returns whether to stop waiting.
+        needs_schema: Whether aind-data-schema must be there.
+        is_stopped: Whether the run was stopped, and time is short.
+
+    Returns:
+        For `run.json`: `file`, `gaps`, or `withheld_for` or `problem` and `hint`.
+    """
+    target = folder.get_file("provenance")
+    own = find_own_record(results)
+    if own is not None:
+        return {"withheld_for": own}
+    if needs_schema and importlib.util.find_spec("aind_data_schema") is None:
+        hint = "pip install 'aind-capsule[metadata]' where capsule is installed"
+        return {"problem": "aind-data-schema is not installed", "hint": hint}
+    import subprocess
+
+    words = [folder.get_file("run"), target]
+    try:
+        command = build_own_command("aind_capsule.provenance", words)
+        with block_signals():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+    except OSError as error:
+        return {"problem": f"it cannot be made: {error}", "hint": ""}
+    with process:
+        deadline = time.monotonic() + (_STOPPED_LIMIT_S if is_stopped else _LIMIT_S)
+        while process.poll() is None and time.monotonic() < deadline and not must_hurry(0.02):
+            pass
+        if process.poll() is None:
+            process.kill()
+            return {"problem": "there was no time to make it", "hint": ""}
+        assert process.stdout is not None
+        told = decode(process.stdout.readline()) or {
+            "problem": "the process that makes it ended without a word",
+            "hint": "",
+        }
+    return told if "problem" in told else {"file": os.path.basename(target), **told}
+
+
+def find_own_record(results: str) -> str | None:
+    """A record that the processing has written itself: collectors take no second one."""
+    deadline = time.monotonic() + _SEARCH_S
+    for path, _ in walk_files(results):
+        name = os.path.basename(path)
+        is_process = name.endswith(".json") and "data_process" in name
+        if (is_process and not _is_of_a_run(name)) or name.endswith("processing.json"):
+            return os.path.relpath(path, results)
+        if time.monotonic() > deadline:
+            return None
+    return None
+
+
+def _is_of_a_run(name: str) -> bool:
+    """Ours, of an earlier run into the same results, or of one upstream that was handed on."""
+    return find_run_id(name.removesuffix(SUFFIXES["provenance"])) is not None
+
+
+def describe_report(report: dict[str, Any]) -> str | None:
+    """What people are told of it, in one sentence; None where all is well."""
+    if "withheld_for" in report:
+        return f"No data_process.json: the processing has written {report['withheld_for']} itself"
+    if "problem" in report:
+        return f"No data_process.json: {report['problem']}. {report['hint']}".rstrip(". ")
+    gaps = [f"{gap['what']} ({gap['setting']})" for gap in report.get("gaps", ())]
+    return f"data_process.json does not know {', '.join(gaps)}" if gaps else None

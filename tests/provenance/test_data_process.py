@@ -1,0 +1,158 @@
+"""A run's `DataProcess`: what it says, that it is valid whatever the run says, what it cannot know."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from aind_capsule.provenance.data_process_v1 import TYPES, draft_data_process_v1, find_faults
+from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.record import make_record
+from aind_capsule.provenance.run_facts import find_script
+from aind_capsule.provenance.schema import InvalidRecordError, find_process_types
+from tests.provenance.runs import RUN, damaged_runs
+
+
+def _gaps(run: dict[str, Any]) -> dict[str, str]:
+    return {gap.setting: gap.what for gap in make_record(run).gaps}
+
+
+def test_what_a_record_says() -> None:
+    """Everything that a run knows is where aind-data-schema has a place for it."""
+    record = make_record(RUN).content
+    code = record["code"]
+    assert record["process_type"] == "Spike sorting"
+    assert record["name"] == "spike-sorting_20260101T000000-0123abcd"
+    assert record["stage"] == "Processing"
+    assert record["pipeline_name"] == "ephys"
+    assert record["experimenters"] == ["Ada Lovelace"]
+    assert record["start_date_time"] == "2026-01-01T00:00:00Z"
+    assert record["end_date_time"] == "2026-01-01T00:01:40Z"
+    assert record["output_parameters"] == {"units": 42, "snr": {"median": 5.5}}
+    assert "notes" not in record
+    assert (code["url"], code["version"], code["commit_hash"]) == (
+        "https://example.org/sorter", "v1.0", "0123abcdef",
+    )  # fmt: skip
+    assert code["container"]["uri"] == "registry.example.org:5000/aind/ephys"
+    assert code["container"]["tag"] == "1.2"
+    assert (code["run_script"], code["language"], code["language_version"]) == (
+        "run_capsule.py", "Python", "3.11.7",
+    )  # fmt: skip
+    assert [asset["name"] for asset in code["input_data"]] == RUN["input_assets"]
+    assert code["parameters"] == {"threshold": "5", "filter_low": 300}
+    resources = record["resources"]
+    assert (resources["cpu_cores"], resources["gpu"]) == (4, "NVIDIA A10G")
+    assert (resources["ram"], resources["ram_unit"]) == (16.0, "Gigabyte")
+    assert resources["ram_usage"][0]["usage"] == 12.5
+    assert resources["cpu_usage"][0]["usage"] == 25.0
+    assert make_record(RUN).gaps == ()
+
+
+def test_a_run_that_failed() -> None:
+    """The notes say how it ended, and what the processing noted."""
+    run = {**RUN, "status": "fail", "exit_code": 3, "error_type": "ValueError", "error_message": "bad",
+           "notes": [{"text": "channel 5 was dead"}]}  # fmt: skip
+    notes = make_record(run).content["notes"]
+    assert notes == "The run failed (exit status 3): ValueError: bad\nchannel 5 was dead"
+
+
+def test_what_is_not_known_is_said_with_its_setting() -> None:
+    """Of a run with nothing set each gap names the setting that fills it, and the record is valid."""
+    run = {name: RUN[name] for name in ("started_at", "run_id")} | {"process_name": "job-7"}
+    assert set(_gaps(run)) == {
+        "provenance.process_type", "provenance.code_url", "provenance.code_version", "experimenters",
+    }  # fmt: skip
+    record = make_record(run).content
+    assert (record["process_type"], record["code"]["url"]) == ("Other", "unknown")
+
+
+def test_a_process_type_that_is_none() -> None:
+    """A wrong process type is said with its value, and the record is valid all the same."""
+    run = {**RUN, "provenance": {**RUN["provenance"], "process_type": "Spike sortign"}}
+    assert "Spike sortign" in _gaps(run)["provenance.process_type"]
+    assert make_record(run).content["process_type"] == "Other"
+
+
+def test_an_analysis_is_of_that_stage() -> None:
+    """The stage follows the process type, but for a setting."""
+    run = {**RUN, "provenance": {"process_type": "analysis"}}
+    assert make_record(run).content["stage"] == "Analysis"
+    run = {**RUN, "provenance": {"process_type": "analysis", "stage": "Processing"}}
+    assert make_record(run).content["stage"] == "Processing"
+
+
+def test_without_a_start_there_is_no_record() -> None:
+    """A run of which the start is not known makes none, and that is said."""
+    with pytest.raises(InvalidRecordError, match="started"):
+        make_record({**RUN, "started_at": "yesterday"})
+
+
+def test_a_clock_that_went_back() -> None:
+    """An end before the start is moved to it: the schema takes no other."""
+    record = make_record({**RUN, "ended_at": "2025-12-31T23:59:00.000000Z"}).content
+    assert record["end_date_time"] == record["start_date_time"]
+
+
+@settings(max_examples=300)
+@given(damaged_runs())
+def test_any_run_makes_a_valid_record(run: dict[str, Any]) -> None:
+    """Whatever is missing or wrong in a `run.json` (but its start), the schema takes the record."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        record = make_record(run)
+    assert record.content["start_date_time"]
+
+
+@settings(max_examples=300)
+@given(damaged_runs())
+def test_any_run_makes_a_record_of_version_1(run: dict[str, Any]) -> None:
+    """The same of the older form, by its rules."""
+    assert find_faults(draft_data_process_v1(run).content) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Spike sorting", "Spike sorting"),
+        ("aind-ephys-spike-sorting-kilosort4", "Spike sorting"),
+        ("dff_estimation", "dF/F estimation"),
+        ("ephys-postprocessing", "Ephys postprocessing"),
+        ("aind-ophys-video-motion-correction", "Video motion correction"),
+        ("session-qc", None),
+        ("my-analysis-of-things", None),
+        ("pipeline-dispatch", None),
+        ("", None),
+        ("other", "Other"),
+    ],
+)
+def test_types_by_name(name: str, expected: str | None) -> None:
+    """A process is of the type that its name is or contains; a general word in it says nothing."""
+    assert find_process_type(name, find_process_types()) == expected
+
+
+def test_every_type_is_found_by_its_own_name() -> None:
+    """In both forms of the schema."""
+    for types in (find_process_types(), TYPES):
+        assert [find_process_type(kind.lower().replace(" ", "-"), types) for kind in types] == list(
+            types
+        )
+
+
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        (["./run"], "./run"),
+        (["python3.11", "-u", "code/run.py", "--x", "1"], "code/run.py"),
+        (["env", "A=1", "python", "x.py"], "x.py"),
+        (["python", "-m", "session_qc", "data"], "session_qc"),
+        (["bash", "-c", "echo"], None),
+        (["bash"], None),
+        ([], None),
+    ],
+)
+def test_the_script_of_a_command(command: list[str], script: str | None) -> None:
+    """The script is what an interpreter runs, or the program itself."""
+    assert find_script(command) == script
