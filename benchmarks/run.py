@@ -152,6 +152,17 @@ def bench_log_calls(folder: Path) -> None:
     )
 
 
+def bench_collect(folder: Path) -> None:
+    """The time that `processing.json` of a fan-out of 1,000 takes."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests.provenance.pipelines import write_fan_out
+
+    write_fan_out(folder, 1000)
+    command = [*pin(0), CAPSULE, "provenance", "collect", "work", "--output", "."]
+    took = statistics.median(measure(command, cwd=folder)[0] for _ in range(3))
+    print(f"collect    1,002 runs from their task folders: {took:.1f} s (goal < 30)")
+
+
 def main() -> None:
     """Run all, in a temporary folder."""
     print(
@@ -162,6 +173,7 @@ def main() -> None:
         bench_capture(folder)
         bench_start(folder)
         bench_log_calls(folder)
+        bench_collect(folder)
 
 
 if __name__ == "__main__":

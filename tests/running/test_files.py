@@ -205,7 +205,10 @@ def test_upstream_runs_are_gathered(capsule: Capsule, tmp_path: Path) -> None:
     (capsule.data / "b").symlink_to(second.results)
     capsule.run("true")
     told = capsule.run_json()
-    assert sorted(run["process_name"] for run in told["upstream"]) == ["first", "second"]
+    upstream = {run["process_name"]: run for run in told["upstream"]}
+    assert sorted(upstream) == ["first", "second"]
+    assert sorted(told["parents"]) == sorted(run["run_id"] for run in upstream.values())
+    assert upstream["second"]["parents"] == [upstream["first"]["run_id"]]
     assert [entry["path"] for entry in told["inputs"]] == [str(first.results), str(second.results)]
 
 

@@ -124,7 +124,7 @@ def test_every_row_is_reached(sources: Sources) -> None:
         "loki.ca_file": ("/c.pem", "/c.pem"), "loki.client_cert": ("/c.pem", "/c.pem"), "loki.client_key": ("/k.pem", "/k.pem"),
         "provenance.process_type": ("Spike sorting", "Spike sorting"), "provenance.stage": ("Analysis", "analysis"),
         "provenance.code_url": ("u", "u"), "provenance.code_version": ("1", "1"), "provenance.container": ("a/b:1", "a/b:1"),
-        "provenance.schema_version": (1, "1"),
+        "provenance.schema_version": (1, "1"), "provenance.carry_metadata": ("agreed", "true"),
     }  # fmt: skip
     assert values.keys() == {row.key for row in ROWS}
     for row in ROWS:

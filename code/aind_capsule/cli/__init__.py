@@ -29,6 +29,10 @@ COMMANDS = {
     "runs": ("aind_capsule.cli.runs", "List runs and how they ended."),
     "check-logs": ("aind_capsule.cli.check_logs", "Judge log files by the AIND logging standard."),
     "assets": ("aind_capsule.cli.assets", "List the data assets in a folder."),
+    "provenance": (
+        "aind_capsule.cli.provenance",
+        "AIND metadata of a pipeline, collected from what its runs left.",
+    ),
     "push": ("aind_capsule.cli.push", "Deliver what is still owed to Loki and other servers."),
     "doctor": ("aind_capsule.cli.doctor", "Check each configured destination for real."),
     "settings": ("aind_capsule.cli.settings", "Show every setting with its value and its source."),

@@ -22,6 +22,12 @@ _INTERPRETER = re.compile(
     r"(?:python|pypy|R|bash|sh|dash|zsh|julia|env|nextflow|matlab|perl)[\d.]*"
 )
 _MAX_NOTES_CHARACTERS = 10_000
+_ENDS = {
+    "fail": "failed",
+    "stopped": "was stopped",
+    "running": "had not ended yet",
+    "lost": "was lost: its wrapper was ended before it could write the end",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +134,7 @@ def describe_end(run: Mapping[str, Any]) -> str | None:
         said = [read_text(run, "error_type"), read_text(run, "error_message")]
         told = ": ".join(text for text in said if text)
         code = run.get("exit_code")
-        how = {"fail": "failed", "stopped": "was stopped", "running": "has no end"}
-        notes.append(f"The run {how.get(status or '', 'has an unknown end')}")
+        notes.append(f"The run {_ENDS.get(status or '', 'has an unknown end')}")
         notes[0] += f" (exit status {code})" if isinstance(code, int) else ""
         notes[0] += f": {told}" if told else ""
     for note in read_list(run, "notes"):
@@ -160,9 +165,10 @@ def describe_resources(run: Mapping[str, Any]) -> dict[str, Any] | None:
     for name, size in (("system_memory", total), ("ram", usable)):
         if size:
             resources |= {name: round(size / GIGABYTE, 3), f"{name}_unit": "Gigabyte"}
-    end = read_text(run, "ended_at")
-    if end is None:
+    end_us = parse_timestamp(str(run.get("ended_at")))
+    if end_us is None:
         return resources
+    end = format_timestamp(end_us)
     peak, cpu_s, took_s = (read_number(run, n) for n in ("max_rss_bytes", "cpu_s", "duration_s"))
     if peak and usable:
         resources["ram_usage"] = [{"timestamp": end, "usage": round(100 * peak / usable, 2)}]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aind_capsule.errors import CapsuleError
@@ -58,19 +59,54 @@ def validate_processing(content: Mapping[str, Any]) -> dict[str, Any]:
     return _validate(_load().Processing, content)
 
 
+def derive_description(
+    content: Mapping[str, Any], label: str, source_data: Sequence[str]
+) -> dict[str, Any]:
+    """The `DataDescription` of an asset that is derived from that of another, now.
+
+    Args:
+        content: The other's, raw or derived, of version 2.
+        label: What stands between input and time in the name.
+        source_data: Names of the assets that it is derived from.
+
+    Raises:
+        SchemaMissingError: There is no aind-data-schema of version 2.
+        InvalidRecordError: The description cannot be used, or what would follow is refused.
+    """
+    _load()
+    from aind_data_schema.core.data_description import DataDescription
+    from aind_data_schema.utils.inheritance import derive_data_description
+
+    with _told_as_faults():
+        valid = DataDescription.model_validate(content)
+        derived = derive_data_description(valid, label, list(source_data))
+        return _dump(derived)
+
+
 def _validate(model: Any, content: Mapping[str, Any]) -> dict[str, Any]:
+    with _told_as_faults():
+        return _dump(model.model_validate(content))
+
+
+def _dump(valid: Any) -> dict[str, Any]:
+    return decode(valid.model_dump_json(exclude_none=True).encode()) or {}
+
+
+@contextlib.contextmanager
+def _told_as_faults() -> Iterator[None]:
+    """What the schema has against something, as our error; its warnings are told by the gaps."""
     from pydantic import ValidationError
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a missing version; the gaps tell it
-            valid = model.model_validate(content)
-            dumped = valid.model_dump_json(exclude_none=True)
+            warnings.simplefilter("ignore")
+            yield
     except ValidationError as error:
         faults = [(tuple(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
         said = "; ".join(f"{'.'.join(place)}: {why}" for place, why in faults)
         raise InvalidRecordError(said[:_LONGEST_FAULT], faults) from error
-    return decode(dumped.encode()) or {}
+    except ValueError as error:  # a rule that the schema checks outside of its models
+        raise InvalidRecordError(str(error)[:_LONGEST_FAULT]) from error
 
 
 def _load() -> Any:

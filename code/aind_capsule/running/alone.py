@@ -26,10 +26,11 @@ from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners
 from aind_capsule.running.canonical import build_canonical
+from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
 from aind_capsule.running.first_records import write_start
-from aind_capsule.running.inputs import count_results, find_identity, find_inputs
+from aind_capsule.running.inputs import count_results, find_identity, find_inputs, find_upstream
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
@@ -147,6 +148,9 @@ class LoneRun:
     def _end(self, outcome: Outcome) -> None:
         prepared, journal = self._prepared, self._journal
         self._log.close()
+        carried: dict[str, Any] = {}
+        if outcome.status != "stopped":
+            carried = carry_metadata(prepared, self._wait_at_end, journal.log)
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(
             build_canonical(
@@ -168,7 +172,7 @@ class LoneRun:
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
         lists = journal.additions.describe_lists()
-        self._canonical, self._lists = canonical, dict(lists)
+        self._canonical, self._lists = canonical, {**carried, **lists}
         if self._files.has_data_process:
             self._write_last_run_json({}, is_last=False)
             self._lists |= self._files.make_data_process(
@@ -222,6 +226,7 @@ def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:
         inputs = list(find_inputs(data))
         found.update(inputs=inputs, identity=find_identity(data) if inputs else {})
         found.update(code=find_code(request, prepared))
+        found.update(find_upstream(data))
 
     reader = threading.Thread(target=read, name="aind-capsule inputs", daemon=True)
     reader.start()

@@ -112,7 +112,7 @@ def build_run_json(
 
     Args:
         canonical: The canonical record once there is one; until then the run is `running`.
-        found: `inputs`, `upstream`, `inputs_bytes`, as far as they are known.
+        found: `inputs`, `parents`, `upstream`, `inputs_bytes`, as far as they are known.
         processing: What a Python of the processing told of itself.
         files: The run files' names by kind.
         more: What the processing has said of the run beyond the canonical record.
@@ -141,6 +141,7 @@ def build_run_json(
         "message": told.get("message"),
         **more,
         "inputs": found.get("inputs", []),
+        "parents": found.get("parents", []),
         "upstream": found.get("upstream", []),
         "environment": {
             "run_mode": facts.run_mode,
@@ -163,6 +164,6 @@ def _describe_provenance(settings: Settings) -> dict[str, Any]:
     """What the settings say for the run's `DataProcess`, which may be made later, by others."""
     given = settings.provenance
     people = settings.experimenters or ((settings.user_id,) if settings.user_id else ())
-    told = {name: getattr(given, name) for name in given.__slots__}
+    told = {name: getattr(given, name) for name in given.__slots__ if name != "carry_metadata"}
     told["experimenters"] = list(people) or None
     return {name: value for name, value in told.items() if value is not None}

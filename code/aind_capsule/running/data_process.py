@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import find_run_id
 from aind_capsule.running.inputs import walk_files
-from aind_capsule.running.own_python import block_signals, build_own_command
+from aind_capsule.running.own_python import ask_own_python
 from aind_capsule.running.run_folder import SUFFIXES, RunFolder
 
 _LIMIT_S = 20.0
@@ -50,33 +49,9 @@ def make_data_process(
     if needs_schema and importlib.util.find_spec("aind_data_schema") is None:
         hint = "pip install 'aind-capsule[metadata]' where capsule is installed"
         return {"problem": "aind-data-schema is not installed", "hint": hint}
-    import subprocess
-
     words = [folder.get_file("run"), target]
-    try:
-        command = build_own_command("aind_capsule.provenance", words)
-        with block_signals():
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-    except OSError as error:
-        return {"problem": f"it cannot be made: {error}", "hint": ""}
-    with process:
-        deadline = time.monotonic() + (_STOPPED_LIMIT_S if is_stopped else _LIMIT_S)
-        while process.poll() is None and time.monotonic() < deadline and not must_hurry(0.02):
-            pass
-        if process.poll() is None:
-            process.kill()
-            return {"problem": "there was no time to make it", "hint": ""}
-        assert process.stdout is not None
-        told = decode(process.stdout.readline()) or {
-            "problem": "the process that makes it ended without a word",
-            "hint": "",
-        }
+    limit_s = _STOPPED_LIMIT_S if is_stopped else _LIMIT_S
+    told = ask_own_python("aind_capsule.provenance", words, limit_s, must_hurry)
     return told if "problem" in told else {"file": os.path.basename(target), **told}
 
 
@@ -103,6 +78,6 @@ def describe_report(report: dict[str, Any]) -> str | None:
     if "withheld_for" in report:
         return f"No data_process.json: the processing has written {report['withheld_for']} itself"
     if "problem" in report:
-        return f"No data_process.json: {report['problem']}. {report['hint']}".rstrip(". ")
+        return f"No data_process.json: {report['problem']}. {report.get('hint', '')}".rstrip(". ")
     gaps = [f"{gap['what']} ({gap['setting']})" for gap in report.get("gaps", ())]
     return f"data_process.json does not know {', '.join(gaps)}" if gaps else None

@@ -15,7 +15,7 @@ from aind_capsule.records.encode import decode
 
 _MAX_ENTRIES = 10_000
 _MAX_RUN_FILES = 10_000
-_MAX_RUN_FILE_BYTES = 4 * 1024 * 1024
+_MAX_RUN_FILE_BYTES = 64 * 1024 * 1024
 _RUN_FILE_DEPTH = 3
 
 
@@ -36,9 +36,15 @@ def find_inputs(data: str) -> Iterator[dict[str, str]]:
         yield {"name": name, "path": os.path.realpath(os.path.join(data, name))}
 
 
-def find_upstream(data: str) -> list[dict[str, Any]]:
-    """The `run.json` of every run among the inputs, and theirs, each run once."""
+def find_upstream(data: str) -> dict[str, list[Any]]:
+    """The `run.json` of every run among the inputs.
+
+    Returns:
+        `upstream`: theirs, and of what was upstream of them, each run once; `parents`: the ids of
+        the runs that are among the inputs themselves.
+    """
     runs: dict[str, dict[str, Any]] = {}
+    parents: dict[str, None] = {}
     for path in _find_run_files(data):
         record = None
         with contextlib.suppress(OSError):
@@ -47,11 +53,12 @@ def find_upstream(data: str) -> list[dict[str, Any]]:
                     record = decode(file.read())
         if record is None or not isinstance(record.get("run_id"), str):
             continue
+        parents[record["run_id"]] = None
         earlier = record.pop("upstream", None)
         for run in (record, *(earlier if isinstance(earlier, list) else ())):
             if isinstance(run, dict) and isinstance(run.get("run_id"), str):
                 runs.setdefault(run["run_id"], run)
-    return list(runs.values())
+    return {"upstream": list(runs.values()), "parents": list(parents)}
 
 
 def _find_run_files(data: str) -> Iterator[str]:

@@ -33,7 +33,7 @@ class InputsReader:
 
     Attributes:
         found: What is known so far: `inputs`, `identity` (fields that the data assets tell, lists
-            of several, `problems`), `code`, `upstream`, `inputs_bytes`.
+            of several, `problems`), `code`, `upstream`, `parents`, `inputs_bytes`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ def _report(data: str, find_code: Callable[[], Mapping[str, Any] | None], fd: in
         identity = find_identity(data) if entries else {}
         pipe.write(encode({"inputs": entries, "identity": identity}) + b"\n")
         pipe.write(encode({"code": find_code()}) + b"\n")
-        pipe.write(encode({"upstream": find_upstream(data)}) + b"\n")
+        pipe.write(encode(find_upstream(data)) + b"\n")
         size_bytes = count_bytes(data, COUNT_LIMIT_S)
         if size_bytes is not None:
             pipe.write(encode({"inputs_bytes": size_bytes}) + b"\n")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from aind_capsule.records.encode import decode
 
 #: Not `-m`, which would look for modules in the working folder first, and that is the user's.
 _BOOT = (
@@ -25,6 +29,46 @@ def build_own_command(module: str, words: Sequence[str]) -> list[str]:
         raise FileNotFoundError("the path of this Python is unknown")
     # -B: nothing is written into the code folder.
     return [sys.executable, "-B", "-c", _BOOT, module, str(len(words)), *words, *sys.path]
+
+
+def ask_own_python(
+    module: str, words: Sequence[str], limit_s: float, must_hurry: Callable[[float], bool]
+) -> dict[str, Any]:
+    """Have a module of ours do something in a process of its own, and return what it says.
+
+    Args:
+        module: It prints one line of JSON.
+        words: Its arguments.
+        limit_s: It is killed after so many seconds.
+        must_hurry: Waits for so many seconds, or less; returns whether to stop waiting.
+
+    Returns:
+        The object that it printed; `problem` where there is none.
+    """
+    import subprocess
+
+    try:
+        command = build_own_command(module, words)
+        with block_signals():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+    except OSError as error:
+        return {"problem": f"no process can be started for it: {error}"}
+    with process:
+        deadline = time.monotonic() + limit_s
+        while process.poll() is None and time.monotonic() < deadline and not must_hurry(0.02):
+            pass
+        if process.poll() is None:
+            process.kill()
+            return {"problem": "there was no time for it"}
+        assert process.stdout is not None
+        told = decode(process.stdout.readline())
+    return {"problem": "the process for it ended without a word"} if told is None else told
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners, first_records
 from aind_capsule.running.canonical import build_canonical
+from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
 from aind_capsule.running.inputs import count_results
@@ -228,6 +229,9 @@ class Run:
     ) -> int:
         """Canonical record, copies, last `run.json`: in this order."""
         prepared = self._prepared
+        carried: dict[str, Any] = {}
+        if ended is not None and outcome.status != "stopped":
+            carried = carry_metadata(prepared, self._wait_at_end, self._journal.log)
         canonical = self._journal.write_canonical(
             build_canonical(
                 prepared.facts,
@@ -247,7 +251,7 @@ class Run:
         )
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
-        more: dict[str, Any] = dict(self._journal.additions.describe_lists())
+        more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
         is_last = not self._delivery.is_on
         if self._files.has_data_process:
             self._files.write_run_json(canonical, found, processing, more=more)

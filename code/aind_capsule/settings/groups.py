@@ -263,3 +263,10 @@ class ProvenanceSettings:
         "Version of aind-data-schema that the record is written for.",
         form="`1` or `2`",
     )
+    carry_metadata: str | None = setting(
+        None,
+        values.parse_carried,
+        "Copy subject, procedures, acquisition or session, instrument or rig of the input into"
+        " results: those that all inputs agree on, or those of the one that is named.",
+        form="`true`, `false`, or the name of an input data asset",
+    )

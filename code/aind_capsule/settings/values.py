@@ -218,6 +218,22 @@ def parse_stage(value: Any) -> str:
     return text
 
 
+#: Of several inputs what they agree on.
+AGREED = "agreed"
+
+
+def parse_carried(value: Any) -> str | None:
+    """Whether metadata are carried: what all inputs agree on, or those of one that is named.
+
+    >>> parse_carried("yes"), parse_carried(False), parse_carried("ecephys_123456")
+    ('agreed', None, 'ecephys_123456')
+    """
+    try:
+        return AGREED if parse_boolean(value) else None
+    except ValueError:
+        return parse_text(value)
+
+
 def parse_schema_version(value: Any) -> int:
     """A version of aind-data-schema: its first number counts.
 

@@ -1,0 +1,100 @@
+"""One valid `Processing` of many steps: unique names, a dependency graph, the pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aind_capsule.provenance.run_facts import UNKNOWN, read_text
+from aind_capsule.provenance.schema import InvalidRecordError, validate_code, validate_processing
+from aind_capsule.provenance.steps import Step
+
+_SCHEMA_FIELDS = ("version", "commit_hash")
+
+
+def assemble(
+    steps: Iterable[Step], pipelines: Iterable[Mapping[str, Any]], notes: str
+) -> dict[str, Any]:
+    """The `Processing`.
+
+    Args:
+        steps: The steps; names may be there twice.
+        pipelines: What is known of pipelines, each with `name`; one may be told of several times.
+        notes: The record's notes.
+
+    Raises:
+        InvalidRecordError: The schema refuses the result.
+    """
+    ordered = sorted(steps, key=lambda step: (step.times_us, step.content["name"], step.key))
+    names = _name_uniquely(ordered)
+    processes = [{**step.content, "name": names[step.key]} for step in ordered]
+    graph = {
+        names[step.key]: sorted(names[parent] for parent in step.parents - {step.key})
+        for step in ordered
+    }
+    told = _merge_pipelines(pipelines)
+    known = {pipeline["name"] for pipeline in told}
+    for process in processes:
+        name = process.get("pipeline_name")
+        if name and name not in known:
+            known.add(name)
+            told.append({"object_type": "Code", "name": name, "url": UNKNOWN})
+    content = {
+        "object_type": "Processing",
+        "data_processes": processes,
+        "dependency_graph": graph,
+        "notes": notes,
+    }
+    return validate_processing({**content, "pipelines": told} if told else content)
+
+
+def _name_uniquely(steps: Iterable[Step]) -> dict[str, str]:
+    """Key → a name that no other step has: the first keeps its own, the others get a number."""
+    names: dict[str, str] = {}
+    wanted = [(step.key, str(step.content["name"])) for step in steps]
+    taken = {name for _, name in wanted}
+    used: set[str] = set()
+    numbers: dict[str, int] = {}
+    for key, name in wanted:
+        unique = name
+        while unique in used or (unique != name and unique in taken):
+            numbers[name] = numbers.get(name, 1) + 1
+            unique = f"{name}_{numbers[name]}"
+        used.add(unique)
+        names[key] = unique
+    return names
+
+
+def _merge_pipelines(pipelines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each pipeline once, with all that is known of it; two versions of one are two."""
+    merged: list[dict[str, Any]] = []
+    for pipeline in pipelines:
+        name = read_text(pipeline, "name")
+        if name is None:
+            continue
+        code = _take_code(pipeline, name)
+        for known in merged:
+            if known["name"] == name and _agree(known, code):
+                url = known["url"] if known["url"] != UNKNOWN else code["url"]
+                known.update({**code, **known, "url": url})
+                break
+        else:
+            merged.append(code)
+    return merged
+
+
+def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    urls = {one["url"], other["url"]} - {UNKNOWN}
+    told = [{one.get(name), other.get(name)} - {None} for name in _SCHEMA_FIELDS]
+    return len(urls) < 2 and all(len(values) < 2 for values in told)
+
+
+def _take_code(pipeline: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A pipeline as the schema's `Code`; where that cannot be, what surely can."""
+    url = read_text(pipeline, "url") or UNKNOWN
+    try:
+        return validate_code({**pipeline, "name": name, "url": url})
+    except InvalidRecordError:
+        version = read_text(pipeline, "version")
+        code = {"name": name, "url": url, **({"version": version} if version else {})}
+        return validate_code(code)

@@ -1,0 +1,116 @@
+"""The `data_description.json` of a derived asset, of that of the data that it is derived from.
+
+Its name is `<input>_<label>_<time>` (AIND's rule for derived assets; an asset derived from a
+derived one keeps the first input's name), by aind-data-schema's own derivation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aind_capsule.context.asset_names import parse_asset_name
+from aind_capsule.errors import CapsuleError
+from aind_capsule.provenance.gather import Source
+from aind_capsule.provenance.known_runs import KnownRun
+from aind_capsule.provenance.run_facts import read_text, read_texts
+from aind_capsule.provenance.schema import derive_description
+from aind_capsule.provenance.upgrade import upgrade_description
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A derived description.
+
+    Attributes:
+        content: It.
+        sources: Names of the assets that it is derived from.
+    """
+
+    content: dict[str, Any]
+    sources: tuple[str, ...]
+
+
+class NoSourceError(CapsuleError):
+    """There is no data description to derive one from, or there are several that disagree."""
+
+
+def derive(
+    descriptions: Iterable[Source],
+    runs: Iterable[KnownRun],
+    label: str,
+    wanted: str | None = None,
+) -> Derived:
+    """The description of what the runs have made.
+
+    Args:
+        descriptions: Those that were found.
+        runs: The runs; a description in their results is none of their inputs.
+        label: What stands between input and time in the name.
+        wanted: The name of the asset to derive it from; by default the only one.
+
+    Raises:
+        NoSourceError: It is not clear what to derive it from.
+        InvalidRecordError: The schema refuses it; the message names the fields.
+    """
+    results = {folder for run in runs for folder in run.outputs}
+    inputs: dict[str, Mapping[str, Any]] = {}
+    for source in descriptions:
+        name = read_text(source.content, "name")
+        if name and not _is_below(source.folder, results):
+            inputs.setdefault(name, source.content)
+    base, sources = _choose(inputs, wanted)
+    content = base if "modalities" in base else upgrade_description(base)
+    return Derived(derive_description(content, label, sources), tuple(sources))
+
+
+def _choose(
+    inputs: Mapping[str, Mapping[str, Any]], wanted: str | None
+) -> tuple[Mapping[str, Any], list[str]]:
+    """The description to derive from, and the names of all sources."""
+    if wanted is not None:
+        if wanted not in inputs:
+            known = ", ".join(sorted(inputs)) or "none"
+            raise NoSourceError(
+                f"No data_description.json is of {wanted!r}; found: {known}",
+                hint="Name a folder that holds it, or another asset by --source.",
+            )
+        return inputs[wanted], [wanted]
+    last = sorted(
+        name for name in inputs if not any(_is_of(other, name) for other in inputs.values())
+    )
+    if not last:
+        raise NoSourceError(
+            "No data_description.json of an input was found",
+            hint="Name the input data asset's folder too: capsule provenance collect DIR ASSET",
+        )
+    if len({_find_input(name, inputs[name]) for name in last}) > 1:
+        raise NoSourceError(
+            f"The inputs are several: {', '.join(last)}",
+            hint="Say by --source NAME which of them the derived asset is named for.",
+        )
+    return inputs[last[0]], last
+
+
+def _is_of(description: Mapping[str, Any], name: str) -> bool:
+    """Whether an asset is derived from the one of a name."""
+    own = read_text(description, "name") or ""
+    sources = [*read_texts(description, "source_data"), read_text(description, "input_data_name")]
+    return own != name and (name in sources or own.startswith(f"{name}_"))
+
+
+def _find_input(name: str, description: Mapping[str, Any]) -> str:
+    """The first input that an asset's name tells: its own name where it is raw."""
+    parsed = parse_asset_name(name, read_text(description, "subject_id"))
+    return name if parsed is None else parsed.acquisition_name
+
+
+def _is_below(folder: str, results: set[str]) -> bool:
+    while folder not in results:
+        above = os.path.dirname(folder)
+        if above == folder:
+            return False
+        folder = above
+    return True

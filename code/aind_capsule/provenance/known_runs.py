@@ -1,0 +1,151 @@
+"""The runs that are known: from `run.json`, from that of a later run, or from the log alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aind_capsule.history.runs import read_run
+from aind_capsule.logs.place import HIDDEN_NAME
+from aind_capsule.logs.reader import read_first_record, read_last_record
+from aind_capsule.provenance.gather import Gathered, Source
+from aind_capsule.provenance.run_facts import (
+    read_list,
+    read_table,
+    read_text,
+    read_texts,
+)
+from aind_capsule.records.schema import STATUSES
+from aind_capsule.records.timestamps import parse_timestamp
+
+#: The platform's name for every run's results: it says nothing about whose they are.
+_EVERYBODYS = "/results"
+
+
+@dataclass(slots=True)
+class KnownRun:
+    """One run.
+
+    Attributes:
+        content: What its `run.json` says.
+        source: The file that says it.
+        outputs: Folders that its results were in, by every name under which that may be told.
+        parents: Ids of the runs that its inputs are of, where it says that.
+        notes: What is wrong with what is known.
+    """
+
+    run_id: str
+    content: dict[str, Any]
+    source: str
+    outputs: set[str] = field(default_factory=set)
+    parents: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def started_us(self) -> int:
+        """When it started, in microseconds since 1970; by its id where it does not say it."""
+        started_us = parse_timestamp(str(self.content.get("started_at")))
+        return find_time_of(self.run_id) if started_us is None else started_us
+
+    @property
+    def ended_us(self) -> int | None:
+        """When it ended; None where that is not known."""
+        return parse_timestamp(str(self.content.get("ended_at")))
+
+
+def find_time_of(run_id: str) -> int:
+    """Microseconds since 1970 that a run's id tells, to the second; 0 where it tells none.
+
+    >>> find_time_of("20231114T221320-0123abcd")
+    1700000000000000
+    """
+    day, _, time_of_day = run_id[:15].partition("T")
+    date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    clock = f"{time_of_day[:2]}:{time_of_day[2:4]}:{time_of_day[4:]}"
+    return parse_timestamp(f"{date}T{clock}Z") or 0
+
+
+def find_known_runs(found: Gathered) -> dict[str, KnownRun]:
+    """Every run that is told of, by its id, each once."""
+    runs: dict[str, KnownRun] = {}
+    for source in found.runs:
+        _add(runs, source.content, source.path).outputs.update(_find_outputs(source))
+    for source in found.runs:
+        for upstream in read_list(source.content, "upstream"):
+            if isinstance(upstream, Mapping) and read_text(upstream, "run_id"):
+                _add(runs, upstream, source.path)
+    for run_id, log in found.logs.items():
+        run = runs.get(run_id)
+        if run is None or run.content.get("status") not in STATUSES:
+            _complete_from_log(runs, run_id, log)
+    for run in runs.values():
+        run.parents = set(read_texts(run.content, "parents"))
+    return runs
+
+
+def _add(runs: dict[str, KnownRun], content: Mapping[str, Any], source: str) -> KnownRun:
+    """The run of a `run.json`; of several versions the one that knows the end, then the first."""
+    run_id = str(content["run_id"])
+    run = runs.get(run_id)
+    if run is None:
+        run = runs[run_id] = KnownRun(run_id, dict(content), source)
+    elif run.content.get("status") not in STATUSES and content.get("status") in STATUSES:
+        run.content, run.source = dict(content), source
+    return run
+
+
+def _find_outputs(source: Source) -> set[str]:
+    """Where the results of a run were: by where its `run.json` lies, and by what it says."""
+    told = read_text(read_table(source.content, "folders"), "results")
+    task = read_text(read_table(source.content, "environment", "pipeline_task"), "folder")
+    outputs = {os.path.join(task, "capsule", "results")} if task else set()
+    base = os.path.dirname(source.folder)
+    if os.path.basename(base) == HIDDEN_NAME:  # <scratch>/.capsule/<run_id>
+        results = os.path.join(os.path.dirname(os.path.dirname(base)), "results")
+        outputs |= {results} if os.path.isdir(results) else set()
+    elif os.path.basename(source.folder) != read_text(source.content, "run_id"):
+        outputs.add(source.folder)
+    if told and told != _EVERYBODYS and os.path.isdir(told):
+        outputs.add(os.path.realpath(told))
+    return outputs
+
+
+def _complete_from_log(runs: dict[str, KnownRun], run_id: str, log: str) -> None:
+    """What the log says of a run whose `run.json` is missing, torn, or does not know the end."""
+    summary = read_run(log, run_id)
+    if summary is None:
+        return
+    known = runs.get(run_id)
+    first, last = read_first_record(log) or {}, read_last_record(log) or {}
+    told = last if last.get("status") in STATUSES else {}
+    ended = {"ended_at": told["timestamp"]} if "timestamp" in told else {}
+    if known is None:
+        pipeline = read_text(first, "pipeline_name")
+        content = {**first, "pipeline": {"name": pipeline}, "started_at": summary.started_at}
+        content |= {"run_id": run_id}
+        known = runs[run_id] = KnownRun(run_id, content, log)
+        known.notes.append("Only the log of this run could be read, not its run.json")
+    known.content |= {**told, **ended, "status": summary.status}
+
+
+def find_placed_under(path: str, outputs: Mapping[str, set[str]]) -> set[str]:
+    """The runs whose results a path is in: those of the deepest such folder."""
+    folder = path
+    while True:
+        if folder in outputs:
+            return outputs[folder]
+        above = os.path.dirname(folder)
+        if above == folder:
+            return set()
+        folder = above
+
+
+def index_outputs(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
+    """Results folder → the runs that wrote there."""
+    index: dict[str, set[str]] = {}
+    for run in runs.values():
+        for folder in run.outputs:
+            index.setdefault(folder, set()).add(run.run_id)
+    return index

@@ -1,0 +1,155 @@
+"""The derived asset's `data_description.json`: what it is derived from, its name, and when there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aind_data_schema.core.data_description import DataDescription
+
+from aind_capsule.provenance.derived_description import Derived, NoSourceError, derive
+from aind_capsule.provenance.gather import Source
+from aind_capsule.provenance.known_runs import KnownRun
+from aind_capsule.provenance.schema import InvalidRecordError
+from tests.conftest import build_environ
+from tests.provenance.runs import RUN
+
+RAW = "812345_2026-01-02_03-04-05"
+V2: dict[str, Any] = {
+    "name": RAW, "subject_id": "812345", "creation_time": "2026-01-02T03:04:05Z", "data_level": "raw",
+    "institution": {"name": "Allen Institute for Neural Dynamics", "abbreviation": "AIND",
+                    "registry": "Research Organization Registry (ROR)", "registry_identifier": "04szwah67"},
+    "funding_source": [{"funder": {"name": "Allen Institute", "abbreviation": "AI",
+                                   "registry": "Research Organization Registry (ROR)",
+                                   "registry_identifier": "03cpe7c52"}}],
+    "investigators": [{"name": "Ada Lovelace"}], "project_name": "Foraging",
+    "modalities": [{"name": "Behavior", "abbreviation": "behavior"}],
+}  # fmt: skip
+_ROR = {"name": "Research Organization Registry", "abbreviation": "ROR"}
+V1: dict[str, Any] = {
+    "name": f"behavior_{RAW}", "subject_id": "812345", "creation_time": "2026-01-02T03:04:05",
+    "data_level": "raw", "platform": {"name": "Behavior platform", "abbreviation": "behavior"},
+    "institution": {**V2["institution"], "registry": _ROR},
+    "funding_source": [{"funder": {**V2["funding_source"][0]["funder"], "registry": _ROR},
+                        "grant_number": None, "fundee": "Ada Lovelace, Grace Hopper"}],
+    "investigators": [{"name": "Ada Lovelace", "abbreviation": None, "registry": None}],
+    "project_name": "Foraging", "modality": [{"name": "Behavior", "abbreviation": "behavior"}],
+    "related_data": [], "input_data_name": None,
+}  # fmt: skip
+
+
+def _derive(*descriptions: dict[str, Any], source: str | None = None, **more: Any) -> Derived:
+    sources = [Source(f"/data/{n}/data_description.json", d) for n, d in enumerate(descriptions)]
+    return derive(sources, more.get("runs", ()), "sorted-ks4", source)
+
+
+@pytest.mark.parametrize(("description", "name"), [(V2, RAW), (V1, f"behavior_{RAW}")])
+def test_from_raw(description: dict[str, Any], name: str) -> None:
+    """From raw data of both versions: AIND's name, its level, its source, and all that is inherited."""
+    content = _derive(description).content
+    valid = DataDescription.model_validate(content)
+    parsed = DataDescription.parse_name(str(valid.name), valid.data_level)
+    assert (parsed["input"], parsed["process_name"]) == (name, "sorted-ks4")
+    assert valid.data_level == "derived"
+    assert valid.source_data == [name]
+    assert valid.subject_id == "812345"
+    assert valid.project_name == "Foraging"
+    assert [person.name for person in valid.investigators] == ["Ada Lovelace"]
+    assert valid.creation_time.strftime("%Y-%m-%d_%H-%M-%S") == str(valid.name)[-19:]
+
+
+def test_from_derived() -> None:
+    """From a derived asset: the name keeps the first input, the source is the derived one."""
+    derived = _derive(V2).content
+    again = _derive(derived).content
+    assert again["name"].startswith(f"{RAW}_sorted-ks4_")
+    assert again["name"].count("sorted-ks4") == 1
+    assert again["source_data"] == [derived["name"]]
+
+
+def test_the_last_of_a_chain_is_the_source() -> None:
+    """Where raw and derived asset are both there, the derived one is what the next comes from."""
+    derived = _derive(V2).content
+    assert _derive(V2, derived).sources == (derived["name"],)
+    assert _derive(derived, V2).sources == (derived["name"],)
+
+
+def test_two_of_one_acquisition_are_both_sources() -> None:
+    """Two assets derived from one acquisition: it is named for that, and both are its sources."""
+    first = {**_derive(V2).content, "name": f"{RAW}_a_2026-02-01_00-00-00"}
+    second = {**first, "name": f"{RAW}_b_2026-02-02_00-00-00"}
+    derived = _derive(second, first)
+    assert derived.sources == (first["name"], second["name"])
+    assert derived.content["source_data"] == [first["name"], second["name"]]
+    assert derived.content["name"].startswith(f"{RAW}_sorted-ks4_")
+
+
+def test_two_acquisitions_need_a_choice() -> None:
+    """Two acquisitions: nothing is guessed, both are named, and --source chooses."""
+    other = {**V2, "name": "999999_2026-01-02_03-04-05", "subject_id": "999999"}
+    with pytest.raises(NoSourceError, match=f"{RAW}, 999999") as caught:
+        _derive(V2, other)
+    assert "--source" in caught.value.hint
+    assert _derive(V2, other, source=str(other["name"])).content["subject_id"] == "999999"
+    with pytest.raises(NoSourceError, match="'nobody'"):
+        _derive(V2, other, source="nobody")
+
+
+def test_without_a_source() -> None:
+    """None found, or only one that a run has made itself: said, with what to do."""
+    with pytest.raises(NoSourceError, match="No data_description"):
+        _derive()
+    run = KnownRun("r", RUN, "x", outputs={"/data/0"})
+    with pytest.raises(NoSourceError, match="No data_description"):
+        _derive(V2, runs=[run])
+
+
+@pytest.mark.parametrize(
+    "missing", ["investigators", "funding_source", "project_name", "modalities"]
+)
+@pytest.mark.parametrize("description", [V1, V2])
+def test_what_cannot_be_derived_names_the_field(description: dict[str, Any], missing: str) -> None:
+    """A description that lacks what the schema wants gives none, and the field is named."""
+    old = "modality" if missing == "modalities" and description is V1 else missing
+    broken = {name: value for name, value in description.items() if name != old}
+    if broken.keys() == V2.keys() - {"modalities"}:
+        broken["modalities"] = None
+    with pytest.raises(InvalidRecordError, match=missing):
+        _derive(broken)
+
+
+def _run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "aind_capsule", "provenance", "collect", "runs", "asset"]
+    return subprocess.run([*command, "--output", "out", *options], cwd=folder, env=build_environ(folder),
+                          capture_output=True, text=True, check=False)  # fmt: skip
+
+
+def test_by_the_command(tmp_path: Path) -> None:
+    """The command writes it beside processing.json, leaves one that is there, and --overwrite replaces."""
+    for name in ("runs", "asset", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "runs" / f"{RUN['run_id']}.run.json").write_text(json.dumps(RUN))
+    source = tmp_path / "asset" / "data_description.json"
+    source.write_text(json.dumps(V2))
+    done = _run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "out" / "data_description.json"
+    first = json.loads(path.read_text())
+    assert first["name"].startswith(f"{RAW}_processed_")
+    assert first["name"] in done.stdout
+    assert "left as it is" in _run(tmp_path, "--label", "x").stderr
+    assert json.loads(path.read_text()) == first
+    assert _run(tmp_path, "--label", "x", "--overwrite").returncode == 0
+    assert json.loads(path.read_text())["name"].startswith(f"{RAW}_x_")
+    path.unlink()
+    source.write_text("{")
+    done = _run(tmp_path)
+    assert done.returncode == 0
+    assert str(source) in done.stderr
+    assert "No data_description.json was written" in done.stderr
+    assert sorted(os.listdir(tmp_path / "out")) == ["processing.json"]
