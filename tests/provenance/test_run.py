@@ -181,7 +181,11 @@ def test_a_run_file_of_an_earlier_run_withholds_nothing(capsule: Capsule) -> Non
 )
 def test_a_schema_that_is_broken(capsule: Capsule, body: str, told: str) -> None:
     """A schema that cannot be imported, or is another: said once; the run and its files stand."""
-    run = capsule.run("sh", "-c", "exit 7", env=_break_schema(capsule, body), options=("--strict",))
+    env = _break_schema(capsule, body)
+    assert (
+        capsule.run("true", env=env, options=("--strict", "--run-files", "provenance")).status == 0
+    )
+    run = capsule.run("sh", "-c", "exit 7", env=env, options=("--strict",))
     assert run.status == 7
     assert told in run.stderr.decode()
     assert told in capsule.run_json()["data_process"]["problem"]
