@@ -6,7 +6,6 @@ run's business: nothing of it is imported here, and it gets little time.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -46,13 +45,19 @@ def make_data_process(
     own = find_own_record(results)
     if own is not None:
         return {"withheld_for": own}
-    if needs_schema and importlib.util.find_spec("aind_data_schema") is None:
+    if needs_schema and not _has_schema():
         hint = "pip install 'aind-capsule[metadata]' where capsule is installed"
         return {"problem": "aind-data-schema is not installed", "hint": hint}
     words = [folder.get_file("run"), target]
     limit_s = _STOPPED_LIMIT_S if is_stopped else _LIMIT_S
     told = ask_own_python("aind_capsule.provenance", words, limit_s, must_hurry)
     return told if "problem" in told else {"file": os.path.basename(target), **told}
+
+
+def _has_schema() -> bool:
+    import importlib.util  # not before the processing has ended
+
+    return importlib.util.find_spec("aind_data_schema") is not None
 
 
 def find_own_record(results: str) -> str | None:
