@@ -93,6 +93,8 @@ class Way:
         settings: Settings,
         folder: Path | None = None,
         read_clock_us: Callable[[], int] | None = None,
+        *,
+        is_resend: bool = False,
     ) -> None:
         path = log.path if isinstance(log, Log) else log
         form = read_form(str(path))
@@ -101,7 +103,7 @@ class Way:
         destination = kind.open(settings, os.environ, form)
         place = find_place(str(path), str(folder or path.parent), destination.key)
         clock: Mapping[str, Any] = {} if read_clock_us is None else {"read_clock_us": read_clock_us}
-        self.delivery = Delivery(place, destination, **clock)
+        self.delivery = Delivery(place, destination, is_resend=is_resend, **clock)
         self.waits: list[float] = []
 
     def go(self, steps: int = 1000) -> None:

@@ -50,6 +50,8 @@ class Limits:
     ahead_s: float = 600
     behind_s: float = 3600
     entries_per_query: int = 5000
+    query_s: float = 30 * 86_400 + 3600
+    shards: int = 1  # into so many is a stream divided; a real one where it gets too much
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ class LokiDouble:
                 "rpc error: code = ResourceExhausted desc = grpc: received message larger than max",
             )
         refusal: Refusal | None = None
+        streams = [shard for stream in streams for shard in self._divide(*stream)]
         for index, stream in enumerate(streams):
             try:
                 self._take(stream)
@@ -226,6 +229,17 @@ class LokiDouble:
                 refusal = error if index == len(streams) - 1 else None
         if refusal is not None:
             raise refusal
+
+    def _divide(
+        self, labels: dict[str, str], entries: list[Entry]
+    ) -> Iterator[tuple[dict[str, str], list[Entry]]]:
+        """The shards of a stream: streams of their own, each with a newest line of its own."""
+        if self.limits.shards == 1:
+            yield labels, entries
+            return
+        size = max(1, -(-len(entries) // self.limits.shards))
+        for number, first in enumerate(range(0, len(entries), size)):
+            yield {**labels, "__stream_shard__": str(number)}, entries[first : first + size]
 
     def _take(self, stream: tuple[dict[str, str], list[Entry]]) -> None:
         labels, entries = stream
@@ -305,6 +319,12 @@ class LokiDouble:
                 f"max entries limit per query exceeded, limit > max_entries_limit ({limit} > {self.limits.entries_per_query})",
             )
         first, last = int(parameters.get("start", "0")), int(parameters.get("end", str(2**63)))
+        if "start" in parameters and last - first > self.limits.query_s * NS_PER_S:
+            length, most = (last - first) // NS_PER_S, self.limits.query_s
+            raise Refusal(
+                400,
+                f"the query time range exceeds the limit (query length: {length}s, limit: {most}s)",
+            )
         is_backward = parameters.get("direction", "backward") == "backward"
         with self._lock:
             found = [
@@ -339,7 +359,7 @@ class LokiDouble:
             name: json.loads(f'"{value}"') for name, value in _PAIR.findall(match["filters"])
         }
         for stream, entries in self.streams.items():
-            if labels.items() <= dict(stream).items():
+            if all(dict(stream).get(name, "") == value for name, value in labels.items()):
                 for entry in entries:
                     if filters.items() <= {**dict(stream), **dict(entry.metadata)}.items():
                         yield stream, entry

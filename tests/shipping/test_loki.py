@@ -320,6 +320,42 @@ def test_delivered_in_time_then_pushed_again_late(loki: LokiDouble, tmp_path: Pa
     assert way.delivery.progress.late == 0
 
 
+@pytest.mark.parametrize("shards", [2, 3, 7])
+@pytest.mark.parametrize("age_h", [0.9, 1.2, 2.2, 4.0])
+def test_beside_a_divided_stream(
+    loki: LokiDouble, tmp_path: Path, shards: int, age_h: float
+) -> None:
+    """A stream that others have filled fast: shards refuse old lines, and the answer is 204; none is lost."""
+    now_s = time.time()
+    new = Log(tmp_path, "20260101T000001-0123abcd")
+    new.write(*map(str, range(100)), at_s=now_s)
+    deliver(new, make_settings(loki.url))
+    loki.limits.shards = shards - 1
+    deliver(new, make_settings(loki.url), folder=_make(tmp_path / "again"))
+    loki.limits.shards = shards
+    old = Log(tmp_path, "20260101T000000-0123abcd")
+    old.write(*map(str, range(500)), at_s=now_s - age_h * HOUR_S)
+    way = deliver(old, make_settings(loki.url))
+    found = [entry.line for entry in loki.find(f'{SELECTOR} | run_id="{old.fields["run_id"]}"')]
+    assert set(found) == set(old.lines)
+    doubles = len(found) - 500
+    assert doubles <= way.delivery.progress.maybe_double
+    assert way.delivery.progress.settled == 500
+
+
+def test_lines_of_many_years(loki: LokiDouble, tmp_path: Path) -> None:
+    """A log over years, of which it is not known what has arrived: no query spans them, recent lines are there once."""
+    loki.limits.query_s = 30 * 86_400
+    now_s = time.time()
+    log = Log(tmp_path)
+    for age_h in (20_000, 9000, 1000, 30, 20, 0):
+        log.write(f"{age_h}", at_s=now_s - age_h * HOUR_S)
+    deliver(log, make_settings(loki.url))
+    place = deliver(log, make_settings(loki.url), folder=_make(tmp_path / "x"), is_resend=True)
+    assert [json.loads(line)["message"] for line in _read(loki)] == ["30", "20", "0"]
+    assert (place.delivery.progress.set_aside, place.delivery.progress.maybe_double) == (3, 0)
+
+
 def test_late_where_reading_is_not_allowed(loki: LokiDouble, tmp_path: Path) -> None:
     """Where the server may not be asked, late lines may be there twice: that is counted."""
     loki.trouble.reads = False

@@ -210,6 +210,18 @@ def test_two_streams_in_one_request(client: Client) -> None:
     assert client.lines == ["good"]
 
 
+def test_a_divided_stream(client: Client) -> None:
+    """Each shard has a newest line of its own; the last one's fate is the answer; `label=""` is none."""
+    client.double.limits.shards = 2
+    assert client.push([stamp(), "new"])[0] == 204  # into the first shard
+    assert client.push([stamp(5400), "lost"], [stamp(5400), "kept"])[0] == 204
+    assert client.lines == ["kept", "new"]
+    assert client.push([stamp(), "a"], [stamp(), "b"])[0] == 204
+    status, text = client.push([stamp(5400), "c"], [stamp(5400), "d"])
+    assert (status, "too far behind" in text) == (400, True)
+    assert len(client.double.find('{process_name="qc", backfill=""}')) == 4
+
+
 def test_access() -> None:
     """A tenant and an authorization that are asked for and missing: 401."""
     double = LokiDouble(tenant=True, authorization=make_basic("me", "pw"))

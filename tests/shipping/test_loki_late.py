@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aind_capsule.shipping.destination import Piece
-from aind_capsule.shipping.loki_late import Gate, find_refused, group_by_hour, name_backfills
+from aind_capsule.shipping.loki_late import (
+    Gate,
+    group_by_hour,
+    may_be_late,
+    name_backfills,
+    read_cutoff,
+)
 
 US_PER_S = 1_000_000
 HOUR_US = 3600 * US_PER_S
@@ -58,14 +64,20 @@ def test_what_is_old_goes_slowly(sizes: list[int]) -> None:
 
 
 def test_the_servers_words_tell_which_were_refused() -> None:
-    """Only lines older than the time in its words, and those of the same second, are sent elsewhere."""
-    pieces = _make_pieces([NOW_US + n * US_PER_S for n in range(10)])
+    """Lines older than the time in its words, and those of the same second, are sent elsewhere."""
     words = (
         "400 entry with timestamp x ignored, reason: 'entry too far behind, entry timestamp is: "
         "2027-01-15T08:00:00Z, oldest acceptable timestamp is: 2027-01-15T08:00:04Z', total ignored"
     )
-    assert [piece.start for piece in find_refused(pieces, words)] == [0, 1, 2, 3, 4]
-    assert find_refused(pieces, "400 entry too far behind") == pieces
+    assert read_cutoff(words) == NOW_US + 5 * US_PER_S
+    assert read_cutoff("400 entry too far behind") is None
+
+
+def test_what_is_new_is_never_late() -> None:
+    """A line of 50 minutes ago may be refused, for others may be 10 minutes ahead; one of 40 may not."""
+    assert may_be_late(_make_pieces([NOW_US, NOW_US - 50 * 60 * US_PER_S - 1]), NOW_US)
+    assert not may_be_late(_make_pieces([NOW_US, NOW_US - 40 * 60 * US_PER_S]), NOW_US)
+    assert not may_be_late([], NOW_US)
 
 
 @given(times=st.lists(st.integers(0, NOW_US), max_size=50))

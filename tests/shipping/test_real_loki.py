@@ -144,8 +144,26 @@ def test_owed_and_pushed_after_a_newer_run(tmp_path: Path, name: str) -> None:
     assert_there_once(name, new.lines)
     assert_there_once(name, old.lines)
     (tmp_path / "another").mkdir()
-    deliver(old, settings, folder=tmp_path / "another")
+    deliver(old, settings, folder=tmp_path / "another", is_resend=True)
     assert_there_once(name, old.lines)
+
+
+def test_owed_runs_of_a_fan_out(tmp_path: Path, name: str) -> None:
+    """Runs of up to two hours ago at the same time, in one stream that is divided: each line once."""
+    now = time.time()
+    logs = []
+    for number, age_h in enumerate((0, 1.9, 1.5, 0.5, 1.2, 2.0, 0.1, 1.8)):
+        log = Log(tmp_path, f"2026010{number + 1}T000000-0123abcd", name)
+        log.write(*[f"{n} {'x' * 400}" for n in range(12_000)], at_s=now - age_h * 3600)
+        logs.append(log)
+    environ = {**os.environ, "CAPSULE_LOKI__URL": URL, "XDG_STATE_HOME": str(tmp_path / "state")}
+    command = [sys.executable, "-m", "aind_capsule.shipping"]
+    shippers = [subprocess.Popen([*command, str(log.path)], env=environ, cwd=tmp_path,
+                                 stdout=subprocess.PIPE) for log in logs]  # fmt: skip
+    for log, shipper in zip(logs, shippers, strict=True):
+        output, _ = shipper.communicate(timeout=120)
+        assert shipper.returncode == 0, output
+        assert_there_once(name, log.lines)
 
 
 def test_what_it_refuses(tmp_path: Path, name: str) -> None:

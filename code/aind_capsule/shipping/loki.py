@@ -16,12 +16,20 @@ from aind_capsule.logs.reader import LogLine
 from aind_capsule.records.encode import encode, encode_text
 from aind_capsule.records.naming import make_label_name
 from aind_capsule.records.shrink import shrink
-from aind_capsule.records.timestamps import US_PER_S, parse_timestamp
+from aind_capsule.records.timestamps import US_PER_S, parse_timestamp, read_clock_us
 from aind_capsule.settings.model import Settings
 from aind_capsule.shipping.destination import Answer, Check, Outcome, Piece
 from aind_capsule.shipping.form import Form
 from aind_capsule.shipping.http import HttpError
-from aind_capsule.shipping.loki_late import Gate, find_refused, group_by_hour, name_backfills
+from aind_capsule.shipping.loki_late import (
+    Gate,
+    compute_cutoff,
+    count_unseen,
+    group_by_hour,
+    may_be_late,
+    name_backfills,
+    read_cutoff,
+)
 from aind_capsule.shipping.loki_server import LokiServer
 from aind_capsule.shipping.loki_stored import StoredLines
 
@@ -60,6 +68,8 @@ class Loki:
         self._stored = StoredLines(server, form)
         self._gate = Gate()
         self._second: tuple[str, int] = ("", 0)
+        #: Older lines the stream has refused: from then on they go beside it at once.
+        self._cutoff_us = 0
 
     def encode(self, line: LogLine) -> Piece:
         """One entry: `["<nanoseconds>","<line>",{metadata}]`."""
@@ -102,21 +112,45 @@ class Loki:
 
     def _send(self, pieces: Sequence[Piece]) -> Answer:
         """Push pieces; what is old in portions that are small and apart from one another."""
-        late: list[Piece] = []
+        late = [piece for piece in pieces if piece.time_us < self._cutoff_us]
+        if late:
+            pieces = [piece for piece in pieces if piece.time_us >= self._cutoff_us]
         maybe_double = 0
         for portion in self._gate.divide(pieces):
             answer, is_late = self._push(portion, {})
-            if is_late:
-                refused = find_refused(portion, answer.words)
-                stored = self._stored.find(refused)
-                late += [p for p in refused if stored is None or p.data not in stored]
-                maybe_double += len(refused) if stored is None else 0
-            elif answer.outcome is not Outcome.DELIVERED:
+            if not is_late and answer.outcome is not Outcome.DELIVERED:
                 return answer
+            refused = self._find_refused(portion, answer.words if is_late else None)
+            stored = self._stored.find(refused)
+            missing = [p for p in refused if stored is None or p.data not in stored]
+            if stored is None:
+                maybe_double += len(missing)
+            elif not is_late:
+                maybe_double += count_unseen(missing, read_clock_us())
+            late += missing
         answer = self._send_late(late)
         if answer.outcome is not Outcome.DELIVERED:
             return answer
         return Answer(Outcome.DELIVERED, late=len(late), maybe_double=maybe_double)
+
+    def _find_refused(self, pieces: Sequence[Piece], words: str | None) -> Sequence[Piece]:
+        """Those that their stream may have refused as too far behind its newest line.
+
+        Args:
+            pieces: What was pushed.
+            words: The server's, where it has said that it refused some; None after 204, which is
+                no proof for old lines where the stream is divided.
+        """
+        told_us = read_cutoff(words) if words is not None else 0
+        if told_us is None:
+            return pieces
+        self._cutoff_us = max(self._cutoff_us, told_us)
+        cutoff_us = told_us
+        if may_be_late(pieces, read_clock_us()):
+            newest_us = self._stored.find_newest(min(piece.time_us for piece in pieces))
+            if newest_us is not None:
+                cutoff_us = max(cutoff_us, compute_cutoff(newest_us))
+        return [piece for piece in pieces if piece.time_us < cutoff_us]
 
     def _send_late(self, pieces: Sequence[Piece]) -> Answer:
         """These were too far behind the newest line of their stream: another run's, perhaps.

@@ -2,9 +2,11 @@
 
 What a Loki 3 was measured to do: it refuses lines more than an hour behind the newest of their
 stream, and stores the others of the request; it divides a stream that gets more than 1.5 MB/s into
-shards, and shows a line twice that came into two of them; and lines of more than three hours ago
-cannot be asked for until they are flushed, half an hour later or more. So what is that old goes
-slowly enough not to be divided: then a resend is stored once, though nobody can ask.
+shards, and shows a line twice that came into two of them; of the shards of one request it tells the
+last one's fate only, so that 204 may stand above lines that another shard has refused; and lines of
+more than three hours ago cannot be asked for until they are flushed, half an hour later or more.
+So what is that old goes slowly enough not to be divided: then a resend is stored once, though
+nobody can ask.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from aind_capsule.shipping.destination import Piece
 
 #: Older than this is perhaps not seen by a query (`query_ingesters_within` is 3 h).
 _OLD_US = 2.5 * 3600 * US_PER_S
+#: A line is refused that is an hour behind another, which is 10 minutes ahead of the clock at most;
+#: the rest is for clocks that differ.
+_NEVER_LATE_US = 45 * 60 * US_PER_S
 #: `shard_streams.desired_rate` is 1.5 MB/s; what is pushed more than once a second is not counted
 #: with its size on top of the rate.
 _PORTION_BYTES = 256 * 1024
@@ -62,16 +67,32 @@ class Gate:
             yield portion
 
 
-def find_refused(pieces: Sequence[Piece], words: str) -> Sequence[Piece]:
-    """Those pieces of a request that were refused as too far behind, by the server's words.
+def read_cutoff(words: str) -> int | None:
+    """From when on a stream takes lines, by the server's words of a refusal; microseconds.
 
-    Without a time in its words all of them; one second is added, for it writes whole seconds.
+    One second is added, for it writes whole seconds. None where its words hold no time.
+
+    >>> read_cutoff("oldest acceptable timestamp is: 1970-01-01T00:00:04Z', …")
+    5000000
     """
     match = _CUTOFF.search(words)
     cutoff_us = parse_timestamp(match.group(1)) if match is not None else None
-    if cutoff_us is None:
-        return pieces
-    return [piece for piece in pieces if piece.time_us < cutoff_us + US_PER_S]
+    return None if cutoff_us is None else cutoff_us + US_PER_S
+
+
+def compute_cutoff(newest_us: int) -> int:
+    """From when on a stream takes lines, by the newest that it holds; microseconds."""
+    return newest_us - _HOUR_US
+
+
+def may_be_late(pieces: Sequence[Piece], now_us: int) -> bool:
+    """Whether a stream may hold lines that are too new for some of these."""
+    return any(piece.time_us < now_us - _NEVER_LATE_US for piece in pieces)
+
+
+def count_unseen(pieces: Sequence[Piece], now_us: int) -> int:
+    """How many of these nobody can ask for, although they may be stored."""
+    return sum(piece.time_us < now_us - _OLD_US for piece in pieces)
 
 
 def group_by_hour(pieces: Sequence[Piece]) -> list[list[Piece]]:
