@@ -155,6 +155,7 @@ def test_owed_runs_of_a_fan_out(tmp_path: Path, name: str) -> None:
     for number, age_h in enumerate((0, 1.9, 1.5, 0.5, 1.2, 2.0, 0.1, 1.8)):
         log = Log(tmp_path, f"2026010{number + 1}T000000-0123abcd", name)
         log.write(*[f"{n} {'x' * 400}" for n in range(12_000)], at_s=now - age_h * 3600)
+        log.writer.close()
         logs.append(log)
     environ = {**os.environ, "CAPSULE_LOKI__URL": URL, "XDG_STATE_HOME": str(tmp_path / "state")}
     command = [sys.executable, "-m", "aind_capsule.shipping"]
