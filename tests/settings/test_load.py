@@ -121,7 +121,7 @@ def test_every_row_is_reached(sources: Sources) -> None:
         "shipping.metadata": (("a", "b"), "a,b"), "loki.url": ("http://h:3100/x", "http://h:3100/x"), "loki.user": ("u", "u"),
         "loki.password": (Secret("p w"), "p w"), "loki.token": (Secret("t"), "t"), "loki.tenant": ("t", "t"),
         "loki.headers": ({"X-A": Secret("b")}, "X-A=b"), "loki.timeout": (2.5, "2.5"), "loki.verify": (False, "false"),
-        "loki.ca_file": ("/c.pem", "/c.pem"), "loki.client_cert": ("/c.pem", "/c.pem"), "loki.client_key": ("/k.pem", "/k.pem"),
+        "loki.ca_file": (__file__, __file__), "loki.client_cert": (__file__, __file__), "loki.client_key": (__file__, __file__),
         "provenance.process_type": ("Spike sorting", "Spike sorting"), "provenance.stage": ("Analysis", "analysis"),
         "provenance.code_url": ("u", "u"), "provenance.code_version": ("1", "1"), "provenance.container": ("a/b:1", "a/b:1"),
         "provenance.schema_version": (1, "1"), "provenance.carry_metadata": ("agreed", "true"),

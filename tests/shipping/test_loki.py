@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import time
 from pathlib import Path
 
@@ -218,15 +219,12 @@ def test_retry_after(loki: LokiDouble, tmp_path: Path) -> None:
     assert deliver(log, make_settings(loki.url)).waits == [17.0]
 
 
-@pytest.mark.parametrize(("status", "text"), [(500, "label name is empty"), (429, "too much")])
-def test_a_line_that_gets_later_for_ever(
-    loki: LokiDouble, tmp_path: Path, status: int, text: str
-) -> None:
-    """A line to which alone the server says 500 or 429 every time does not hold up the others."""
+def test_a_line_that_gets_500_for_ever(loki: LokiDouble, tmp_path: Path) -> None:
+    """A line at which alone the server fails every time does not hold up the others."""
 
     def answer(request: Request) -> tuple[int, str] | None:
         is_poison = request.body and b"POISON" in gzip.decompress(request.body)
-        return (status, text) if is_poison else None
+        return (500, "label name is empty") if is_poison else None
 
     loki.trouble.answer = answer
     log = Log(tmp_path)
@@ -234,6 +232,78 @@ def test_a_line_that_gets_later_for_ever(
     way = deliver(log, make_settings(loki.url))
     assert _read(loki) == [line for n, line in enumerate(log.lines) if n != 37]
     assert way.delivery.progress.set_aside == 1
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_a_server_that_mostly_says_later(loki: LokiDouble, tmp_path: Path, status: int) -> None:
+    """Nine pushes of ten are put off, at random: no good line is taken for poison."""
+    rng = random.Random(status)
+    loki.trouble.answer = lambda request: (
+        (status, "busy") if request.method == "POST" and rng.random() < 0.9 else None
+    )
+    log = Log(tmp_path)
+    log.write(*map(str, range(30)))
+    way = deliver(log, make_settings(loki.url), steps=5000)
+    assert _read(loki) == log.lines
+    assert way.delivery.progress.set_aside == 0
+
+
+@pytest.mark.parametrize(("status", "text"), [(400, "The plain HTTP request was sent to HTTPS port"), (413, "no"), (422, "")])  # fmt: skip
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_server_that_refuses_everything_line_by_line(
+    loki: LokiDouble, tmp_path: Path, status: int, text: str, before: int
+) -> None:
+    """A slow log whose every line comes alone, and a gateway that takes nothing: all waits for its cure."""
+    log = Log(tmp_path)
+    log.write("first", *map(str, range(before)))
+    way = Way(log, make_settings(loki.url))
+    if before:
+        way.go()
+    loki.trouble.answer = _answer(status, text)
+    for n in range(5):
+        log.write(f"line {n}")
+        way.go()
+        assert way.delivery.has_stopped
+        assert text in way.delivery.problem
+    assert way.delivery.progress.set_aside == 0
+    loki.trouble.answer = None
+    way.go()
+    way.close()
+    assert _read(loki) == log.lines
+
+
+def test_late_lines_among_other_refusals(loki: LokiDouble, tmp_path: Path) -> None:
+    """Late ones, one of tomorrow and good ones in one request: each beside the stream, aside, or there."""
+    now_s = time.time()
+    newer = Log(tmp_path, "20260101T000001-0123abcd")
+    newer.write("newer", at_s=now_s - 2 * HOUR_S)
+    deliver(newer, make_settings(loki.url))
+    log = Log(tmp_path)
+    for message, age_h in (("late", 4), ("new", 0), ("between", 1.5), ("tomorrow", -24), ("last", 0)):  # fmt: skip
+        log.write(message, at_s=now_s - age_h * HOUR_S + 1)
+    progress = deliver(log, make_settings(loki.url)).delivery.progress
+    found = [json.loads(line)["message"] for line in _read(loki)]
+    assert sorted(found) == ["between", "last", "late", "new", "newer"]
+    assert (progress.delivered, progress.set_aside, progress.late) == (4, 1, 2)
+
+
+@settings(max_examples=60)
+@given(ages_min=st.lists(st.integers(0, 240), min_size=1, max_size=40), shards=st.integers(1, 3))
+def test_a_clock_that_jumps(
+    tmp_path_factory: pytest.TempPathFactory, ages_min: list[int], shards: int
+) -> None:
+    """Times that go back and forth by hours in one batch: every line is there once, whatever was refused."""
+    loki = LokiDouble()
+    loki.limits.shards = shards
+    try:
+        now_s = time.time()
+        log = Log(tmp_path_factory.mktemp("jumps"))
+        for n, age in enumerate(ages_min):
+            log.write(str(n), at_s=now_s - 60 * age + n / 1000)
+        deliver(log, make_settings(loki.url))
+        assert sorted(_read(loki)) == sorted(log.lines)
+    finally:
+        loki.stop()
 
 
 def test_too_much_at_once(loki: LokiDouble, tmp_path: Path) -> None:

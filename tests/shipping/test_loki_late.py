@@ -70,7 +70,9 @@ def test_the_servers_words_tell_which_were_refused() -> None:
         "2027-01-15T08:00:00Z, oldest acceptable timestamp is: 2027-01-15T08:00:04Z', total ignored"
     )
     assert read_cutoff(words) == NOW_US + 5 * US_PER_S
-    assert read_cutoff("400 entry too far behind") is None
+    later = words.replace("08:00:04Z", "08:00:09Z")
+    assert read_cutoff(f"{words}, {later}, {words}") == NOW_US + 10 * US_PER_S
+    assert read_cutoff("400 entry too far behind") == 0
 
 
 def test_what_is_new_is_never_late() -> None:

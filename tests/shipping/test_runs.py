@@ -175,6 +175,47 @@ def test_a_stop_with_a_hung_server_ends_in_time(shipped: Capsule, loki: LokiDoub
     assert report["delivery"]["loki"]["owed"] > 0
 
 
+def test_a_stop_and_a_hung_server(shipped: Capsule, loki: LokiDouble) -> None:
+    """One SIGTERM and a server that hangs in mid-run: the run ends by itself, and reports what was there."""
+    process = shipped.start("sh", "-c", "echo ready; exec sleep 1000")
+    wait_until(lambda: any('"message":"ready"' in line for line in _read(loki)))
+    loki.trouble.hangs = True
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    (report,) = [json.loads(p.read_text()) for p in shipped.results.glob("*.run.json")]
+    row = report["delivery"]["loki"]
+    assert row["delivered"] >= 2
+    assert row["owed"] >= 1
+    assert row["address"] == loki.url
+
+
+def test_secrets_that_a_server_throws_back(shipped: Capsule, loki: LokiDouble) -> None:
+    """A refusal that quotes our credentials: they are in no file, and on no stream."""
+    shipped.environ |= {"CAPSULE_LOKI__TOKEN": "t0ken-of-mine", "CAPSULE_SHIPPING__DEADLINE": "3"}
+    loki.trouble.answer = lambda request: (401, f"not {request.headers['authorization']}")
+    run = shipped.run("echo", "hello")
+    done = push(shipped, "--all")
+    assert done.returncode == 74
+    shown = run.stderr.decode() + done.stdout + done.stderr
+    for path in [*shipped.root.rglob("*.json*"), *shipped.root.rglob("*.position")]:
+        shown += path.read_text()
+    assert "[redacted]" in shown
+    assert "t0ken-of-mine" not in shown
+
+
+def test_folders_gone_and_a_dead_server(shipped: Capsule, loki: LokiDouble) -> None:
+    """The log is removed before it was delivered: what is lost is counted, and said."""
+    loki.stop()
+    shipped.environ |= {"CAPSULE_SHIPPING__DEADLINE": "0.5", "CAPSULE_RUN_FILES": "none"}
+    process = shipped.start("sh", "-c", "echo early; read x; echo late", stdin=subprocess.PIPE)
+    wait_until(lambda: list(shipped.scratch.rglob("*.position")))
+    shutil.rmtree(shipped.scratch)
+    _, err = process.communicate(b"\n")
+    assert b"5 records have not reached loki" in err, err.decode()
+    assert b"they are lost" in err
+
+
 def test_a_command_that_cannot_be_started(shipped: Capsule, loki: LokiDouble) -> None:
     """A run whose processing never was is delivered as well."""
     run = shipped.run("no-such-command-anywhere")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aind_capsule.settings.model import Settings
-from aind_capsule.shipping import registry
+from aind_capsule.shipping import delivery, registry
 from aind_capsule.shipping.destination import Destination
 from aind_capsule.shipping.form import Form
 from aind_capsule.shipping.registry import Kind
@@ -45,7 +45,7 @@ def test_one_that_is_dead_does_not_hold_up_another(
     shipper.start()
     wait_until(lambda: len(loki.entries) == 100)
     log.write("the last")
-    shipper.finish(Deadline(1.0, 1.0), lambda: None)
+    shipper.finish(lambda: Deadline(1.0, 1.0), lambda: None)
     report = shipper.describe()
     assert (report["loki"]["delivered"], report["loki"]["owed"]) == (101, 0)
     assert (report["second"]["delivered"], report["second"]["owed"]) == (0, 101)
@@ -54,6 +54,39 @@ def test_one_that_is_dead_does_not_hold_up_another(
     again = LokiDouble(dead.port)  # so that its thread ends
     wait_until(lambda: shipper.is_done)
     again.stop()
+
+
+def test_a_gateway_that_is_being_set_up(
+    loki: LokiDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """404, as of a server that somebody is to change: it is looked at again while the log grows."""
+    monkeypatch.setattr(delivery, "_STOPPED_S", 0.1)
+    loki.trouble.answer = lambda request: (404, "no page") if request.method == "POST" else None
+    log = Log(tmp_path)
+    log.write("early")
+    shipper = Shipper(str(log.path), str(log.folder), make_settings(loki.url), os.environ)
+    shipper.start()
+    wait_until(lambda: len(loki.requests) >= 3)
+    assert "404 no page" in shipper.lanes[0].trouble
+    loki.trouble.answer = None
+    wait_until(lambda: [entry.line for entry in loki.entries] == log.lines)
+    assert not shipper.is_done
+    shipper.finish(lambda: Deadline(10.0, 10.0), lambda: None)
+
+
+def test_the_server_asks_to_be_left_alone(loki: LokiDouble, tmp_path: Path) -> None:
+    """`Retry-After` is kept to also when the log ends meanwhile: no request comes before."""
+    loki.trouble.headers = {"Retry-After": "2"}
+    loki.trouble.answer = lambda request: (503, "busy") if len(loki.requests) == 1 else None
+    log = Log(tmp_path)
+    log.write("early")
+    shipper = Shipper(str(log.path), str(log.folder), make_settings(loki.url), os.environ)
+    shipper.start()
+    wait_until(lambda: shipper.lanes[0].trouble)
+    shipper.finish(lambda: Deadline(10.0, 10.0), lambda: None)
+    assert [entry.line for entry in loki.entries] == log.lines
+    pushes = [request for request in loki.requests if request.method == "POST"]
+    assert pushes[1].at_s - pushes[0].at_s >= 2.0
 
 
 def test_the_late_one_catches_up(
@@ -72,7 +105,7 @@ def test_the_late_one_catches_up(
     other = LokiDouble(other.port)
     try:
         log.write("the last")
-        shipper.finish(Deadline(20.0, 20.0), lambda: None)
+        shipper.finish(lambda: Deadline(20.0, 20.0), lambda: None)
         assert [entry.line for entry in other.entries] == log.lines
         assert [entry.line for entry in loki.entries] == log.lines
     finally:

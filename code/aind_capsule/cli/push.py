@@ -225,7 +225,7 @@ class Push:
                 rows[kind.name] = {"problem": "given up, see above"}
                 continue
             try:
-                rows[kind.name] = catch_up(
+                rows[kind.name], is_down = catch_up(
                     log,
                     folder,
                     kind,
@@ -234,12 +234,12 @@ class Push:
                     give_up_s=self.give_up_s,
                     tell=self._show,
                 )
+                if is_down:
+                    self._given_up.add(kind.name)
             except CapsuleError as error:
                 rows[kind.name] = {"problem": f"{error.message}. {error.hint}"}
             except OSError as error:
                 rows[kind.name] = {"problem": str(error)}
-            if rows[kind.name].get("owed") and "problem" in rows[kind.name]:
-                self._given_up.add(kind.name)
         self._clear()
         told = {name: row for name, row in rows.items() if "address" in row and "owed" in row}
         try:

@@ -8,9 +8,11 @@ import time
 
 from aind_capsule.logs.positions import POSITION_SUFFIX, is_owed
 from aind_capsule.logs.reader import is_being_written
+from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import LOG_SUFFIX, is_run_id
 
 _S_PER_DAY = 86400
+RUN_SUFFIX = ".run.json"
 
 
 def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> list[str]:
@@ -23,8 +25,12 @@ def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> 
         return []
     oldest_s = (time.time() if now_s is None else now_s) - keep_days * _S_PER_DAY
     removed = []
-    with contextlib.suppress(OSError):
-        for entry in list(os.scandir(base)):
+    try:
+        entries = list(os.scandir(base))
+    except OSError:
+        return []
+    for entry in entries:
+        with contextlib.suppress(OSError):  # one that cannot be read stays
             is_old = is_run_id(entry.name) and entry.stat().st_mtime < oldest_s
             if is_old and entry.is_dir(follow_symlinks=False) and not _is_in_use(entry.path):
                 import shutil
@@ -36,8 +42,19 @@ def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> 
 
 def _is_in_use(folder: str) -> bool:
     paths = [os.path.join(folder, name) for name in os.listdir(folder)]
-    return any(
-        is_being_written(path) if path.endswith(LOG_SUFFIX) else is_owed(path)
-        for path in paths
-        if path.endswith((LOG_SUFFIX, POSITION_SUFFIX))
-    )
+    logs = [path for path in paths if path.endswith(LOG_SUFFIX)]
+    positions = [path for path in paths if path.endswith(POSITION_SUFFIX)]
+    if any(map(is_being_written, logs)) or any(map(is_owed, positions)):
+        return True
+    # Where delivery did not so much as begin there is no position: then the run's report tells.
+    return not positions and any(map(_is_reported_as_owed, paths))
+
+
+def _is_reported_as_owed(path: str) -> bool:
+    """Whether a `run.json` says that records have not reached a server, or not that they have."""
+    if not path.endswith(RUN_SUFFIX):
+        return False
+    with open(path, "rb") as file:
+        report = (decode(file.read()) or {}).get("delivery")
+    rows = report.values() if isinstance(report, dict) else ()
+    return any(not isinstance(row, dict) or row.get("owed", 1) != 0 for row in rows)

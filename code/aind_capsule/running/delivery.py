@@ -6,6 +6,7 @@ is set nothing is started and nothing imported.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,10 @@ class RunDelivery:
                 "owed": undelivered.get(kind.name, 0),
                 "problem": "the process that delivers did not answer",
             }
-            self._say_what_is_owed(kind.name, report.setdefault(kind.name, missing), process.log)
+            row = report.setdefault(kind.name, missing)
+            if not os.path.exists(process.log):  # then it cannot count what it has not read
+                row["owed"] = max(row.get("owed", 0), missing["owed"])
+            self._say_what_is_owed(kind.name, row, process.log)
         return report
 
     def _say_what_is_owed(self, name: str, row: Mapping[str, Any], log: str) -> None:
@@ -120,11 +124,11 @@ class RunDelivery:
             )
         if row.get("owed", 1):
             count = f"{row['owed']} records" if "owed" in row else "Records"
-            then = (
-                "they are lost when the task's folder goes"
-                if self._prepared.task is not None
-                else f"`capsule push {log}` delivers them"
-            )
+            then = f"`capsule push {log}` delivers them"
+            if not os.path.exists(log):
+                then = f"they are lost, for {log} is gone"
+            elif self._prepared.task is not None:
+                then = "they are lost when the task's folder goes"
             self._files.complain(f"{count} have not reached {name} ({problem}); {then}")
 
 

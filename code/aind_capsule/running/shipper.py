@@ -99,10 +99,10 @@ class ShipperProcess:
             destination = message.get("destination")
             if destination is not None and destination not in self._told:
                 self._told.add(destination)
-                self._tell(
-                    f"The log does not reach {destination} ({message['trouble']}); it is kept,"
-                    " and tried again"
-                )
+                then = "it is kept, and tried again"
+                if message.get("is_off"):
+                    then = "it is kept, and not tried again in this run"
+                self._tell(f"The log does not reach {destination} ({message['trouble']}); {then}")
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = build_own_command("aind_capsule.shipping", ["--linked", self.log])

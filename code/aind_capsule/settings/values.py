@@ -6,6 +6,7 @@ Each raises ValueError with what was expected; the caller says which setting and
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -27,9 +28,10 @@ _DURATION_UNITS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 
 MAX_LABELS = 12
 _MAX_PORT = 65535
 _HTTP_URL = re.compile(
-    r"^https?://(?:[^/@\s]*@)?(?:\[[0-9a-fA-F:.]+\]|[^/:@\s?#\[\]]+)(?::(\d{1,5}))?(?:/[^\s?#]*)?$",
+    r"^https?://(?:[^/@\s]*@)?(\[[0-9a-fA-F:.]+\]|[^/:@\s?#\[\]]+)(?::(\d{1,5}))?(?:/[^\s?#@]*)?$",
     re.IGNORECASE,
 )
+_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*$", re.IGNORECASE)
 
@@ -247,9 +249,11 @@ def parse_schema_version(value: Any) -> int:
 
 
 def parse_file(value: Any) -> str:
-    """The path of a file; that it can be read is looked at where it is used."""
+    """The path of a file that can be read."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError("the path of a file")
+    if not os.path.isfile(value) or not os.access(value, os.R_OK):
+        raise ValueError("a file that is there and can be read")
     return value
 
 
@@ -261,9 +265,26 @@ def parse_http_url(value: Any) -> str:
     """
     text = value.strip() if isinstance(value, str) else ""
     match = _HTTP_URL.match(text)
-    if match is None or int(match.group(1) or 0) > _MAX_PORT:
+    if match is None or not _is_host(match.group(1)) or int(match.group(2) or 0) > _MAX_PORT:
         raise ValueError("a url such as http://host:3100")
     return text
+
+
+def _is_host(host: str) -> bool:
+    """Whether a name or an address can be one; others' names are encoded as they are asked for.
+
+    >>> _is_host("loki.example.org"), _is_host("[::1]"), _is_host("host..name"), _is_host("[1.2]")
+    (True, True, False, False)
+    """
+    try:
+        if host.startswith("["):
+            from ipaddress import IPv6Address  # most hosts are names
+
+            return bool(IPv6Address(host[1:-1]))
+        plain = host if host.isascii() else host.encode("idna").decode()
+    except ValueError:
+        return False
+    return _HOST.fullmatch(plain) is not None
 
 
 def parse_labels(value: Any) -> tuple[str, ...]:

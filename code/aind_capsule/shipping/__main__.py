@@ -18,12 +18,13 @@ import threading
 import time
 from typing import Any
 
-from aind_capsule.errors import CapsuleError
+from aind_capsule.errors import CapsuleError, SettingsError
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
 from aind_capsule.shipping.places import find_state_folder
+from aind_capsule.shipping.registry import find_kinds
 from aind_capsule.shipping.shipper import LOOK_S, Deadline, Shipper
 
 DEADLINE_S = 30.0
@@ -66,7 +67,7 @@ class Link:
         for lane in shipper.lanes:
             if lane.name not in self._told and (trouble := lane.trouble):
                 self._told.add(lane.name)
-                self._say({"trouble": trouble, "destination": lane.name})
+                self._say({"trouble": trouble, "destination": lane.name, "is_off": lane.is_off})
         status = {lane.name: lane.settled for lane in shipper.lanes}
         if status != self._status and time.monotonic() >= self._next_status:
             self._status = status
@@ -102,8 +103,8 @@ def deliver_linked(log: str) -> None:
     while link.deadline is None and os.getppid() == parent:
         link.look(shipper)
         time.sleep(LOOK_S)
-    deadline = link.deadline or Deadline(DEADLINE_S, DEADLINE_S)
-    shipper.finish(deadline, lambda: link.look(shipper))
+    usual = Deadline(DEADLINE_S, DEADLINE_S)
+    shipper.finish(lambda: link.deadline or usual, lambda: link.look(shipper))
     link.look(shipper)
     link.report(shipper)
 
@@ -111,13 +112,21 @@ def deliver_linked(log: str) -> None:
 def deliver_by_hand(log: str) -> int:
     """Deliver a log with the settings of this folder until it has ended; the exit status."""
     cwd = os.getcwd()
-    settings = load_settings({}, os.environ, find_code_folder((), cwd)).settings
+    loaded = load_settings({}, os.environ, find_code_folder((), cwd))
+    settings = loaded.settings
+    for problem in loaded.problems:
+        print(f"{problem.message}. {problem.hint}", file=sys.stderr)
+    if not find_kinds(settings):
+        raise SettingsError(
+            "No destination is configured",
+            hint="Set one, such as CAPSULE_LOKI__URL=http://host:3100",
+        )
     shipper = Shipper(log, find_state_folder(log, os.environ), settings, os.environ)
     shipper.start()
     while is_being_written(log):
         time.sleep(LOOK_S)
     limit_s = DEADLINE_S if settings.shipping.deadline is None else settings.shipping.deadline
-    shipper.finish(Deadline(limit_s, limit_s), lambda: None)
+    shipper.finish(lambda: Deadline(limit_s, limit_s), lambda: None)
     report = shipper.describe()
     print(encode(report).decode())
     return 74 if any(row.get("owed", 1) for row in report.values()) else 0

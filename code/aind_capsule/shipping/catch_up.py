@@ -28,7 +28,7 @@ def catch_up(
     *,
     give_up_s: float,
     tell: Callable[[Delivery], None],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], bool]:
     """Deliver a log to one destination, as far as it goes now.
 
     Args:
@@ -41,7 +41,8 @@ def catch_up(
         tell: Called after each step.
 
     Returns:
-        The destination's part of the push report; with `in_use` where another process is at it.
+        The destination's part of the push report; with `in_use` where another process is at it. And
+        whether the destination takes nothing of any log now.
 
     Raises:
         CapsuleError: The log holds no record, or the settings cannot work.
@@ -49,19 +50,20 @@ def catch_up(
     """
     form = read_form(log)
     if form is None:
-        return {"delivered": 0, "owed": 0, "set_aside": 0}
+        return {"delivered": 0, "owed": 0, "set_aside": 0}, False
     destination = kind.open(settings, environ, form)
     place = find_place(log, folder, destination.key)
     try:
         delivery = Delivery(place, destination, is_resend=True)
     except PositionInUseError:
         destination.close()
-        return {"address": destination.address, "in_use": True}
+        return {"address": destination.address, "in_use": True}, False
     try:
         _deliver(delivery, give_up_s, tell)
-        return build_report(
+        row = build_report(
             log, delivery.progress, destination.address, delivery.problem, place.set_aside
         )
+        return row, bool(row["owed"] and delivery.problem and not delivery.is_refused)
     finally:
         delivery.close()
 

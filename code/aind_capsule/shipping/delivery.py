@@ -20,8 +20,12 @@ from aind_capsule.shipping.source import Source
 
 #: After so many answers that say "later" to the same lines, fewer are sent: one of them may be why.
 _PATIENCE = 3
-#: A line that alone gets "later" so often, while its neighbour is taken, is itself the reason.
+#: A line at which alone the server fails so often, and then each time when another is taken between
+#: two failures, is itself the reason.
 _POISON_ATTEMPTS = 6
+_POISON_PROOFS = 5
+#: What is to be changed by somebody is looked at again after so long, for somebody may have.
+_STOPPED_S = 60.0
 _GROWTH = 4
 _SHRINKAGE = 8
 #: A clock that is ahead of the server's by less than this is the server's fault, not the line's.
@@ -59,7 +63,9 @@ class Delivery:
     Attributes:
         problem: What is wrong now, in words for people; empty while all is well.
         has_stopped: Whether the destination takes nothing until somebody changes something.
+        is_refused: Whether that is for this log's lines, as far as is known.
         delivered_at: When something was delivered last, monotonic seconds.
+        not_before: When the server wants to be asked again, monotonic seconds.
     """
 
     def __init__(
@@ -74,7 +80,9 @@ class Delivery:
         self.destination = destination
         self.problem = ""
         self.has_stopped = False
+        self.is_refused = False
         self.delivered_at = time.monotonic()
+        self.not_before = 0.0
         self._read_clock_us = read_clock_us
         self._file = PositionFile(place.position)
         try:
@@ -95,7 +103,9 @@ class Delivery:
             raise
         self._limit = destination.max_pieces
         self._attempts = 0
-        self._has_delivered = False
+        self._proofs = 0
+        #: A line that was taken: where others are refused it tells whether it is for what they are.
+        self._witness: Piece | None = None
 
     @property
     def progress(self) -> Progress:
@@ -132,11 +142,13 @@ class Delivery:
             return self._wait(fit, answer, flush=flush)
         if answer.outcome is Outcome.AHEAD and len(fit) == 1 and not self._is_early(fit[0]):
             return self._wait(fit, answer, flush=flush)  # the server's clock is behind ours
-        if len(fit) > 1 and not self._must_set_all_aside(fit, answer):
-            if self.has_stopped:
-                return self._wait(fit, answer, flush=flush)
+        if len(fit) > 1 and not self._are_all_old(fit, answer):
+            if self._witness is None and not self._is_another_taken(fit, answer):
+                return self._stop(answer)
             self._limit = max(1, len(pieces) // 2)
             return 0.0
+        if answer.outcome is not Outcome.OLD and not self._is_another_taken(fit, answer):
+            return self._stop(answer)
         self._settle(pieces, set_aside=pieces, answer=answer)
         return 0.0
 
@@ -161,44 +173,61 @@ class Delivery:
             self._save(replace(self.progress, pending_end=doubt_end))
         return answer
 
-    def _must_set_all_aside(self, pieces: list[Piece], answer: Answer) -> bool:
-        """Whether a refusal of many holds for all of them; found out by one of them alone."""
-        if answer.outcome is Outcome.OLD:
-            newest = max(pieces, key=lambda piece: piece.time_us)
-            return self._send([newest]).outcome is Outcome.OLD
-        if answer.outcome is Outcome.REFUSED and not self._has_delivered:
-            shortest = min(pieces, key=lambda piece: len(piece.data))
-            alone = self._send([shortest])
-            self._has_delivered = alone.outcome is Outcome.DELIVERED
-            if alone.outcome is Outcome.REFUSED:  # it is not the lines: nothing is taken
-                self.has_stopped = True
-        return False
+    def _are_all_old(self, pieces: list[Piece], answer: Answer) -> bool:
+        """Whether a refusal as too old holds for all of many: for the newest of them."""
+        if answer.outcome is not Outcome.OLD:
+            return False
+        newest = max(pieces, key=lambda piece: piece.time_us)
+        return self._send([newest]).outcome is Outcome.OLD
+
+    def _is_another_taken(self, refused: list[Piece], answer: Answer) -> bool:
+        """Whether a refusal is for the lines' own sake: another, sent (again, and equal), is taken.
+
+        Else it is not the lines: a server may refuse everything, as a gateway does that speaks TLS.
+        """
+        if answer.outcome is Outcome.OLD or (
+            len(refused) > 1 and answer.outcome is Outcome.SMALLER
+        ):
+            return True
+        if self._witness is not None:  # without doubt, so that it is sent and not asked for
+            return self.destination.send([self._witness]).outcome is Outcome.DELIVERED
+        another = self._source.find_shortest(None if len(refused) > 1 else refused[0])
+        if another is None or self._send([another]).outcome is not Outcome.DELIVERED:
+            return False
+        self._witness = another
+        return True
+
+    def _stop(self, answer: Answer) -> float:
+        """Nothing of ours is taken, until somebody changes something."""
+        self.has_stopped = True
+        self.is_refused = answer.outcome is not Outcome.STOP
+        self.problem = answer.words
+        return _STOPPED_S
 
     def _wait(self, pieces: list[Piece], answer: Answer, *, flush: bool) -> float:
         """How long to wait; a batch that is answered with "later" again and again gets smaller."""
+        if answer.outcome is Outcome.STOP:
+            return self._stop(answer)
         self._attempts += 1
         self.problem = answer.words or answer.outcome.value
-        if answer.is_heard and not self.has_stopped and self._attempts >= _PATIENCE:
+        if answer.is_heard and self._attempts >= _PATIENCE:
             if len(pieces) > 1:
                 self._limit = max(1, len(pieces) // _SHRINKAGE)
-            elif self._attempts >= _POISON_ATTEMPTS and self._is_neighbour_taken():
-                self._settle(pieces, set_aside=pieces, answer=answer)
-                return 0.0
-        cap_s = pace.HEARD_CAP_S if answer.is_heard and not self.has_stopped else pace.SILENT_CAP_S
+            elif answer.is_broken and self._attempts >= _POISON_ATTEMPTS:
+                self._proofs = self._proofs + 1 if self._is_another_taken(pieces, answer) else 0
+                if self._proofs >= _POISON_PROOFS:
+                    self._settle(pieces, set_aside=pieces, answer=answer)
+                    return 0.0
+        cap_s = pace.HEARD_CAP_S if answer.is_heard else pace.SILENT_CAP_S
         if flush:
             cap_s = pace.HURRIED_CAP_S
+        if answer.retry_after_s is not None:
+            self.not_before = time.monotonic() + answer.retry_after_s
         return pace.choose_delay(self._attempts, cap_s, answer.retry_after_s)
 
     def _is_early(self, piece: Piece) -> bool:
         """Whether a line's time is in the future here too."""
         return piece.time_us > self._read_clock_us() + _CLOCK_TOLERANCE_US
-
-    def _is_neighbour_taken(self) -> bool:
-        """Whether the line behind the first is taken alone (it is sent again later, and equal)."""
-        neighbour = self._source.peek(1)
-        if neighbour is None or neighbour.fault:
-            return False
-        return self._send([neighbour]).outcome is Outcome.DELIVERED
 
     def _settle(
         self, pieces: list[Piece], *, set_aside: list[Piece], answer: Answer | None = None
@@ -208,7 +237,8 @@ class Delivery:
         delivered = len(pieces) - len(set_aside)
         if delivered:
             self.problem = ""
-            self._has_delivered = True
+            left_out = set(set_aside)
+            self._witness = next(piece for piece in reversed(pieces) if piece not in left_out)
             self.delivered_at = time.monotonic()
         if set_aside:
             try:
@@ -227,7 +257,7 @@ class Delivery:
             )
         )
         self._source.settle(pieces)
-        self._attempts = 0
+        self._attempts = self._proofs = 0
 
     def _save(self, progress: Progress) -> None:
         try:

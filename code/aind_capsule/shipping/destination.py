@@ -60,6 +60,7 @@ class Answer:
         outcome: What it means.
         words: The server's own words, or what kept it from answering, for people.
         is_heard: Whether the server has answered at all.
+        is_broken: Whether it failed at these pieces, and perhaps because of them.
         may_have_arrived: Whether some of the pieces may be there although they are not all.
         retry_after_s: How long it asks us to wait, if it does.
         late: Pieces that were too late for their stream and went beside it.
@@ -69,6 +70,7 @@ class Answer:
     outcome: Outcome
     words: str = ""
     is_heard: bool = True
+    is_broken: bool = False
     may_have_arrived: bool = False
     retry_after_s: float | None = None
     late: int = 0

@@ -94,7 +94,7 @@ class Loki:
             doubtful = [piece for piece in pieces if piece.start < doubt_end]
             stored = self._stored.find(doubtful)
             missing = pieces if not stored else [p for p in pieces if p.data not in stored]
-            answer = self._send(missing)
+            answer = self._send(missing, doubt_end)
         except HttpError as error:
             return Answer(
                 Outcome.LATER,
@@ -110,47 +110,61 @@ class Loki:
         """Let go of the connection."""
         self._server.close()
 
-    def _send(self, pieces: Sequence[Piece]) -> Answer:
+    def _send(self, pieces: Sequence[Piece], doubt_end: int) -> Answer:
         """Push pieces; what is old in portions that are small and apart from one another."""
         late = [piece for piece in pieces if piece.time_us < self._cutoff_us]
         if late:
             pieces = [piece for piece in pieces if piece.time_us >= self._cutoff_us]
-        maybe_double = 0
+        # Nobody can tell whether these are in the stream already: see `loki_late`.
+        maybe_double = count_unseen([p for p in late if p.start < doubt_end], read_clock_us())
         for portion in self._gate.divide(pieces):
-            answer, is_late = self._push(portion, {})
-            if not is_late and answer.outcome is not Outcome.DELIVERED:
-                return answer
-            refused = self._find_refused(portion, answer.words if is_late else None)
-            stored = self._stored.find(refused)
-            missing = [p for p in refused if stored is None or p.data not in stored]
-            if stored is None:
-                maybe_double += len(missing)
-            elif not is_late:
-                maybe_double += count_unseen(missing, read_clock_us())
-            late += missing
+            rest: Sequence[Piece] = portion
+            while rest:
+                answer, is_late = self._push(rest, {})
+                if not is_late and answer.outcome is not Outcome.DELIVERED:
+                    return answer
+                cutoff_us = self._find_cutoff(rest, answer.words if is_late else None)
+                refused = [piece for piece in rest if piece.time_us < cutoff_us]
+                if is_late and not refused:
+                    return answer
+                # Words about late lines say nothing of the others: without those they are judged.
+                asked = rest if is_late else refused
+                stored = self._stored.find(asked)
+                missing = [p for p in asked if stored is None or p.data not in stored]
+                beside = [p for p in missing if p.time_us < cutoff_us]
+                doubtful = [p for p in beside if not is_late or p.start < doubt_end]
+                maybe_double += (
+                    len(beside) if stored is None else count_unseen(doubtful, read_clock_us())
+                )
+                late += beside
+                rest = [p for p in missing if p.time_us >= cutoff_us]
         answer = self._send_late(late)
         if answer.outcome is not Outcome.DELIVERED:
             return answer
         return Answer(Outcome.DELIVERED, late=len(late), maybe_double=maybe_double)
 
-    def _find_refused(self, pieces: Sequence[Piece], words: str | None) -> Sequence[Piece]:
-        """Those that their stream may have refused as too far behind its newest line.
+    def _find_cutoff(self, pieces: Sequence[Piece], words: str | None) -> int:
+        """Older lines their stream may have refused as too far behind its newest line.
 
         Args:
             pieces: What was pushed.
             words: The server's, where it has said that it refused some; None after 204, which is
                 no proof for old lines where the stream is divided.
+
+        Returns:
+            Microseconds since 1970.
         """
-        told_us = read_cutoff(words) if words is not None else 0
-        if told_us is None:
-            return pieces
-        self._cutoff_us = max(self._cutoff_us, told_us)
-        cutoff_us = told_us
+        cutoff_us = 0
+        if words is not None:
+            # Among themselves they may be too far apart as well.
+            newest_us = max(piece.time_us for piece in pieces)
+            cutoff_us = max(read_cutoff(words), compute_cutoff(newest_us))
+            self._cutoff_us = max(self._cutoff_us, cutoff_us)
         if may_be_late(pieces, read_clock_us()):
-            newest_us = self._stored.find_newest(min(piece.time_us for piece in pieces))
-            if newest_us is not None:
-                cutoff_us = max(cutoff_us, compute_cutoff(newest_us))
-        return [piece for piece in pieces if piece.time_us < cutoff_us]
+            newest = self._stored.find_newest(min(piece.time_us for piece in pieces))
+            if newest is not None:
+                cutoff_us = max(cutoff_us, compute_cutoff(newest))
+        return cutoff_us
 
     def _send_late(self, pieces: Sequence[Piece]) -> Answer:
         """These were too far behind the newest line of their stream: another run's, perhaps.
@@ -213,9 +227,11 @@ def _make_metadata_value(value: Any) -> str:
         return ""
     if isinstance(value, str):
         if len(value) * 4 > _MAX_VALUE_BYTES:
-            return value.encode()[:_MAX_VALUE_BYTES].decode("utf-8", "ignore")
+            return value.encode("utf-8", "replace")[:_MAX_VALUE_BYTES].decode("utf-8", "ignore")
         return value
-    return encode(value).decode() if isinstance(value, (bool, int, float)) else ""
+    if isinstance(value, float):  # the same text with and without orjson
+        return repr(value)
+    return encode(value).decode() if isinstance(value, (bool, int)) else ""
 
 
 def open_destination(settings: Settings, environ: Mapping[str, str], form: Form) -> Loki:

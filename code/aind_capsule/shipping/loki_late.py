@@ -67,17 +67,17 @@ class Gate:
             yield portion
 
 
-def read_cutoff(words: str) -> int | None:
+def read_cutoff(words: str) -> int:
     """From when on a stream takes lines, by the server's words of a refusal; microseconds.
 
-    One second is added, for it writes whole seconds. None where its words hold no time.
+    One second is added, for it writes whole seconds. Of several the latest; 0 where its words hold
+    no time.
 
     >>> read_cutoff("oldest acceptable timestamp is: 1970-01-01T00:00:04Z', …")
     5000000
     """
-    match = _CUTOFF.search(words)
-    cutoff_us = parse_timestamp(match.group(1)) if match is not None else None
-    return None if cutoff_us is None else cutoff_us + US_PER_S
+    times = [parse_timestamp(text) for text in _CUTOFF.findall(words)]
+    return max((time_us + US_PER_S for time_us in times if time_us is not None), default=0)
 
 
 def compute_cutoff(newest_us: int) -> int:

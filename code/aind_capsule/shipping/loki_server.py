@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from aind_capsule.settings.groups import LokiSettings
 from aind_capsule.shipping.compress import compress
@@ -15,6 +16,8 @@ PUSH_PATH = "/loki/api/v1/push"
 QUERY_PATH = "/loki/api/v1/query_range"
 _STORED = 204
 _MAX_WORDS = 500
+#: As in redaction: what is shorter is in every other word.
+_SHORTEST_SECRET = 4
 _PUSH_HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 #: What a refusal with 400 says of the time of a line.
 _TOO_OLD = ("timestamp too old", "too old")
@@ -29,17 +32,26 @@ class LokiServer:
         prefix: Path before `/loki/api/v1/…`.
         address: The server for people: no credentials.
         identity: Tells this server (and tenant) from others.
+        secrets: What it is told, and must not say to others when it throws it back.
 
     Attributes:
         address: As given.
         identity: As given.
     """
 
-    def __init__(self, client: HttpClient, prefix: str, address: str, identity: str) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        prefix: str,
+        address: str,
+        identity: str,
+        secrets: Iterable[str] = (),
+    ) -> None:
         self.address = address
         self.identity = identity
         self._client = client
         self._prefix = prefix
+        self._secrets = secrets
 
     @classmethod
     def from_settings(cls, settings: LokiSettings, environ: Mapping[str, str]) -> LokiServer:
@@ -52,9 +64,10 @@ class LokiServer:
         url = urllib.parse.urlsplit(settings.url)
         origin = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
         prefix = url.path.removesuffix("/").removesuffix(PUSH_PATH).removesuffix("/")
+        headers = _build_headers(settings, url)
         client = HttpClient(
             origin,
-            headers=_build_headers(settings, url),
+            headers=headers,
             tls=TlsOptions(
                 settings.verify, settings.ca_file, settings.client_cert, settings.client_key
             ),
@@ -62,7 +75,11 @@ class LokiServer:
             environ=environ,
         )
         address = origin + prefix
-        return cls(client, prefix, address, f"{address}|{settings.tenant or ''}")
+        # Where a user is a tenant, another user is another server.
+        tenant = {name.lower(): value for name, value in headers.items()}.get("x-scope-orgid", "")
+        user = settings.user or urllib.parse.unquote(url.username or "")
+        identity = f"{address}|{tenant}|{user}" if user else f"{address}|{tenant}"
+        return cls(client, prefix, address, identity, _find_secrets(settings, url, headers))
 
     def push(self, body: bytes) -> Answer:
         """Push a body.
@@ -73,7 +90,10 @@ class LokiServer:
         answer = self._client.request(
             "POST", self._prefix + PUSH_PATH, body=compress(body), headers=_PUSH_HEADERS
         )
-        return judge(answer)
+        text = answer.text
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        return judge(replace(answer, text=text))
 
     def query(self, parameters: Mapping[str, str], max_answer_bytes: int) -> HttpAnswer:
         """Ask for lines.
@@ -117,10 +137,22 @@ def judge(answer: HttpAnswer) -> Answer:
     return Answer(
         outcome,
         words,
+        is_broken=status >= 500,
         # Of a request that is refused or limited a part may be stored.
         may_have_arrived=outcome is not Outcome.STOP,
         retry_after_s=answer.retry_after_s,
     )
+
+
+def _find_secrets(
+    settings: LokiSettings, url: urllib.parse.SplitResult, headers: Mapping[str, str]
+) -> list[str]:
+    """What may not be shown, the longest first."""
+    told = [url.password or "", urllib.parse.unquote(url.password or "")]
+    told += [secret.reveal() for secret in (settings.password, settings.token) if secret]
+    told += [secret.reveal() for secret in settings.headers.values()]
+    told += headers.get("Authorization", "").split(" ")[1:]
+    return sorted({text for text in told if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
 
 
 def _build_headers(settings: LokiSettings, url: urllib.parse.SplitResult) -> dict[str, str]:

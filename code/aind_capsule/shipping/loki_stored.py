@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from aind_capsule.records.encode import decode, encode
+from aind_capsule.records.encode import decode
 from aind_capsule.records.timestamps import US_PER_S, read_clock_us
 from aind_capsule.shipping.destination import Piece
 from aind_capsule.shipping.form import Form
@@ -21,6 +21,7 @@ _PAGE_LIMITS = (5000, 1000, 100)
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 #: A gateway may swallow queries and take pushes: after so many delivery goes on without.
 _MAX_SILENT = 3
+_FORBIDDEN = (401, 403, 404, 405, 501)
 _Found = TypeVar("_Found")
 _NS_PER_US = 1000
 #: `max_query_length` is 30 days by default; lines of other programs' logs may be years apart.
@@ -31,7 +32,15 @@ _AHEAD_US = 3600 * US_PER_S
 
 
 class CannotReadError(Exception):
-    """Reading is not allowed, or not possible in this way."""
+    """Reading is not allowed, or not possible in this way.
+
+    Args:
+        is_final: Whether asking again is no use.
+    """
+
+    def __init__(self, *, is_final: bool = False) -> None:
+        super().__init__()
+        self.is_final = is_final
 
 
 class _PageTooLongError(CannotReadError):
@@ -112,8 +121,8 @@ class StoredLines:
         """
         try:
             found = ask()
-        except CannotReadError:
-            self.is_readable = False
+        except CannotReadError as error:
+            self.is_readable = not error.is_final
             return None
         except HttpError:
             self._silent += 1
@@ -165,7 +174,7 @@ class StoredLines:
         if answer.status == 429 or answer.status >= 500:
             raise HttpError(f"{self._server.address} answers queries with {answer.status}")
         if answer.status != 200:
-            raise CannotReadError
+            raise CannotReadError(is_final=answer.status in _FORBIDDEN)
         return _parse(answer.text)
 
 
@@ -179,4 +188,4 @@ def _parse(text: str) -> list[tuple[str, str]]:
             for value in stream["values"]
         ]
     except (KeyError, TypeError, IndexError) as error:
-        raise CannotReadError(str(encode(answer)[:200])) from error
+        raise CannotReadError from error

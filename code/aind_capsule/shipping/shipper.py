@@ -87,6 +87,11 @@ class Lane:
             is_new or is_long
         ) else ""  # fmt: skip
 
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is tried any more."""
+        return bool(self._failure)
+
     def describe(self) -> dict[str, Any]:
         """This destination's part of the push report."""
         delivery = self._delivery
@@ -135,15 +140,11 @@ class Lane:
                 return
             if is_last and delivery.has_stopped:
                 return
-            if delivery.has_stopped:
-                delay_s = None
-                shipper.wait_for_finish(None)
-            elif delay_s is None:
-                shipper.wait_for_finish(LOOK_S)
-            elif delay_s and is_last:
+            if delay_s and is_last:
                 time.sleep(delay_s)
-            elif delay_s:
-                shipper.wait_for_finish(delay_s)
+            else:
+                shipper.wait_for_finish(LOOK_S if delay_s is None else delay_s)
+                time.sleep(max(0.0, delivery.not_before - time.monotonic()))
 
 
 class Shipper:
@@ -184,17 +185,17 @@ class Shipper:
         """Whether there is nothing left to do."""
         return all(lane.is_done for lane in self.lanes)
 
-    def finish(self, deadline: Deadline, look: Callable[[], None]) -> None:
+    def finish(self, read_deadline: Callable[[], Deadline], look: Callable[[], None]) -> None:
         """The log has ended: deliver what is left, within the deadline.
 
         Args:
-            deadline: How long.
+            read_deadline: How long; it may get shorter.
             look: Called some times a second meanwhile.
         """
         self._finishing.set()
         began = time.monotonic()
         while not self.is_done:
-            now = time.monotonic()
+            now, deadline = time.monotonic(), read_deadline()
             last_success = max(began, *(lane.delivered_at for lane in self.lanes))
             if now >= began + deadline.total_s or now >= last_success + deadline.silent_s:
                 return

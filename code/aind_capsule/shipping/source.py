@@ -70,10 +70,11 @@ class Source:
             taken.append(piece)
         return taken
 
-    def peek(self, index: int) -> Piece | None:
-        """The piece behind so many others, or None where there is none yet."""
+    def find_shortest(self, other_than: Piece | None) -> Piece | None:
+        """The shortest of the pieces that were read, or None where there is none but that one."""
         self._fill()
-        return self._ready[index] if index < len(self._ready) else None
+        fit = [piece for piece in self._ready if not piece.fault and piece is not other_than]
+        return min(fit, key=lambda piece: len(piece.data), default=None)
 
     def settle(self, pieces: list[Piece]) -> None:
         """Forget the first pieces."""
