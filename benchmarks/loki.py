@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,6 +152,17 @@ def open_double(delay_s: float = 0.0, *, has_limits: bool = True) -> Iterator[Do
 
 
 @contextmanager
+def open_silent() -> Iterator[str]:
+    """A port as of a host that is not there: its queue is full, and the kernel drops what comes."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
 def open_capsule() -> Iterator[Path]:
     """A capsule's folders."""
     with tempfile.TemporaryDirectory() as name:
@@ -274,11 +286,10 @@ def bench_loss() -> None:
 
 def bench_wall_time() -> None:
     """The processing's wall time with a Loki that hangs, refuses, or is not there."""
-    with open_double() as hanging, open_double() as refusing:
+    with open_double() as hanging, open_double() as refusing, open_silent() as silent:
         hanging.tell("hang")
         refusing.tell("down")
-        # 192.0.2.0/24 is kept for documentation: nobody answers.
-        urls = {"none": "", "hanging": hanging.url, "refusing": refusing.url, "absent": "http://192.0.2.1:3100"}  # fmt: skip
+        urls = {"none": "", "hanging": hanging.url, "refusing": refusing.url, "absent": silent}
         times: dict[str, list[float]] = {name: [] for name in urls}
         for _ in range(2 * REPEATS + 1):  # the first round warms up
             for name, url in urls.items():

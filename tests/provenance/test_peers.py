@@ -14,13 +14,13 @@ from aind_data_schema.core.processing import DataProcess
 
 from aind_capsule.provenance.collect import Pipeline, collect
 from aind_capsule.provenance.gather import gather
-from tests.conftest import ROOT, Capsule
+from tests.conftest import Capsule
+from tests.provenance.environments import make_environment
 from tests.provenance.test_collect_any import check
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.version_info < (3, 11), reason="the peers need Python 3.11"),
-    pytest.mark.xdist_group("provenance peers"),
 ]
 PEERS = ["aind-metadata-manager==0.3.2", "aind-code-ocean-pipeline-utils[metadata]==0.9.0"]
 ENDINGS = {
@@ -46,14 +46,8 @@ with record_step(node, process_type="Spike sorting", incoming_dir=incoming, outp
 
 @pytest.fixture(scope="module")
 def peers() -> Path:
-    """A Python with the peers; made once, and kept below `build`."""
-    venv = ROOT / "build" / "venv-provenance-peers"
-    ready = venv / "ready"
-    if not ready.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-        subprocess.run([venv / "bin" / "pip", "install", "--quiet", *PEERS], check=True)
-        ready.touch()
-    return venv / "bin" / "python"
+    """A Python with the peers."""
+    return make_environment("venv-provenance-peers", *PEERS)
 
 
 def test_the_collector_takes_every_record(tmp_path: Path, peers: Path) -> None:

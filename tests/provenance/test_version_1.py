@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from aind_capsule.provenance.data_process_v1 import TYPES, draft_data_process_v1
-from tests.conftest import ROOT, Capsule
+from tests.conftest import Capsule
+from tests.provenance.environments import make_environment
 from tests.provenance.runs import RUN, damaged_runs
 
 OLD = "aind-data-schema==1.4.0"
@@ -34,16 +34,8 @@ ENDINGS = {
 
 @pytest.fixture(scope="module")
 def old_python() -> Path:
-    """A Python with the older aind-data-schema; made once, and kept below `build`."""
-    venv = ROOT / "build" / "venv-data-schema-1"
-    python = venv / "bin" / "python"
-    ready = venv / "ready"
-    if not ready.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-        pins = [OLD, "aind-data-schema-models==0.8.0"]
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *pins], check=True)
-        ready.touch()
-    return python
+    """A Python with the older aind-data-schema."""
+    return make_environment("venv-data-schema-1", OLD, "aind-data-schema-models==0.8.0")
 
 
 def _judge(python: Path, paths: list[Path]) -> list[str]:

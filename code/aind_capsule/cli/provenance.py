@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -91,6 +92,7 @@ def collect_command(
         found.processings = _leave_out(found.processings, processing_path)
     found.descriptions = _leave_out(found.descriptions, description_path)
     if found.is_empty:
+        _say_rejected(found.rejected)
         raise CapsuleError(
             f"Nothing below {', '.join(folders)} tells of any processing", hint=_NOTHING
         )
@@ -162,16 +164,22 @@ def _write(path: str, content: Any) -> None:
             file.write("\n")
         os.replace(part, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
         raise CapsuleError(
             f"{path} cannot be written: {error.strerror}", hint="Say where to write: --output DIR"
         ) from error
 
 
 def _say(collected: Collected) -> None:
-    for path, reason in collected.rejected:
-        _warn(f"{path} was not taken: {reason}")
+    _say_rejected(collected.rejected)
     for warning in collected.warnings:
         _warn(warning)
+
+
+def _say_rejected(rejected: Iterable[tuple[str, str]]) -> None:
+    for path, reason in rejected:
+        _warn(f"{path} was not taken: {reason}")
 
 
 def _warn(message: str) -> None:

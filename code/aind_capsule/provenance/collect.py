@@ -17,7 +17,7 @@ from aind_capsule.provenance.envelopes import make_steps_of_envelopes
 from aind_capsule.provenance.gather import Gathered
 from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
 from aind_capsule.provenance.own_records import find_own_records
-from aind_capsule.provenance.run_facts import read_list, read_table, read_text
+from aind_capsule.provenance.run_facts import UNKNOWN, read_list, read_table, read_text
 from aind_capsule.provenance.schema import find_process_types
 from aind_capsule.provenance.steps import (
     Step,
@@ -25,6 +25,7 @@ from aind_capsule.provenance.steps import (
     make_step_of_record,
     make_step_of_run,
     make_steps_of_processing,
+    merge_renamed,
 )
 from aind_capsule.version import __version__
 
@@ -77,8 +78,9 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     others += make_steps_of_envelopes(found.envelopes, types, rejected)
     for step in others:
         _add(steps, step)
-    _connect(steps, runs)
+    merge_renamed(steps)
     _name_pipeline(steps, runs, pipeline)
+    _connect(steps, runs)
     pipelines = _find_pipelines(found, runs, pipeline)
     count = len(steps)
     notes = f"{MARK} {__version__}: {count} step{'s'[: count != 1]}"
@@ -92,6 +94,7 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
 def _add(steps: dict[str, Step], step: Step) -> None:
     known = steps.setdefault(step.key, step)
     known.parents |= step.parents
+    known.sources |= step.sources
 
 
 def _connect(steps: dict[str, Step], runs: Mapping[str, KnownRun]) -> None:
@@ -109,11 +112,16 @@ def _connect(steps: dict[str, Step], runs: Mapping[str, KnownRun]) -> None:
         inner = {member.key for member in members}
         begins[run_id] = [member for member in members if not member.parents & inner]
         ends[run_id] = inner - {key for member in members for key in member.parents}
+        if members and not (begins[run_id] and ends[run_id]):  # they say that they go round
+            begins[run_id], ends[run_id] = list(members), inner
         if not members or read_text(run.content, "status") != "success":
             begins[run_id].append(steps[key])  # a run that failed is told of, whatever it wrote
             ends[run_id].add(key)
         else:
             replaced[key] = ends[run_id]
+            name = read_text(steps[key].content, "pipeline_name")
+            for member in members if name is not None else ():
+                member.content.setdefault("pipeline_name", name)
             for member in begins[run_id]:
                 member.parents |= steps[key].parents - inner
             del steps[key]
@@ -145,6 +153,8 @@ def _find_pipelines(
     told: list[dict[str, Any]] = []
     if pipeline.name:
         told.append({"name": pipeline.name, "version": pipeline.version, "url": pipeline.url})
+    else:
+        told.append({"version": pipeline.version, "url": pipeline.url})
     told += [dict(read_table(run.content, "pipeline")) for run in runs.values()]
     for source in found.processings:
         listed = read_list(source.content, "pipelines")
@@ -152,20 +162,24 @@ def _find_pipelines(
     for source in found.envelopes:
         entry = read_table(source.content, "pipeline")
         told.append({**read_table(entry, "code"), "name": read_text(entry, "name")})
-    return [{name: value for name, value in entry.items() if value is not None} for entry in told]
+    # Where one name is known, what is said without a name is said of that.
+    names = {name: None for entry in told if (name := read_text(entry, "name"))}
+    usual = {"name": next(iter(names))} if len(names) == 1 else {}
+    kept = [{name: value for name, value in entry.items() if value is not None} for entry in told]
+    return [{**usual, **entry} for entry in kept if entry]
 
 
 def _find_missing(
     processing: Mapping[str, Any], pipelines: Iterable[Mapping[str, Any]]
 ) -> list[str]:
     """What nobody has said of the pipeline, with the variables that would say it."""
-    told = list(pipelines)
+    told = read_list(processing, "pipelines") or list(pipelines)
     known = {
         "PIPELINE_NAME": any(read_text(entry, "name") for entry in told),
         "PIPELINE_VERSION": any(
             read_text(entry, "version") or read_text(entry, "commit_hash") for entry in told
         ),
-        "PIPELINE_URL": any(read_text(entry, "url") for entry in told),
+        "PIPELINE_URL": any(read_text(entry, "url") not in (None, UNKNOWN) for entry in told),
     }
     missing = [name for name, is_known in known.items() if not is_known]
     if not missing or not processing.get("data_processes"):

@@ -55,11 +55,13 @@ def derive(
         NoSourceError: It is not clear what to derive it from.
         InvalidRecordError: The schema refuses it; the message names the fields.
     """
-    results = {folder for run in runs for folder in run.outputs}
+    known = list(runs)
+    results = {folder for run in known for folder in run.outputs}
+    beside = {folder for run in known for folder in run.beside}
     inputs: dict[str, Mapping[str, Any]] = {}
     for source in descriptions:
         name = read_text(source.content, "name")
-        if name and not _is_below(source.folder, results):
+        if name and source.folder not in beside and not _is_below(source.folder, results):
             inputs.setdefault(name, source.content)
     base, sources = _choose(inputs, wanted)
     content = base if "modalities" in base else upgrade_description(base)
@@ -70,6 +72,9 @@ def _choose(
     inputs: Mapping[str, Mapping[str, Any]], wanted: str | None
 ) -> tuple[Mapping[str, Any], list[str]]:
     """The description to derive from, and the names of all sources."""
+    last = sorted(
+        name for name in inputs if not any(_is_of(other, name) for other in inputs.values())
+    )
     if wanted is not None:
         if wanted not in inputs:
             known = ", ".join(sorted(inputs)) or "none"
@@ -77,10 +82,7 @@ def _choose(
                 f"No data_description.json is of {wanted!r}; found: {known}",
                 hint="Name a folder that holds it, or another asset by --source.",
             )
-        return inputs[wanted], [wanted]
-    last = sorted(
-        name for name in inputs if not any(_is_of(other, name) for other in inputs.values())
-    )
+        return inputs[wanted], [wanted, *(name for name in last if name != wanted)]
     if not last:
         raise NoSourceError(
             "No data_description.json of an input was found",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aind_capsule.provenance.known_runs import KnownRun, find_placed_under, index_outputs
-from aind_capsule.provenance.run_facts import read_list, read_table, read_text
+from aind_capsule.provenance.run_facts import read_list, read_table, read_text, read_texts
 from aind_capsule.records.naming import find_run_id
 
 #: Of the results of more runs than this nobody can tell whose an entry is.
@@ -20,9 +20,9 @@ _MAX_ENTRIES = 100_000
 
 
 def find_edges(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
-    """Run id → ids of the runs that its inputs are of; never its own, and none that began later.
+    """Run id → ids of the runs that its inputs are of; never its own.
 
-    Machines' clocks differ: what is certain otherwise is believed unless it began after the end.
+    Machines' clocks differ: times count only where something is guessed.
     """
     by_folder = index_outputs(runs)
     by_name = _index_entries(by_folder)
@@ -32,11 +32,7 @@ def find_edges(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
         for entry in read_list(run.content, "inputs"):
             if isinstance(entry, Mapping):
                 parents |= _find_sources(run, entry, runs, by_folder, by_name)
-        edges[run.run_id] = {
-            parent
-            for parent in parents
-            if parent != run.run_id and runs[parent].started_us <= _find_end(run)
-        }
+        edges[run.run_id] = parents - {run.run_id}
     return edges
 
 
@@ -49,6 +45,11 @@ def _find_sources(
 ) -> set[str]:
     """The runs that one entry of the data folder is of."""
     path, name = read_text(entry, "path"), read_text(entry, "name")
+    links = read_texts(entry, "links")
+    if links:  # a folder that was made to hold inputs
+        inner = [{"path": link, "name": os.path.basename(link)} for link in links]
+        found = [_find_sources(run, link, runs, by_folder, by_name) for link in inner]
+        return set().union(*found)
     if path is not None:
         placed = find_placed_under(path, by_folder)
         if placed:
@@ -63,7 +64,8 @@ def _is_copy(path: str, run: KnownRun) -> bool:
     """Whether an input lies in the run's own folders: it was copied, or a link that cannot tell."""
     data = read_text(read_table(run.content, "folders"), "data")
     task = read_text(read_table(run.content, "environment", "pipeline_task"), "folder")
-    own = [folder for folder in (data, task) if folder]
+    told = [folder for folder in (data, task) if folder]
+    own = {*told, *map(os.path.realpath, told)}
     return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in own)
 
 

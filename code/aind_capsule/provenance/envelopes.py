@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from aind_capsule.provenance.gather import Source
 from aind_capsule.provenance.run_facts import read_table, read_text, read_texts
-from aind_capsule.provenance.steps import Step, make_key, make_step
+from aind_capsule.provenance.steps import Step, make_step
 
 
 def make_steps_of_envelopes(
@@ -25,8 +25,10 @@ def make_steps_of_envelopes(
         rejected: Gets path and reason of each that disagrees with another of the same node.
     """
     chosen: dict[str, Source] = {}
+    paths: dict[str, set[str]] = {}
     for source in sources:
         node = str(source.content["node"])
+        paths.setdefault(node, set()).add(source.path)
         known = chosen.get(node)
         chosen[node] = source if known is None else _reconcile(known, source, rejected)
     people = {
@@ -36,10 +38,11 @@ def make_steps_of_envelopes(
     }
     steps = {node: _make_step(source, types, list(people)) for node, source in chosen.items()}
     for node, source in chosen.items():
+        steps[node].sources |= paths[node]
         parents = read_texts(source.content, "parents")
         for parent in parents:
             if parent not in steps:
-                steps[parent] = _make_missing_step(parent, steps[node], types)
+                steps[parent] = _make_missing_step(parent, steps[node], source.path, types)
         steps[node].parents = {steps[parent].key for parent in parents} - {steps[node].key}
     return list(steps.values())
 
@@ -71,15 +74,13 @@ def _make_step(source: Source, types: Collection[str], people: list[str]) -> Ste
     pipeline = read_text(read_table(record, "pipeline"), "name")
     if pipeline and not process.get("pipeline_name"):
         process["pipeline_name"] = pipeline
-    step = make_step(process, source.path, types, default_name=node)
-    step.key = make_key(original)
-    return step
+    return make_step(process, source.path, types, default_name=node)
 
 
-def _make_missing_step(node: str, child: Step, types: Collection[str]) -> Step:
-    notes = f"There is no record of this step: {child.source} names it as an input"
+def _make_missing_step(node: str, child: Step, path: str, types: Collection[str]) -> Step:
+    notes = f"There is no record of this step: {path} names it as an input"
     start = {"start_date_time": child.content["start_date_time"]}
-    return _make_bare_step(node, node, notes, child.source, types, start)
+    return _make_bare_step(node, node, notes, path, types, start)
 
 
 def _make_bare_step(

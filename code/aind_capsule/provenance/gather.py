@@ -14,7 +14,7 @@ from typing import Any
 from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
 from aind_capsule.context.files import UnusableFileError, read_json_object
 from aind_capsule.logs.place import HIDDEN_NAME
-from aind_capsule.records.naming import LOG_SUFFIX, find_run_id
+from aind_capsule.records.naming import LOG_SUFFIX, find_run_id, is_run_id
 
 RUN_SUFFIX = "run.json"
 #: Where aind-code-ocean-pipeline-utils keeps its records.
@@ -22,7 +22,7 @@ ENVELOPES = "provenance"
 _MAX_BYTES = 256 * 1024 * 1024
 _MAX_DEPTH = 12
 #: Data assets may hold millions of files; what tells of them is near their top.
-_MAX_DEPTH_IN_ASSET = 2
+_MAX_DEPTH_IN_ASSET = 4
 _DATA_FOLDERS = (".zarr", ".n5", ".git", "node_modules")
 
 
@@ -55,6 +55,7 @@ class Gathered:
         processings: `processing.json` files.
         envelopes: Records of aind-code-ocean-pipeline-utils.
         descriptions: `data_description.json` files.
+        torn: Paths of `run.json` files that could not be taken, by run id.
         rejected: Path and reason of each file that could not be taken.
     """
 
@@ -64,12 +65,14 @@ class Gathered:
     processings: list[Source] = field(default_factory=list)
     envelopes: list[Source] = field(default_factory=list)
     descriptions: list[Source] = field(default_factory=list)
+    torn: dict[str, str] = field(default_factory=dict)
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing tells of any processing."""
-        return not (self.runs or self.logs or self.records or self.processings or self.envelopes)
+        told = (self.runs, self.logs, self.torn, self.records, self.processings, self.envelopes)
+        return not any(told)
 
 
 def gather(folders: Iterable[str]) -> Gathered:
@@ -93,21 +96,22 @@ def _take(path: str, name: str, found: Gathered) -> None:
     kind = _find_kind(path, name)
     if kind is None:
         return
+    run_id = find_run_id(name.removesuffix(f".{RUN_SUFFIX}")) if kind == "run" else None
     try:
-        content = read_json_object(path, _MAX_BYTES)
-    except UnusableFileError as error:
-        found.rejected.append((path, f"it {error}"))
+        content = _replace_surrogates(read_json_object(path, _MAX_BYTES))
+    except (UnusableFileError, RecursionError) as error:
+        _reject(found, path, f"it {error}", run_id)
         return
     except OSError as error:
-        found.rejected.append((path, f"it cannot be read ({error.strerror})"))
+        _reject(found, path, f"it cannot be read ({error.strerror})", run_id)
         return
     source = Source(path, content)
     if kind == "run":
-        if isinstance(content.get("run_id"), str):
+        if is_run_id(str(content.get("run_id"))):
             found.runs.append(source)
-        elif find_run_id(name.removesuffix(f".{RUN_SUFFIX}")) is not None:
-            found.rejected.append((path, "it has no run_id"))
-    elif _is_in_envelopes(path) and content.keys() >= {"v", "node"}:
+        elif run_id is not None:
+            _reject(found, path, "it has no run_id", run_id)
+    elif _is_in_envelopes(path) and "node" in content:
         _take_envelope(source, found)
     elif kind == "description":
         found.descriptions.append(source)
@@ -119,6 +123,23 @@ def _take(path: str, name: str, found: Gathered) -> None:
         found.records.append(source)
     elif kind == "record":
         found.rejected.append((path, "it is no DataProcess: none of its fields is there"))
+
+
+def _reject(found: Gathered, path: str, reason: str, run_id: str | None) -> None:
+    found.rejected.append((path, reason))
+    if run_id is not None:
+        found.torn.setdefault(run_id, path)
+
+
+def _replace_surrogates(value: Any) -> Any:
+    """A value whose texts are all Unicode: halves of characters can be written into no file."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {
+            _replace_surrogates(name): _replace_surrogates(inner) for name, inner in value.items()
+        }
+    return [_replace_surrogates(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _find_kind(path: str, name: str) -> str | None:
@@ -138,7 +159,7 @@ def _is_in_envelopes(path: str) -> bool:
 
 
 def _take_envelope(source: Source, found: Gathered) -> None:
-    node, version = source.content["node"], source.content["v"]
+    node, version = source.content["node"], source.content.get("v")
     if version != 1:
         reason = f"it is of version {version!r}, and only 1 is known"
         found.rejected.append((source.path, reason))
@@ -166,15 +187,17 @@ def _walk(folders: Iterable[str], rejected: list[tuple[str, str]]) -> Iterator[s
         if depth and any(entry.name == DESCRIPTION for entry in entries):
             limit = min(limit, depth + _MAX_DEPTH_IN_ASSET)
         for entry in entries:
-            with contextlib.suppress(OSError):
-                if entry.is_dir():
-                    if depth < limit and _is_worth_a_look(entry.name):
-                        waiting.append((entry.path, depth + 1, limit))
-                elif entry.name.endswith((".json", LOG_SUFFIX)):
-                    place = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-                    if place not in seen:
-                        seen.add(place)
-                        yield entry.path
+            is_folder = False
+            with contextlib.suppress(OSError):  # a link to itself; whoever reads it says so
+                is_folder = entry.is_dir()
+            if is_folder:
+                if depth < limit and _is_worth_a_look(entry.name):
+                    waiting.append((entry.path, depth + 1, limit))
+            elif entry.name.endswith((".json", LOG_SUFFIX)):
+                place = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                if place not in seen:
+                    seen.add(place)
+                    yield entry.path
 
 
 def _is_worth_a_look(name: str) -> bool:

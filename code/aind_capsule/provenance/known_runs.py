@@ -17,6 +17,7 @@ from aind_capsule.provenance.run_facts import (
     read_text,
     read_texts,
 )
+from aind_capsule.records.naming import is_run_id
 from aind_capsule.records.schema import STATUSES
 from aind_capsule.records.timestamps import parse_timestamp
 
@@ -32,6 +33,7 @@ class KnownRun:
         content: What its `run.json` says.
         source: The file that says it.
         outputs: Folders that its results were in, by every name under which that may be told.
+        beside: Folders where its `run.json` lies with other files: its results, or another's data.
         parents: Ids of the runs that its inputs are of, where it says that.
         notes: What is wrong with what is known.
     """
@@ -40,6 +42,7 @@ class KnownRun:
     content: dict[str, Any]
     source: str
     outputs: set[str] = field(default_factory=set)
+    beside: set[str] = field(default_factory=set)
     parents: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
@@ -71,7 +74,9 @@ def find_known_runs(found: Gathered) -> dict[str, KnownRun]:
     """Every run that is told of, by its id, each once."""
     runs: dict[str, KnownRun] = {}
     for source in found.runs:
-        _add(runs, source.content, source.path).outputs.update(_find_outputs(source))
+        told = _add(runs, source.content, source.path)
+        told.outputs |= _find_outputs(source)
+        told.beside |= _find_beside(source)
     for source in found.runs:
         for upstream in read_list(source.content, "upstream"):
             if isinstance(upstream, Mapping) and read_text(upstream, "run_id"):
@@ -80,9 +85,21 @@ def find_known_runs(found: Gathered) -> dict[str, KnownRun]:
         run = runs.get(run_id)
         if run is None or run.content.get("status") not in STATUSES:
             _complete_from_log(runs, run_id, log)
-    for run in runs.values():
-        run.parents = set(read_texts(run.content, "parents"))
+    for run_id, path in found.torn.items():
+        _add_unread(runs, run_id, path, f"{path} could not be read")
+    for run in list(runs.values()):
+        run.parents = set(filter(is_run_id, read_texts(run.content, "parents")))
+        for parent in run.parents:
+            _add_unread(
+                runs, parent, run.source, f"There is no record of it: {run.source} names it"
+            )
     return runs
+
+
+def _add_unread(runs: dict[str, KnownRun], run_id: str, source: str, note: str) -> None:
+    """A run of which nothing is known but that it was."""
+    if run_id not in runs:
+        runs[run_id] = KnownRun(run_id, {"run_id": run_id}, source, notes=[note])
 
 
 def _add(runs: dict[str, KnownRun], content: Mapping[str, Any], source: str) -> KnownRun:
@@ -105,11 +122,16 @@ def _find_outputs(source: Source) -> set[str]:
     if os.path.basename(base) == HIDDEN_NAME:  # <scratch>/.capsule/<run_id>
         results = os.path.join(os.path.dirname(os.path.dirname(base)), "results")
         outputs |= {results} if os.path.isdir(results) else set()
-    elif os.path.basename(source.folder) != read_text(source.content, "run_id"):
-        outputs.add(source.folder)
-    if told and told != _EVERYBODYS and os.path.isdir(told):
-        outputs.add(os.path.realpath(told))
+    if told and told != _EVERYBODYS:  # by its old name too, where it was moved since
+        outputs |= {told, os.path.realpath(told)}
     return outputs
+
+
+def _find_beside(source: Source) -> set[str]:
+    """The folder of a `run.json` that is no run folder of ours."""
+    is_hidden = os.path.basename(os.path.dirname(source.folder)) == HIDDEN_NAME
+    is_own = os.path.basename(source.folder) == read_text(source.content, "run_id")
+    return set() if is_hidden or is_own else {source.folder}
 
 
 def _complete_from_log(runs: dict[str, KnownRun], run_id: str, log: str) -> None:
@@ -146,6 +168,6 @@ def index_outputs(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
     """Results folder → the runs that wrote there."""
     index: dict[str, set[str]] = {}
     for run in runs.values():
-        for folder in run.outputs:
+        for folder in run.outputs | run.beside:
             index.setdefault(folder, set()).add(run.run_id)
     return index

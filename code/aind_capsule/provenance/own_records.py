@@ -1,7 +1,8 @@
 """Which records a run's processing has written itself: they stand for the run.
 
-A record is a run's own when it lies in that run's results and its times are within the run's;
-what a capsule hands on from upstream had ended before.
+A record is a run's own when it lies in that run's results and its times are within the run's, or
+where no times fit, when the run says that it has withheld its own record for this one. Of several
+it is the first: the others hand it on.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ def find_own_records(runs: Mapping[str, KnownRun], steps: Iterable[Step]) -> dic
     by_folder = index_outputs(runs)
     own: dict[str, list[Step]] = {}
     for step in steps:
-        folder = os.path.dirname(os.path.realpath(step.source))
-        placed = find_placed_under(folder, by_folder)
+        placed = {
+            run_id
+            for path in step.sources
+            for run_id in find_placed_under(os.path.dirname(os.path.realpath(path)), by_folder)
+        }
         running = {run_id for run_id in placed if _holds(runs[run_id], step)}
-        if len(running) > 1:
-            running = {run_id for run_id in running if _names(runs[run_id], step)}
-        if len(running) == 1:
-            own.setdefault(running.pop(), []).append(step)
+        # Times may be of another clock, or of no zone.
+        told = {run_id for run_id in running or placed if _names(runs[run_id], step)}
+        if candidates := told or running:  # those that hand it on began later
+            first = min(candidates, key=lambda run_id: runs[run_id].started_us)
+            own.setdefault(first, []).append(step)
     return own
 
 
@@ -44,4 +49,6 @@ def _holds(run: KnownRun, step: Step) -> bool:
 def _names(run: KnownRun, step: Step) -> bool:
     """Whether a run says that it has withheld its record for this file."""
     name = read_text(read_table(run.content, "data_process"), "withheld_for")
-    return name is not None and os.path.realpath(step.source).endswith(f"/{name}")
+    return name is not None and any(
+        os.path.realpath(path).endswith(f"/{name}") for path in step.sources
+    )

@@ -46,7 +46,9 @@ def validate_data_process(content: Mapping[str, Any]) -> dict[str, Any]:
         SchemaMissingError: There is no aind-data-schema of version 2.
         InvalidRecordError: It is refused; the message names the fields.
     """
-    return _validate(_load().DataProcess, content)
+    valid = _validate(_load().DataProcess, content)
+    _restore_nulls(valid, content)
+    return valid
 
 
 def validate_code(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +58,10 @@ def validate_code(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def validate_processing(content: Mapping[str, Any]) -> dict[str, Any]:
     """The same of a `Processing`."""
-    return _validate(_load().Processing, content)
+    valid = _validate(_load().Processing, content)
+    for process, given in zip(valid["data_processes"], content["data_processes"], strict=True):
+        _restore_nulls(process, given)
+    return valid
 
 
 def derive_description(
@@ -86,6 +91,16 @@ def derive_description(
 def _validate(model: Any, content: Mapping[str, Any]) -> dict[str, Any]:
     with _told_as_faults():
         return _dump(model.model_validate(content))
+
+
+def _restore_nulls(valid: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Put back what is null in tables of the processing's own: there it is a value."""
+    for name in ("parameters", "output_parameters"):
+        table, original = valid, given
+        if name == "parameters":
+            table, original = valid.get("code", {}), given.get("code", {})
+        if isinstance(original, Mapping) and isinstance(original.get(name), Mapping):
+            table[name] = original[name]
 
 
 def _dump(valid: Any) -> dict[str, Any]:

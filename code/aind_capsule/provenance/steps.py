@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,9 @@ from aind_capsule.provenance.upgrade import is_version_1, upgrade_data_process
 from aind_capsule.records.naming import find_run_id
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 
+_OF_COLLECTORS = ("object_type", "name", "experimenters", "pipeline_name")
+_NUMBER = re.compile(r"_\d+$")
+
 
 @dataclass(slots=True)
 class Step:
@@ -30,13 +34,13 @@ class Step:
     Attributes:
         key: What it is known by.
         content: Its valid `DataProcess`; the name may be another's as well.
-        source: The file that tells of it.
+        sources: The files that tell of it.
         parents: Keys of the steps that it depends on.
     """
 
     key: str
     content: dict[str, Any]
-    source: str
+    sources: set[str]
     parents: set[str] = field(default_factory=set)
 
     @property
@@ -57,7 +61,7 @@ def make_step_of_run(run: KnownRun, types: Collection[str]) -> Step:
     if notes:
         draft["notes"] = "\n".join([*notes, *filter(None, [draft.get("notes")])])
     key = make_run_key(run.run_id)
-    return Step(key, salvage(draft, run.run_id, run.started_us), run.source)
+    return Step(key, salvage(draft, run.run_id, run.started_us), {run.source})
 
 
 def make_run_key(run_id: str) -> str:
@@ -97,7 +101,8 @@ def make_steps_of_processing(source: Source, types: Collection[str]) -> list[Ste
     graph = read_table(source.content, "dependency_graph")
     for step, process in zip(steps, processes, strict=True):
         name = read_text(read_table({"process": process}, "process"), "name")
-        parents = read_texts(graph, name or read_text(step.content, "name") or "")
+        name = name or read_text(step.content, "name") or ""
+        parents = [parent for parent in read_texts(graph, name) if parent != name]
         step.parents = {keys[parent] for parent in parents if parent in keys} - {step.key}
     return steps
 
@@ -121,17 +126,40 @@ def make_step(
     """
     process = upgrade_data_process(content, types, person) if is_version_1(content) else content
     name = read_text(process, "process_type") or default_name
-    return Step(make_key(content), salvage(process, name, _find_time(process, path)), path)
+    valid = salvage(process, name, _find_time(process, path))
+    return Step(make_key(valid), valid, {path})
 
 
-def make_key(content: Mapping[str, Any]) -> str:
-    """The key of a record: of a run of ours its id, which its name ends with; else its digest."""
-    run_id = find_run_id(read_text(content, "name") or "")
+def make_key(valid: Mapping[str, Any]) -> str:
+    """The key of a valid record: of a run of ours its id, which its name ends with; else a digest.
+
+    What those change who collect records (whose they are, of which pipeline) is not part of it.
+    """
+    run_id = find_run_id(read_text(valid, "name") or "")
     if run_id is not None:
         return make_run_key(run_id)
-    told = {name: value for name, value in content.items() if value is not None}
+    told = {name: value for name, value in valid.items() if name not in _OF_COLLECTORS}
     text = json.dumps(told, sort_keys=True, default=str)
-    return f"process:{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}"
+    return f"process:{hashlib.sha256(text.encode()).hexdigest()}:{valid['name']}"
+
+
+def merge_renamed(steps: dict[str, Step]) -> None:
+    """Make one of two steps that differ in a number behind the name, such as collectors put there.
+
+    Only where they are told of by different files: one file does not tell of one step twice.
+    """
+    renamed: dict[str, str] = {}
+    for key, step in steps.items():
+        number = _NUMBER.search(key)
+        kept = key[: number.start()] if number is not None and ":" in key else key
+        if kept != key and kept in steps and not steps[kept].sources & step.sources:
+            renamed[key] = kept
+    for key, kept in renamed.items():
+        step = steps.pop(key)
+        steps[kept].parents |= step.parents
+        steps[kept].sources |= step.sources
+    for step in steps.values():
+        step.parents = {renamed.get(parent, parent) for parent in step.parents} - {step.key}
 
 
 def _find_time(content: Mapping[str, Any], path: str) -> int:

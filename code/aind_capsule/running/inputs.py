@@ -14,6 +14,9 @@ from typing import Any
 from aind_capsule.records.encode import decode
 
 _MAX_ENTRIES = 10_000
+#: Data assets hold any number of files, and no links of an engine's.
+_MAX_LOOKED_AT = 1000
+_LINK_DEPTH = 1
 _MAX_RUN_FILES = 10_000
 _MAX_RUN_FILE_BYTES = 64 * 1024 * 1024
 _RUN_FILE_DEPTH = 3
@@ -26,14 +29,39 @@ def find_identity(data: str) -> dict[str, Any]:
     return summarise(find_assets(data))
 
 
-def find_inputs(data: str) -> Iterator[dict[str, str]]:
-    """The top-level entries of the data folder, each with its resolved path."""
+def find_inputs(data: str) -> Iterator[dict[str, Any]]:
+    """The top-level entries of the data folder, each with its resolved path.
+
+    A folder that an engine has made to hold inputs (a connection with a target path) has `links`:
+    the resolved paths of the links in it, and in its own folders.
+    """
     try:
         names = sorted(os.listdir(data))
     except OSError:
         return
     for name in names[:_MAX_ENTRIES]:
-        yield {"name": name, "path": os.path.realpath(os.path.join(data, name))}
+        path = os.path.join(data, name)
+        entry: dict[str, Any] = {"name": name, "path": os.path.realpath(path)}
+        if not os.path.islink(path) and (links := _find_links(path)):
+            entry["links"] = links
+        yield entry
+
+
+def _find_links(folder: str) -> list[str]:
+    links: list[str] = []
+    folders, count = [(folder, 0)], 0
+    while folders and count < _MAX_LOOKED_AT:
+        current, depth = folders.pop(0)
+        with contextlib.suppress(OSError), os.scandir(current) as entries:
+            for entry in entries:
+                count += 1
+                if count > _MAX_LOOKED_AT:
+                    break
+                if entry.is_symlink():
+                    links.append(os.path.realpath(entry.path))
+                elif depth < _LINK_DEPTH and entry.is_dir():
+                    folders.append((entry.path, depth + 1))
+    return sorted(links)
 
 
 def find_upstream(data: str) -> dict[str, list[Any]]:

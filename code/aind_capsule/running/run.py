@@ -139,7 +139,7 @@ class Run:
         first_records.write_problems(
             self._journal, self._prepared, self._files, self._asset_problems, is_stale=is_stale
         )
-        self._files.write_run_json(None, {}, {})
+        self._files.write_run_json(None, inputs.found, {})
         intake = self._open_intake()
         ended: Ended | None = None
         if self._prepared.fatal is not None:
