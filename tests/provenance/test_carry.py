@@ -77,6 +77,7 @@ def test_inputs_that_disagree(tmp_path: Path) -> None:
     choice = _choose(tmp_path)
     assert sorted(choice.files) == ["subject.json"]
     assert choice.left_out == ("procedures.json", "acquisition.json")
+    assert choice.lone == ("procedures.json",)
 
 
 def test_the_one_that_is_named(tmp_path: Path) -> None:
@@ -166,7 +167,9 @@ def test_only_where_it_is_asked_for(capsule: Capsule, value: str) -> None:
     capsule.environ["CAPSULE_PROVENANCE__CARRY_METADATA"] = value
     if value == "true":
         capsule.write("capsule.toml", "results_are_jobs = true\n")
-    capsule.run("true")
+    run = capsule.run("true")
+    said = any("a list of jobs" in record["message"] for record in run.records)
+    assert said == (value == "true")
     assert not (capsule.results / "subject.json").exists()
     assert "carried_metadata" not in capsule.run_json()
 
@@ -201,6 +204,22 @@ def test_an_input_that_hangs_does_not_stop_the_end(capsule: Capsule) -> None:
     run = capsule.run("true", timeout_s=30)
     assert run.status == 0
     assert (capsule.results / "subject.json").is_file()
+
+
+def test_every_file_that_cannot_be_carried_is_named(capsule: Capsule) -> None:
+    """Pipes, folders and links that lead nowhere, in two inputs: nothing hangs, each is named, the rest is there."""
+    for name in (A, B):
+        folder = capsule.data / name
+        folder.mkdir()
+        (folder / "subject.json").write_text('{"subject_id": "812345"}')
+        os.mkfifo(folder / "procedures.json")
+    (capsule.data / A / "session.json").mkdir()
+    (capsule.data / A / "rig.json").symlink_to("nowhere")
+    run = capsule.run("true", timeout_s=30)
+    assert (capsule.results / "subject.json").is_file()
+    run = capsule.run("true", env={"CAPSULE_PROVENANCE__CARRY_METADATA": A}, timeout_s=30)
+    (error,) = [r["message"] for r in run.records if r["level"] == "ERROR" and "status" not in r]
+    assert all(f"{A}/{name}" in error for name in ("procedures.json", "session.json", "rig.json"))
 
 
 @pytest.mark.skipif(not ASSETS.is_dir(), reason="the real assets are not here")

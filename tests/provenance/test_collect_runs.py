@@ -157,9 +157,11 @@ def test_a_step_that_failed_is_there(pipeline: Pipeline) -> None:
 
 def test_a_lost_run_is_there(pipeline: Pipeline) -> None:
     """A wrapper that was killed has left no end: the step stays, and its notes say it."""
-    pipeline.run("first", script="kill -9 $PPID; sleep 1")
+    before = pipeline.run("before")
+    pipeline.run("first", script="kill -9 $PPID; sleep 1", inputs=(before,))
     pipeline.collect()
-    (process,) = pipeline.read()["data_processes"]
+    assert pipeline.graph() == {"before": [], "first": ["before"]}
+    (process,) = [p for p in pipeline.read()["data_processes"] if p["name"].startswith("first")]
     assert "lost" in process["notes"]
     assert "end_date_time" not in process
 
@@ -279,6 +281,25 @@ def test_nothing_to_collect(pipeline: Pipeline) -> None:
     assert 'env.CAPSULE_RUN_FILES = "run,provenance"' in said
     assert "cannot be used" in pipeline.collect(pipeline.root / "no such", status=2)
     assert not os.listdir(pipeline.output)
+
+
+def test_only_what_cannot_be_read(pipeline: Pipeline) -> None:
+    """A folder that holds one torn file: it is named with the reason, and stays as a step."""
+    path = pipeline.work / "20260101T000000-0123abcd.run.json"
+    path.parent.mkdir()
+    path.write_text('{"run_id": ')
+    assert str(path) in pipeline.collect()
+    assert len(pipeline.read()["data_processes"]) == 1
+    path.rename(path.with_name("x_processing.json"))
+    assert "x_processing.json was not taken" in pipeline.collect(status=1)
+
+
+def test_a_write_that_fails(pipeline: Pipeline) -> None:
+    """A folder where the file should be: said, and no part of a file is left."""
+    pipeline.run("first")
+    (pipeline.output / "processing.json").mkdir()
+    pipeline.collect(options=("--overwrite",), status=1)
+    assert os.listdir(pipeline.output) == ["processing.json"]
 
 
 def test_without_a_schema(pipeline: Pipeline) -> None:

@@ -69,6 +69,24 @@ def test_what_is_not_known_is_said_with_its_setting() -> None:
     assert (record["process_type"], record["code"]["url"]) == ("Other", "unknown")
 
 
+@pytest.mark.parametrize(
+    "mode", ["pipeline_task", "code_ocean_capsule", "container", "workstation"]
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_every_gap_that_a_setting_fills(mode: str, version: int) -> None:
+    """Each field that a setting fills is asked for where it is missed, and only where it has a place."""
+    run = {**RUN, "process_name": "job-7", "environment": {"run_mode": mode}, "code": {}, "pipeline": {},
+           "provenance": {"schema_version": version}}  # fmt: skip
+    expected = {"provenance.process_type", "provenance.code_url", "provenance.code_version"}
+    expected |= {"experimenters"} if version == 2 else set()
+    expected |= {"provenance.container"} if version == 2 and mode != "workstation" else set()
+    expected |= {"PIPELINE_NAME"} if mode == "pipeline_task" else set()
+    assert set(_gaps(run)) == expected
+    given = {"process_type": "Spike sorting", "code_url": "u", "code_version": "1", "container": "i",
+             "experimenters": ["Ada"], "schema_version": version}  # fmt: skip
+    assert not _gaps({**run, "provenance": given, "pipeline": {"name": "p"}})
+
+
 def test_a_process_type_that_is_none() -> None:
     """A wrong process type is said with its value, and the record is valid all the same."""
     run = {**RUN, "provenance": {**RUN["provenance"], "process_type": "Spike sortign"}}

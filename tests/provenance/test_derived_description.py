@@ -13,8 +13,8 @@ import pytest
 from aind_data_schema.core.data_description import DataDescription
 
 from aind_capsule.provenance.derived_description import Derived, NoSourceError, derive
-from aind_capsule.provenance.gather import Source
-from aind_capsule.provenance.known_runs import KnownRun
+from aind_capsule.provenance.gather import Source, gather
+from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
 from aind_capsule.provenance.schema import InvalidRecordError
 from tests.conftest import build_environ
 from tests.provenance.runs import RUN
@@ -153,3 +153,22 @@ def test_by_the_command(tmp_path: Path) -> None:
     assert str(source) in done.stderr
     assert "No data_description.json was written" in done.stderr
     assert sorted(os.listdir(tmp_path / "out")) == ["processing.json"]
+
+
+def test_run_files_beside_an_asset(tmp_path: Path) -> None:
+    """The last capsule's data folder: run.json files lie beside the asset, whose description is its input."""
+    (tmp_path / RAW).mkdir()
+    (tmp_path / RAW / "data_description.json").write_text(json.dumps(V2))
+    (tmp_path / "data_description.json").write_text(json.dumps({**V2, "name": "999999_2026-01-02_03-04-05"}))  # fmt: skip
+    (tmp_path / "20260101T000000-0123abcd.run.json").write_text(json.dumps(RUN))
+    found = gather([str(tmp_path)])
+    derived = derive(found.descriptions, find_known_runs(found).values(), "processed")
+    assert derived.sources == (RAW,)
+
+
+def test_the_other_inputs_are_sources_too() -> None:
+    """`--source` chooses what names the asset; the others stay among what it is derived from."""
+    other = {**V2, "name": "999999_2026-01-02_03-04-05", "subject_id": "999999"}
+    derived = _derive(V2, other, source=RAW)
+    assert derived.content["source_data"] == [RAW, other["name"]]
+    assert derived.content["subject_id"] == "812345"

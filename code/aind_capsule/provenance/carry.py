@@ -9,9 +9,9 @@ process of its own (a data folder may hang), and prints what it did as one line 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,9 +26,13 @@ from aind_capsule.context.asset_metadata import (
     SUBJECT,
 )
 from aind_capsule.context.assets import DataAsset, find_assets
+from aind_capsule.context.files import UnusableFileError, read_bytes
 
 #: What AIND expects unchanged in a derived asset.
 FILE_NAMES = (SUBJECT, PROCEDURES, ACQUISITION, SESSION, INSTRUMENT, RIG)
+
+
+_MAX_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,15 @@ class Choice:
     Attributes:
         files: Their paths by name.
         sources: Names of the inputs that they are of.
-        left_out: Names of those on which the inputs disagree.
+        left_out: Names of those that not all inputs have alike.
+        lone: Those of them on which nobody disagrees: some inputs have none.
         problem: Why there is nothing, where that is somebody's mistake.
     """
 
     files: dict[str, str]
     sources: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    lone: tuple[str, ...] = ()
     problem: str | None = None
 
 
@@ -77,22 +83,27 @@ def choose_metadata(assets: Iterable[DataAsset], wanted: str | None = None) -> C
     }
     found = {name for _, files in sets for name in files}
     left_out = tuple(name for name in FILE_NAMES if name in found - agreed.keys())
-    return Choice(agreed, tuple(asset.name for asset in known), left_out)
+    lone = tuple(name for name in left_out if _is_undisputed(name, [files for _, files in sets]))
+    return Choice(agreed, tuple(asset.name for asset in known), left_out, lone)
+
+
+def _is_undisputed(name: str, sets: list[dict[str, str]]) -> bool:
+    first, *others = [files[name] for files in sets if name in files]
+    return all(_are_alike(first, path) for path in others)
 
 
 def carry(choice: Choice, results: str) -> dict[str, Any]:
     """Copy the chosen files into results; what is there already stays.
 
     Returns:
-        `files`, `sources`, `left_out`, `kept` (the processing's own), and `problem` where there is
-        one.
+        `files`, `sources`, `left_out`, `lone`, `kept` (the processing's own), and `problem` where
+        there is one.
     """
     copied: list[str] = []
     kept: list[str] = []
     report: dict[str, Any] = {"sources": list(choice.sources), "left_out": list(choice.left_out)}
-    report |= {"files": copied, "kept": kept}
-    if choice.problem is not None:
-        report["problem"] = choice.problem
+    report |= {"lone": list(choice.lone), "files": copied, "kept": kept}
+    problems = [] if choice.problem is None else [choice.problem]
     for name, path in choice.files.items():
         target = os.path.join(results, name)
         if os.path.lexists(target):
@@ -100,14 +111,18 @@ def carry(choice: Choice, results: str) -> dict[str, Any]:
             continue
         part = os.path.join(results, f".{name}.part")
         try:
-            shutil.copyfile(path, part)
+            with open(part, "wb") as file:
+                file.write(read_bytes(path, _MAX_BYTES))
             os.replace(part, target)
-        except OSError as error:
-            report["problem"] = f"{path} cannot be copied to {results}: {error.strerror}"
-            if os.path.exists(part):
+        except (OSError, UnusableFileError) as error:
+            why = f"it {error}" if isinstance(error, UnusableFileError) else error.strerror
+            problems.append(f"{path} cannot be copied to {results}: {why}")
+            with contextlib.suppress(OSError):
                 os.unlink(part)
         else:
             copied.append(name)
+    if problems:
+        report["problem"] = "; ".join(problems)
     return report
 
 
@@ -124,9 +139,8 @@ def _are_alike(one: str, other: str) -> bool:
     if os.path.realpath(one) == os.path.realpath(other):
         return True
     try:
-        with open(one, "rb") as first, open(other, "rb") as second:
-            texts = first.read(), second.read()
-    except OSError:
+        texts = read_bytes(one, _MAX_BYTES), read_bytes(other, _MAX_BYTES)
+    except (OSError, UnusableFileError):
         return False
     try:
         return texts[0] == texts[1] or json.loads(texts[0]) == json.loads(texts[1])

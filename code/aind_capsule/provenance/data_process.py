@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.context.platform import CODE_OCEAN, CONTAINER, PIPELINE_TASK
 from aind_capsule.provenance.process_types import find_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
@@ -68,7 +69,7 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
         "stage": stage if stage in STAGES else STAGES[kind == "Analysis"],
         "code": _build_code(run, gaps),
         "experimenters": find_experimenters(run, gaps),
-        "pipeline_name": read_text(read_table(run, "pipeline"), "name"),
+        "pipeline_name": find_pipeline_name(run, gaps),
         "start_date_time": start,
         "end_date_time": end,
         "output_path": ".",
@@ -125,6 +126,26 @@ def find_code_version(run: Mapping[str, Any], gaps: list[Gap]) -> tuple[str | No
     return version, commit
 
 
+def find_pipeline_name(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
+    """The pipeline that a run is a task of; nobody misses it elsewhere."""
+    name = read_text(read_table(run, "pipeline"), "name")
+    if name is None and _get_mode(run) == PIPELINE_TASK:
+        gaps.append(Gap("the pipeline's name", "PIPELINE_NAME"))
+    return name
+
+
+def _find_image(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
+    """The image; missed only where there surely is one: nothing inside it tells its name."""
+    image = read_text(read_table(run, "provenance"), "container")
+    if image is None and _get_mode(run) in (CODE_OCEAN, CONTAINER, PIPELINE_TASK):
+        gaps.append(Gap("the container image", "provenance.container"))
+    return image
+
+
+def _get_mode(run: Mapping[str, Any]) -> str | None:
+    return read_text(read_table(run, "environment"), "run_mode")
+
+
 def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
     url = find_code_url(run, gaps)
     version, commit = find_code_version(run, gaps)
@@ -139,7 +160,7 @@ def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
             "name": read_text(run, "process_name"),
             "version": version,
             "commit_hash": commit,
-            "container": _build_container(read_text(read_table(run, "provenance"), "container")),
+            "container": _build_container(_find_image(run, gaps)),
             "run_script": find_script(read_texts(run, "command")),
             "language": language,
             "language_version": language_version,

@@ -15,7 +15,7 @@ from aind_capsule.provenance.data_process import (
     drop_unknown,
     find_code_url,
     find_code_version,
-    find_experimenters,
+    find_pipeline_name,
 )
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
@@ -57,7 +57,7 @@ def draft_data_process_v1(run: Mapping[str, Any]) -> Draft:
     start, end = read_times(run)
     kind = choose_process_type(run, TYPES, gaps)
     version, commit = find_code_version(run, gaps)
-    find_experimenters(run, gaps)
+    find_pipeline_name(run, gaps)  # no place for it here, but in the pipeline's processing.json
     process_name = read_text(run, "process_name") or UNKNOWN
     notes = describe_end(run)
     if kind == "Other":  # there the notes tell which

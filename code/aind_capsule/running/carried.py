@@ -26,7 +26,10 @@ def carry_metadata(
     """
     wanted = prepared.settings.provenance.carry_metadata
     folders = prepared.facts.folders
-    if wanted is None or prepared.settings.results_are_jobs:
+    if wanted is None:
+        return {}
+    if prepared.settings.results_are_jobs:
+        log("WARNING", "No metadata of the input: the results are a list of jobs")
         return {}
     if not is_writable_folder(folders["results"]):
         log("ERROR", f"No metadata of the input: {folders['results']} cannot be written")
@@ -49,10 +52,12 @@ def _describe(report: dict[str, Any]) -> list[tuple[str, str]]:
         told.append(("WARNING", f"No metadata of the input are in results: {why}"))
     if names:
         told.append(("INFO", f"Copied into results, unchanged: {names} of {sources}"))
-    if report.get("left_out"):
-        left = ", ".join(report["left_out"])
-        why = f"the inputs ({sources}) disagree on it; provenance.carry_metadata may name one"
-        told.append(("WARNING", f"Not copied into results: {left}: {why}"))
+    lone = report.get("lone", ())
+    disputed = [name for name in report.get("left_out", ()) if name not in lone]
+    for left, why in ((disputed, "disagree on it"), (lone, "do not all have it")):
+        if left:
+            message = f"Not copied into results: {', '.join(left)}: the inputs ({sources}) {why}"
+            told.append(("WARNING", f"{message}; provenance.carry_metadata may name one"))
     if report.get("kept"):
         told.append(("INFO", f"The processing's own stays: {', '.join(report['kept'])}"))
     return told

@@ -19,6 +19,8 @@ from aind_capsule.running.run_folder import SUFFIXES, RunFolder
 _LIMIT_S = 20.0
 _STOPPED_LIMIT_S = 3.0
 _SEARCH_S = 5.0
+_STOPPED_SEARCH_S = 1.0
+_LOOK_EVERY = 1000
 
 
 def make_data_process(
@@ -42,7 +44,14 @@ def make_data_process(
         For `run.json`: `file`, `gaps`, or `withheld_for` or `problem` and `hint`.
     """
     target = folder.get_file("provenance")
-    own = find_own_record(results)
+    search_s = _STOPPED_SEARCH_S if is_stopped else _SEARCH_S
+    try:
+        own = find_own_record(results, search_s, must_hurry)
+    except TimeoutError:
+        problem = (
+            f"whether the processing has written one itself was not found out in {search_s:g} s"
+        )
+        return {"problem": problem, "hint": "capsule provenance collect makes it of run.json"}
     if own is not None:
         return {"withheld_for": own}
     if needs_schema and not _has_schema():
@@ -60,16 +69,22 @@ def _has_schema() -> bool:
     return importlib.util.find_spec("aind_data_schema") is not None
 
 
-def find_own_record(results: str) -> str | None:
-    """A record that the processing has written itself: collectors take no second one."""
-    deadline = time.monotonic() + _SEARCH_S
-    for path, _ in walk_files(results):
+def find_own_record(
+    results: str, limit_s: float, must_hurry: Callable[[float], bool]
+) -> str | None:
+    """A record that the processing has written itself: collectors take no second one.
+
+    Raises:
+        TimeoutError: There are so many files that it was not found out in time.
+    """
+    deadline = time.monotonic() + limit_s
+    for count, (path, _) in enumerate(walk_files(results), start=1):
         name = os.path.basename(path)
         is_process = name.endswith(".json") and "data_process" in name
         if (is_process and not _is_of_a_run(name)) or name.endswith("processing.json"):
             return os.path.relpath(path, results)
-        if time.monotonic() > deadline:
-            return None
+        if count % _LOOK_EVERY == 0 and (time.monotonic() > deadline or must_hurry(0.0)):
+            raise TimeoutError
     return None
 
 
