@@ -124,6 +124,13 @@ def test_their_records_are_collected(tmp_path: Path, peers: Path) -> None:
     assert processes["left"]["code"]["parameters"] == {"threshold": 5}
     assert processes["left"]["experimenters"] == ["Ada Lovelace"]
     assert [p["name"] for p in collected.processing["pipelines"]] == ["ephys"]
+    words = "import sys; from aind_code_ocean_pipeline_utils.metadata import write_assembled_processing as f; f(*sys.argv[1:])"
+    data = places["join"].parent / "data"
+    subprocess.run([peers, "-c", words, data, places["join"]], capture_output=True, check=True)
+    assert (places["join"] / "processing.json").is_file()
+    beside = collect(gather([str(places["join"])]), Pipeline()).processing
+    assert beside["dependency_graph"] == collected.processing["dependency_graph"]
+    (places["join"] / "processing.json").unlink()
     (places["join"] / "provenance" / "left.json").unlink()
     missing = collect(gather([str(places["join"])]), Pipeline()).processing
     check(missing)
