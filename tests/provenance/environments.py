@@ -1,4 +1,4 @@
-"""Python environments of others' releases, made once below `build` and kept."""
+"""Virtual environments of the tests, made once and kept below `build`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 
-def make_environment(name: str, *pins: str) -> Path:
-    """The interpreter of a virtual environment with these packages.
+def make_environment(name: str, *packages: str) -> Path:
+    """The Python of an environment that holds some packages.
 
-    Several test processes may ask at once, and one before them may have been killed at it.
+    Whoever comes first makes it while all others wait, whatever process they are in; one whose
+    making was interrupted is made anew.
     """
-    venv = ROOT / "build" / name
-    venv.parent.mkdir(exist_ok=True)
-    with venv.with_suffix(".lock").open("w") as lock:
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    venv = build / name
+    python, ready = venv / "bin" / "python", venv / "ready"
+    with (build / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (venv / "ready").exists():
+        if not ready.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-            pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet"]
-            subprocess.run([*pip, *pins], check=True)
-            (venv / "ready").touch()
-    return venv / "bin" / "python"
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+            ready.touch()
+    return python

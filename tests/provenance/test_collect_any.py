@@ -14,9 +14,9 @@ from aind_data_schema.core.processing import Processing
 from hypothesis import given, settings
 
 from aind_capsule.provenance.collect import Collected, collect
-from aind_capsule.provenance.collect import Pipeline as Named
 from aind_capsule.provenance.derived_description import derive
 from aind_capsule.provenance.gather import gather
+from aind_capsule.provenance.pipelines import Pipeline as Named
 from tests.conftest import ROOT
 from tests.provenance.pipelines import Pipeline, make_run_id, pipelines, write_fan_out
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from aind_capsule.provenance.__main__ import write_record
 from aind_capsule.provenance.data_process_v1 import TYPES, draft_data_process_v1, find_faults
 from aind_capsule.provenance.process_types import find_process_type
 from aind_capsule.provenance.record import make_record
 from aind_capsule.provenance.run_facts import find_script
 from aind_capsule.provenance.schema import InvalidRecordError, find_process_types
+from aind_capsule.settings.groups import ProvenanceSettings
 from tests.provenance.runs import RUN, damaged_runs
 
 
@@ -69,22 +74,54 @@ def test_what_is_not_known_is_said_with_its_setting() -> None:
     assert (record["process_type"], record["code"]["url"]) == ("Other", "unknown")
 
 
+def test_every_setting_that_fills_something_is_named() -> None:
+    """Of a task with nothing set: each setting of provenance, the people and the pipeline's name."""
+    run = {**RUN, "provenance": {}, "pipeline": {}, "code": {}, "process_name": "job-7"}
+    run["environment"] = {**RUN["environment"], "run_mode": "pipeline_task"}
+    # What these leave open has a default that is right.
+    given = {"stage", "schema_version", "carry_metadata"}
+    settings = {field.name for field in fields(ProvenanceSettings)} - given
+    fillable = {f"provenance.{name}" for name in settings} | {"experimenters", "PIPELINE_NAME"}
+    assert set(_gaps(run)) == fillable
+    without_place = {"experimenters", "PIPELINE_NAME", "provenance.container"}
+    run["provenance"] = {"schema_version": 1}
+    assert set(_gaps(run)) == fillable - without_place
+
+
 @pytest.mark.parametrize(
-    "mode", ["pipeline_task", "code_ocean_capsule", "container", "workstation"]
+    ("mode", "missing"),
+    [
+        ("workstation", set()),
+        ("container", {"provenance.container"}),
+        ("code_ocean_capsule", {"provenance.container"}),
+        ("pipeline_task", {"provenance.container", "PIPELINE_NAME"}),
+    ],
 )
-@pytest.mark.parametrize("version", [1, 2])
-def test_every_gap_that_a_setting_fills(mode: str, version: int) -> None:
-    """Each field that a setting fills is asked for where it is missed, and only where it has a place."""
-    run = {**RUN, "process_name": "job-7", "environment": {"run_mode": mode}, "code": {}, "pipeline": {},
-           "provenance": {"schema_version": version}}  # fmt: skip
-    expected = {"provenance.process_type", "provenance.code_url", "provenance.code_version"}
-    expected |= {"experimenters"} if version == 2 else set()
-    expected |= {"provenance.container"} if version == 2 and mode != "workstation" else set()
-    expected |= {"PIPELINE_NAME"} if mode == "pipeline_task" else set()
-    assert set(_gaps(run)) == expected
-    given = {"process_type": "Spike sorting", "code_url": "u", "code_version": "1", "container": "i",
-             "experimenters": ["Ada"], "schema_version": version}  # fmt: skip
-    assert not _gaps({**run, "provenance": given, "pipeline": {"name": "p"}})
+def test_what_is_missing_depends_on_where_a_run_is(mode: str, missing: set[str]) -> None:
+    """A container's image is asked for inside of one, and a pipeline's name inside of a pipeline."""
+    given = {"experimenters": ["Ada"]}
+    run = {**RUN, "provenance": given, "pipeline": {}, "environment": {"run_mode": mode}}
+    assert set(_gaps(run)) == missing
+
+
+def test_what_is_nothing_is_a_value(tmp_path: Path) -> None:
+    """A parameter or metric that is null (NaN is null in JSON) stays; the schema's own are left out."""
+    said = {"a": None, "b": [None, {"c": None}]}
+    record = make_record({**RUN, "parameters": said, "metrics": {"nan": float("nan")}}).content
+    assert record["code"]["parameters"] == said
+    assert record["output_parameters"] == {"nan": None}
+    assert "core_dependency" not in record["code"]
+    assert "notes" not in record
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """A target that is a folder is an error, and no piece of a file is left beside it."""
+    run_json, target = tmp_path / "run.json", tmp_path / "data_process.json"
+    run_json.write_text(json.dumps(RUN))
+    target.mkdir()
+    with pytest.raises(OSError, match="data_process"):
+        write_record(str(run_json), str(target))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data_process.json", "run.json"]
 
 
 def test_a_process_type_that_is_none() -> None:

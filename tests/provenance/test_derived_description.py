@@ -13,8 +13,8 @@ import pytest
 from aind_data_schema.core.data_description import DataDescription
 
 from aind_capsule.provenance.derived_description import Derived, NoSourceError, derive
-from aind_capsule.provenance.gather import Source, gather
-from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
+from aind_capsule.provenance.gather import Source
+from aind_capsule.provenance.known_runs import KnownRun
 from aind_capsule.provenance.schema import InvalidRecordError
 from tests.conftest import build_environ
 from tests.provenance.runs import RUN
@@ -109,6 +109,25 @@ def test_without_a_source() -> None:
         _derive(V2, runs=[run])
 
 
+def test_beside_the_run_json_of_what_used_it(tmp_path: Path) -> None:
+    """A description that is older than the run whose files lie above it was that run's input."""
+    late = {**RUN, "started_at": "2026-01-03T00:00:00Z"}
+    run = KnownRun("r", late, "x", outputs={"/data"})
+    assert _derive(V2, runs=[run]).sources == (RAW,)
+    assert _derive(V1, runs=[run]).sources == (f"behavior_{RAW}",)
+    soon = KnownRun("r", {**RUN, "started_at": "2026-01-02T10:00:00Z"}, "x", outputs={"/data"})
+    assert _derive(V2, runs=[soon]).sources == (RAW,)
+    with pytest.raises(NoSourceError, match="No data_description"):
+        _derive(V1, runs=[soon])  # its time has no zone: perhaps it is newer
+
+
+def test_the_source_that_is_named_is_not_the_only_one() -> None:
+    """--source says what the asset is named for; the other inputs are its sources all the same."""
+    other = {**V2, "name": "999999_2026-01-02_03-04-05", "subject_id": "999999"}
+    derived = _derive(V2, other, source=str(other["name"]))
+    assert derived.content["source_data"] == [other["name"], RAW]
+
+
 @pytest.mark.parametrize(
     "missing", ["investigators", "funding_source", "project_name", "modalities"]
 )
@@ -155,20 +174,24 @@ def test_by_the_command(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "out")) == ["processing.json"]
 
 
-def test_run_files_beside_an_asset(tmp_path: Path) -> None:
-    """The last capsule's data folder: run.json files lie beside the asset, whose description is its input."""
-    (tmp_path / RAW).mkdir()
-    (tmp_path / RAW / "data_description.json").write_text(json.dumps(V2))
-    (tmp_path / "data_description.json").write_text(json.dumps({**V2, "name": "999999_2026-01-02_03-04-05"}))  # fmt: skip
-    (tmp_path / "20260101T000000-0123abcd.run.json").write_text(json.dumps(RUN))
-    found = gather([str(tmp_path)])
-    derived = derive(found.descriptions, find_known_runs(found).values(), "processed")
-    assert derived.sources == (RAW,)
+def test_the_only_file_is_broken(tmp_path: Path) -> None:
+    """Where there is nothing but a file that cannot be read, it is named all the same."""
+    for name in ("runs", "asset", "out"):
+        (tmp_path / name).mkdir()
+    path = tmp_path / "runs" / "x_processing.json"
+    path.write_text("{")
+    done = _run(tmp_path)
+    assert done.returncode == 1
+    assert str(path) in done.stderr
 
 
-def test_the_other_inputs_are_sources_too() -> None:
-    """`--source` chooses what names the asset; the others stay among what it is derived from."""
-    other = {**V2, "name": "999999_2026-01-02_03-04-05", "subject_id": "999999"}
-    derived = _derive(V2, other, source=RAW)
-    assert derived.content["source_data"] == [RAW, other["name"]]
-    assert derived.content["subject_id"] == "812345"
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """A target that cannot be replaced is an error, and no piece of a file is left beside it."""
+    for name in ("runs", "asset", "out/data_description.json/x"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "runs" / f"{RUN['run_id']}.run.json").write_text(json.dumps(RUN))
+    (tmp_path / "asset" / "data_description.json").write_text(json.dumps(V2))
+    done = _run(tmp_path, "--overwrite")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert sorted(os.listdir(tmp_path / "out")) == ["data_description.json", "processing.json"]

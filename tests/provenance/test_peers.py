@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from aind_data_schema.core.processing import DataProcess
 
-from aind_capsule.provenance.collect import Pipeline, collect
+from aind_capsule.provenance.collect import collect
 from aind_capsule.provenance.gather import gather
+from aind_capsule.provenance.pipelines import Pipeline
 from tests.conftest import Capsule
 from tests.provenance.environments import make_environment
 from tests.provenance.test_collect_any import check

@@ -50,6 +50,7 @@ class Limits:
     ahead_s: float = 600
     behind_s: float = 3600
     entries_per_query: int = 5000
+    unseen_s: float = 3 * 3600  # what was older is not shown until it is flushed
     query_s: float = 30 * 86_400 + 3600
     shards: int = 1  # into so many is a stream divided; a real one where it gets too much
 
@@ -325,12 +326,13 @@ class LokiDouble:
                 400,
                 f"the query time range exceeds the limit (query length: {length}s, limit: {most}s)",
             )
+        oldest_ns = int((self._read_clock_s() - self.limits.unseen_s) * NS_PER_S)
         is_backward = parameters.get("direction", "backward") == "backward"
         with self._lock:
             found = [
                 pair
                 for pair in self._select(parameters["query"])
-                if first <= pair[1].time_ns < last
+                if max(first, oldest_ns) <= pair[1].time_ns < last
             ]
         found.sort(key=lambda pair: pair[1].time_ns, reverse=is_backward)
         is_apart = request.headers.get("x-loki-response-encoding-flags") == "categorize-labels"

@@ -376,8 +376,11 @@ def test_an_owed_run_after_a_newer_one(loki: LokiDouble, tmp_path: Path) -> None
     assert sorted(_read(loki)) == sorted(old.lines + new.lines)
 
 
-def test_delivered_in_time_then_pushed_again_late(loki: LokiDouble, tmp_path: Path) -> None:
-    """A run that arrived in time is not put beside its stream when it is pushed again after others."""
+@pytest.mark.parametrize("is_flushed", [True, False])
+def test_delivered_in_time_then_pushed_again_late(
+    loki: LokiDouble, tmp_path: Path, *, is_flushed: bool
+) -> None:
+    """A run that arrived in time, pushed again after others: not beside its stream, or that is counted."""
     now_s = time.time()
     old = Log(tmp_path, "20260101T000000-0123abcd")
     old.write(*map(str, range(500)), at_s=now_s - 5 * HOUR_S)
@@ -385,9 +388,14 @@ def test_delivered_in_time_then_pushed_again_late(loki: LokiDouble, tmp_path: Pa
     new = Log(tmp_path, "20260101T000001-0123abcd")
     new.write("newer", at_s=now_s)
     deliver(new, make_settings(loki.url))
-    way = deliver(old, make_settings(loki.url), folder=_make(tmp_path / "elsewhere"))
-    assert sorted(_read(loki)) == sorted(old.lines + new.lines)
-    assert way.delivery.progress.late == 0
+    loki.limits.unseen_s = 10**9 if is_flushed else 3 * HOUR_S
+    way = deliver(
+        old, make_settings(loki.url), folder=_make(tmp_path / "elsewhere"), is_resend=True
+    )
+    assert set(_read(loki)) == {*old.lines, *new.lines}
+    doubles = len(_read(loki)) - 501
+    assert (way.delivery.progress.late, way.delivery.progress.maybe_double) == (doubles, doubles)
+    assert doubles == (0 if is_flushed else 500)
 
 
 @pytest.mark.parametrize("shards", [2, 3, 7])

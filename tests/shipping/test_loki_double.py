@@ -222,6 +222,14 @@ def test_a_divided_stream(client: Client) -> None:
     assert len(client.double.find('{process_name="qc", backfill=""}')) == 4
 
 
+def test_what_is_old_is_not_shown(client: Client) -> None:
+    """Lines of more than three hours ago are stored, and not seen before they are flushed."""
+    assert client.push([stamp(5 * 3600), "old"])[0] == 204
+    assert client.query('{process_name="qc"}')["data"]["result"] == []
+    client.double.limits.unseen_s = 10**9
+    assert len(client.query('{process_name="qc"}')["data"]["result"]) == 1
+
+
 def test_access() -> None:
     """A tenant and an authorization that are asked for and missing: 401."""
     double = LokiDouble(tenant=True, authorization=make_basic("me", "pw"))

@@ -365,6 +365,19 @@ def test_by_hand(capsule: Capsule, loki: LokiDouble) -> None:
     assert _read(loki) == _lines(run)
 
 
+def test_by_hand_with_nothing_to_do(capsule: Capsule, loki: LokiDouble) -> None:
+    """No server, a wrong one: said, 78; a log without a record: nothing is owed."""
+    empty = capsule.code / "empty.log.jsonl"
+    empty.touch()
+    command = [sys.executable, "-m", "aind_capsule.shipping", str(empty)]
+    for url, status, said in (("", 78, "No destination"), ("http://a..b", 78, "a..b"), (loki.url, 0, '"owed":0')):  # fmt: skip
+        environ = {**capsule.environ, "CAPSULE_LOKI__URL": url}
+        done = subprocess.run(
+            command, cwd=capsule.code, env=environ, capture_output=True, text=True
+        )
+        assert (done.returncode, said in done.stdout + done.stderr) == (status, True), done.stderr
+
+
 def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)

@@ -15,9 +15,10 @@ from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
 from aind_capsule.context.files import UnusableFileError, read_json_object
 from aind_capsule.context.folders import Folder, find_folder
 from aind_capsule.errors import CapsuleError, UsageError
-from aind_capsule.provenance.collect import MARK, Collected, Pipeline, collect
+from aind_capsule.provenance.collect import MARK, Collected, collect
 from aind_capsule.provenance.derived_description import NoSourceError, derive
 from aind_capsule.provenance.gather import Gathered, gather
+from aind_capsule.provenance.pipelines import Pipeline
 from aind_capsule.provenance.schema import InvalidRecordError
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
@@ -92,7 +93,7 @@ def collect_command(
         found.processings = _leave_out(found.processings, processing_path)
     found.descriptions = _leave_out(found.descriptions, description_path)
     if found.is_empty:
-        _say_rejected(found.rejected)
+        _say(found.rejected)
         raise CapsuleError(
             f"Nothing below {', '.join(folders)} tells of any processing", hint=_NOTHING
         )
@@ -103,7 +104,9 @@ def collect_command(
     )
     collected = collect(found, pipeline)
     _write(processing_path, collected.processing)
-    _say(collected)
+    _say(collected.rejected)
+    for warning in collected.warnings:
+        _warn(warning)
     count = len(collected.processing["data_processes"])
     click.echo(f"{processing_path}: {count} step{'s'[: count != 1]}")
     if os.path.exists(description_path) and not overwrite:
@@ -164,20 +167,15 @@ def _write(path: str, content: Any) -> None:
             file.write("\n")
         os.replace(part, path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
         raise CapsuleError(
             f"{path} cannot be written: {error.strerror}", hint="Say where to write: --output DIR"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(part)  # it is there only where the writing has failed
 
 
-def _say(collected: Collected) -> None:
-    _say_rejected(collected.rejected)
-    for warning in collected.warnings:
-        _warn(warning)
-
-
-def _say_rejected(rejected: Iterable[tuple[str, str]]) -> None:
+def _say(rejected: Iterable[tuple[str, str]]) -> None:
     for path, reason in rejected:
         _warn(f"{path} was not taken: {reason}")
 

@@ -6,6 +6,7 @@ tell it) or `problem` and `hint`. The exit status is 0 where the record was writ
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any
@@ -28,9 +29,13 @@ def write_record(run_json: str, target: str) -> dict[str, Any]:
         raise CapsuleError(f"{run_json} is no JSON object", hint="Look what has damaged it.")
     draft = make_record(run)
     part = f"{target}.part"
-    with open(part, "wb") as file:
-        file.write(encode(draft.content) + b"\n")
-    os.replace(part, target)
+    try:
+        with open(part, "wb") as file:
+            file.write(encode(draft.content) + b"\n")
+        os.replace(part, target)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(part)  # it is there only where the writing has failed
     return {"gaps": [{"what": gap.what, "setting": gap.setting} for gap in draft.gaps]}
 
 

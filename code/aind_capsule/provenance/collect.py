@@ -15,31 +15,23 @@ from aind_capsule.provenance.assemble import assemble
 from aind_capsule.provenance.edges import find_edges
 from aind_capsule.provenance.envelopes import make_steps_of_envelopes
 from aind_capsule.provenance.gather import Gathered
+from aind_capsule.provenance.graph import find_ends, invert
+from aind_capsule.provenance.keys import make_run_key
 from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
 from aind_capsule.provenance.own_records import find_own_records
-from aind_capsule.provenance.run_facts import UNKNOWN, read_list, read_table, read_text
+from aind_capsule.provenance.pipelines import Pipeline, describe_missing, find_pipelines
+from aind_capsule.provenance.run_facts import read_table, read_text
 from aind_capsule.provenance.schema import find_process_types
 from aind_capsule.provenance.steps import (
     Step,
-    make_run_key,
-    make_step_of_record,
     make_step_of_run,
     make_steps_of_processing,
-    merge_renamed,
+    make_steps_of_records,
 )
 from aind_capsule.version import __version__
 
 #: How the notes of a `processing.json` of ours begin.
 MARK = "Collected by aind-capsule"
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """What the environment of the one who collects says of the pipeline (`PIPELINE_NAME`, …)."""
-
-    name: str | None = None
-    version: str | None = None
-    url: str | None = None
 
 
 @dataclass(slots=True)
@@ -71,30 +63,43 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     runs = find_known_runs(found)
     steps: dict[str, Step] = {}
     for run in runs.values():
-        _add(steps, make_step_of_run(run, types))
-    others = [make_step_of_record(source, types) for source in found.records]
+        if not run.is_named_only:
+            _add(steps, make_step_of_run(run, types))
+    others = make_steps_of_records(found.records, types)
+    others += make_steps_of_envelopes(found.envelopes, types, rejected)
     for source in found.processings:
         others += make_steps_of_processing(source, types)
-    others += make_steps_of_envelopes(found.envelopes, types, rejected)
+    _settle_keys(others)
     for step in others:
         _add(steps, step)
-    merge_renamed(steps)
+    for run_id, run in runs.items():
+        if make_run_key(run_id) not in steps:  # no record of another kind tells of it either
+            _add(steps, make_step_of_run(run, types))
     _name_pipeline(steps, runs, pipeline)
     _connect(steps, runs)
-    pipelines = _find_pipelines(found, runs, pipeline)
+    told = find_pipelines(found, runs.values(), pipeline)
     count = len(steps)
     notes = f"{MARK} {__version__}: {count} step{'s'[: count != 1]}"
     if rejected:
         notes += f"; {len(rejected)} file{'s'[: len(rejected) != 1]} could not be taken"
-    processing = assemble(steps.values(), pipelines, notes)
-    warnings = _find_missing(processing, pipelines)
+    processing = assemble(steps.values(), told.named, notes)
+    warnings = describe_missing(processing, told)
     return Collected(processing, runs, warnings, rejected)
 
 
 def _add(steps: dict[str, Step], step: Step) -> None:
     known = steps.setdefault(step.key, step)
-    known.parents |= step.parents
-    known.sources |= step.sources
+    if known is not step:
+        known.take(step)
+
+
+def _settle_keys(steps: Iterable[Step]) -> None:
+    """Have every step known by one key, whatever whoever tells of it knew it by."""
+    told = list(steps)
+    known = {alias: step.key for step in told for alias in step.aliases - {step.key}}
+    for step in told:
+        step.key = known.get(step.key, step.key)
+        step.parents = {known.get(parent, parent) for parent in step.parents} - {step.key}
 
 
 def _connect(steps: dict[str, Step], runs: Mapping[str, KnownRun]) -> None:
@@ -110,18 +115,16 @@ def _connect(steps: dict[str, Step], runs: Mapping[str, KnownRun]) -> None:
         key = make_run_key(run_id)
         members = own.get(run_id, [])
         inner = {member.key for member in members}
-        begins[run_id] = [member for member in members if not member.parents & inner]
-        ends[run_id] = inner - {key for member in members for key in member.parents}
-        if members and not (begins[run_id] and ends[run_id]):  # they say that they go round
-            begins[run_id], ends[run_id] = list(members), inner
+        links = {member.key: member.parents & inner for member in members}
+        first, ends[run_id] = find_ends(invert(links)), find_ends(links)
+        begins[run_id] = [member for member in members if member.key in first]
+        for member in members:
+            member.take_pipeline(steps[key])
         if not members or read_text(run.content, "status") != "success":
             begins[run_id].append(steps[key])  # a run that failed is told of, whatever it wrote
             ends[run_id].add(key)
         else:
             replaced[key] = ends[run_id]
-            name = read_text(steps[key].content, "pipeline_name")
-            for member in members if name is not None else ():
-                member.content.setdefault("pipeline_name", name)
             for member in begins[run_id]:
                 member.parents |= steps[key].parents - inner
             del steps[key]
@@ -144,51 +147,3 @@ def _name_pipeline(
         is_task = bool(read_table(run.content, "environment", "pipeline_task"))
         if step is not None and is_task and pipeline.name:
             step.content.setdefault("pipeline_name", pipeline.name)
-
-
-def _find_pipelines(
-    found: Gathered, runs: Mapping[str, KnownRun], pipeline: Pipeline
-) -> list[dict[str, Any]]:
-    """All that is said of pipelines anywhere, the environment's word first."""
-    told: list[dict[str, Any]] = []
-    if pipeline.name:
-        told.append({"name": pipeline.name, "version": pipeline.version, "url": pipeline.url})
-    else:
-        told.append({"version": pipeline.version, "url": pipeline.url})
-    told += [dict(read_table(run.content, "pipeline")) for run in runs.values()]
-    for source in found.processings:
-        listed = read_list(source.content, "pipelines")
-        told += [dict(entry) for entry in listed if isinstance(entry, Mapping)]
-    for source in found.envelopes:
-        entry = read_table(source.content, "pipeline")
-        told.append({**read_table(entry, "code"), "name": read_text(entry, "name")})
-    # Where one name is known, what is said without a name is said of that.
-    names = {name: None for entry in told if (name := read_text(entry, "name"))}
-    usual = {"name": next(iter(names))} if len(names) == 1 else {}
-    kept = [{name: value for name, value in entry.items() if value is not None} for entry in told]
-    return [{**usual, **entry} for entry in kept if entry]
-
-
-def _find_missing(
-    processing: Mapping[str, Any], pipelines: Iterable[Mapping[str, Any]]
-) -> list[str]:
-    """What nobody has said of the pipeline, with the variables that would say it."""
-    told = read_list(processing, "pipelines") or list(pipelines)
-    known = {
-        "PIPELINE_NAME": any(read_text(entry, "name") for entry in told),
-        "PIPELINE_VERSION": any(
-            read_text(entry, "version") or read_text(entry, "commit_hash") for entry in told
-        ),
-        "PIPELINE_URL": any(read_text(entry, "url") not in (None, UNKNOWN) for entry in told),
-    }
-    missing = [name for name, is_known in known.items() if not is_known]
-    if not missing or not processing.get("data_processes"):
-        return []
-    words = _list_words(missing)
-    names = ", ".join(missing)
-    return [f"processing.json does not say the pipeline's {words}: set {names} where it runs"]
-
-
-def _list_words(variables: Iterable[str]) -> str:
-    words = [name.removeprefix("PIPELINE_").lower() for name in variables]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

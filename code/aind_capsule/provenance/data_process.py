@@ -29,6 +29,7 @@ from aind_capsule.provenance.run_facts import (
 
 STAGES = ("Processing", "Analysis")
 OTHER = "Other"
+_CONTAINERS = (PIPELINE_TASK, CODE_OCEAN, CONTAINER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,24 @@ def find_experimenters(run: Mapping[str, Any], gaps: list[Gap]) -> list[str]:
     return experimenters
 
 
+def find_pipeline_name(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
+    """The pipeline's name; only a task of a pipeline has one that could be missing."""
+    name = read_text(read_table(run, "pipeline"), "name")
+    if name is None and read_text(read_table(run, "environment"), "run_mode") == PIPELINE_TASK:
+        gaps.append(Gap("the pipeline's name", "PIPELINE_NAME"))
+    return name
+
+
+def _find_container(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
+    image = read_text(read_table(run, "provenance"), "container")
+    # Nothing inside of a container tells the image's name. On a workstation there is none to be
+    # missing, and to ask for it after every run would be noise.
+    is_inside = read_text(read_table(run, "environment"), "run_mode") in _CONTAINERS
+    if image is None and is_inside:
+        gaps.append(Gap("the container's image", "provenance.container"))
+    return image
+
+
 def find_code_url(run: Mapping[str, Any], gaps: list[Gap]) -> str:
     """Where the code is."""
     url = read_text(read_table(run, "provenance"), "code_url")
@@ -126,26 +145,6 @@ def find_code_version(run: Mapping[str, Any], gaps: list[Gap]) -> tuple[str | No
     return version, commit
 
 
-def find_pipeline_name(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
-    """The pipeline that a run is a task of; nobody misses it elsewhere."""
-    name = read_text(read_table(run, "pipeline"), "name")
-    if name is None and _get_mode(run) == PIPELINE_TASK:
-        gaps.append(Gap("the pipeline's name", "PIPELINE_NAME"))
-    return name
-
-
-def _find_image(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
-    """The image; missed only where there surely is one: nothing inside it tells its name."""
-    image = read_text(read_table(run, "provenance"), "container")
-    if image is None and _get_mode(run) in (CODE_OCEAN, CONTAINER, PIPELINE_TASK):
-        gaps.append(Gap("the container image", "provenance.container"))
-    return image
-
-
-def _get_mode(run: Mapping[str, Any]) -> str | None:
-    return read_text(read_table(run, "environment"), "run_mode")
-
-
 def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
     url = find_code_url(run, gaps)
     version, commit = find_code_version(run, gaps)
@@ -160,7 +159,7 @@ def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
             "name": read_text(run, "process_name"),
             "version": version,
             "commit_hash": commit,
-            "container": _build_container(_find_image(run, gaps)),
+            "container": _build_container(_find_container(run, gaps)),
             "run_script": find_script(read_texts(run, "command")),
             "language": language,
             "language_version": language_version,

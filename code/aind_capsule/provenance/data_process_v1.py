@@ -15,7 +15,6 @@ from aind_capsule.provenance.data_process import (
     drop_unknown,
     find_code_url,
     find_code_version,
-    find_pipeline_name,
 )
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
@@ -48,7 +47,10 @@ _REQUIRED = ("start_date_time", "end_date_time", "output_location", "code_url")
 
 
 def draft_data_process_v1(run: Mapping[str, Any]) -> Draft:
-    """The record of a run; what that form has no place for (experimenters, container) is left out.
+    """The record of a run.
+
+    What that form has no place for (experimenters, container, the pipeline's name) is left out, and
+    is no gap.
 
     Raises:
         ValueError: It is not known when the run started, without which there is no record.
@@ -57,7 +59,6 @@ def draft_data_process_v1(run: Mapping[str, Any]) -> Draft:
     start, end = read_times(run)
     kind = choose_process_type(run, TYPES, gaps)
     version, commit = find_code_version(run, gaps)
-    find_pipeline_name(run, gaps)  # no place for it here, but in the pipeline's processing.json
     process_name = read_text(run, "process_name") or UNKNOWN
     notes = describe_end(run)
     if kind == "Other":  # there the notes tell which

@@ -7,6 +7,7 @@ derived one keeps the first input's name), by aind-data-schema's own derivation.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ from aind_capsule.provenance.known_runs import KnownRun
 from aind_capsule.provenance.run_facts import read_text, read_texts
 from aind_capsule.provenance.schema import derive_description
 from aind_capsule.provenance.upgrade import upgrade_description
+from aind_capsule.records.timestamps import US_PER_S, parse_timestamp
+
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+#: A time without its zone may be so far from UTC.
+_WIDEST_ZONE_US = 14 * 3600 * US_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ def derive(
 
     Args:
         descriptions: Those that were found.
-        runs: The runs; a description in their results is none of their inputs.
+        runs: The runs; a description that they have made is none of their inputs.
         label: What stands between input and time in the name.
         wanted: The name of the asset to derive it from; by default the only one.
 
@@ -55,13 +61,14 @@ def derive(
         NoSourceError: It is not clear what to derive it from.
         InvalidRecordError: The schema refuses it; the message names the fields.
     """
-    known = list(runs)
-    results = {folder for run in known for folder in run.outputs}
-    beside = {folder for run in known for folder in run.beside}
+    results: dict[str, int] = {}
+    for run in runs:
+        for folder in run.outputs:
+            results[folder] = min(run.started_us, results.get(folder, run.started_us))
     inputs: dict[str, Mapping[str, Any]] = {}
     for source in descriptions:
         name = read_text(source.content, "name")
-        if name and source.folder not in beside and not _is_below(source.folder, results):
+        if name and not _is_made(source, results):
             inputs.setdefault(name, source.content)
     base, sources = _choose(inputs, wanted)
     content = base if "modalities" in base else upgrade_description(base)
@@ -109,10 +116,18 @@ def _find_input(name: str, description: Mapping[str, Any]) -> str:
     return name if parsed is None else parsed.acquisition_name
 
 
-def _is_below(folder: str, results: set[str]) -> bool:
-    while folder not in results:
+def _is_made(source: Source, results: Mapping[str, int]) -> bool:
+    """Whether a description is of what a run has made: in its results, and not older than it."""
+    told = read_text(source.content, "creation_time") or ""
+    created_us = parse_timestamp(told)
+    if created_us is not None and not _ZONE.search(told):
+        created_us += _WIDEST_ZONE_US
+    folder = source.folder
+    while True:
+        started_us = results.get(folder)
+        if started_us is not None and (created_us is None or created_us >= started_us):
+            return True
         above = os.path.dirname(folder)
         if above == folder:
             return False
         folder = above
-    return True

@@ -3,6 +3,9 @@
 In this order, for each run: the runs that it says itself were among its inputs; the runs in whose
 results folder an input's resolved path lies; for an input that was copied, the one run that had
 ended by then and whose results hold an entry of that name.
+
+Machines' clocks differ: what is not guessed is believed whatever they say, unless both runs were on
+one machine, or the edges made a loop.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aind_capsule.provenance.graph import find_reached
 from aind_capsule.provenance.known_runs import KnownRun, find_placed_under, index_outputs
-from aind_capsule.provenance.run_facts import read_list, read_table, read_text, read_texts
+from aind_capsule.provenance.run_facts import read_table, read_text
 from aind_capsule.records.naming import find_run_id
 
 #: Of the results of more runs than this nobody can tell whose an entry is.
@@ -20,20 +24,30 @@ _MAX_ENTRIES = 100_000
 
 
 def find_edges(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
-    """Run id → ids of the runs that its inputs are of; never its own.
-
-    Machines' clocks differ: times count only where something is guessed.
-    """
+    """Run id → ids of the runs that its inputs are of: without loops, never its own."""
     by_folder = index_outputs(runs)
     by_name = _index_entries(by_folder)
     edges: dict[str, set[str]] = {}
     for run in runs.values():
         parents = {parent for parent in run.parents if parent in runs}
-        for entry in read_list(run.content, "inputs"):
-            if isinstance(entry, Mapping):
-                parents |= _find_sources(run, entry, runs, by_folder, by_name)
+        for entry in run.inputs:
+            parents |= _find_sources(run, entry, runs, by_folder, by_name)
         edges[run.run_id] = parents - {run.run_id}
-    return edges
+    return _cut_loops(edges, runs)
+
+
+def _cut_loops(edges: Mapping[str, set[str]], runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
+    """The edges without those to a run that began later, where these close a loop."""
+    place = {run_id: (run.started_us, run_id) for run_id, run in runs.items()}
+    kept = {
+        run_id: {parent for parent in parents if place[parent] < place[run_id]}
+        for run_id, parents in edges.items()
+    }
+    for run_id in sorted(edges, key=lambda run_id: place[run_id]):
+        for parent in sorted(edges[run_id] - kept[run_id]):
+            if run_id not in find_reached(kept, parent):
+                kept[run_id].add(parent)
+    return kept
 
 
 def _find_sources(
@@ -45,15 +59,12 @@ def _find_sources(
 ) -> set[str]:
     """The runs that one entry of the data folder is of."""
     path, name = read_text(entry, "path"), read_text(entry, "name")
-    links = read_texts(entry, "links")
-    if links:  # a folder that was made to hold inputs
-        inner = [{"path": link, "name": os.path.basename(link)} for link in links]
-        found = [_find_sources(run, link, runs, by_folder, by_name) for link in inner]
-        return set().union(*found)
     if path is not None:
         placed = find_placed_under(path, by_folder)
+        if len(placed) == 1:
+            return {parent for parent in placed if not _is_surely_later(runs[parent], run)}
         if placed:
-            return placed if len(placed) == 1 else _find_latest(placed, run, runs)
+            return _find_latest(placed, run, runs)
     if path is not None and not _is_copy(path, run):
         return set()
     candidates = _find_ended(by_name.get(name or "", ()), run, runs)
@@ -64,9 +75,15 @@ def _is_copy(path: str, run: KnownRun) -> bool:
     """Whether an input lies in the run's own folders: it was copied, or a link that cannot tell."""
     data = read_text(read_table(run.content, "folders"), "data")
     task = read_text(read_table(run.content, "environment", "pipeline_task"), "folder")
-    told = [folder for folder in (data, task) if folder]
-    own = {*told, *map(os.path.realpath, told)}
+    own = [name for folder in (data, task) if folder for name in (folder, os.path.realpath(folder))]
     return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in own)
+
+
+def _is_surely_later(run: KnownRun, other: KnownRun) -> bool:
+    """Whether a run began after the end of another, by one and the same clock."""
+    host = read_text(run.content, "hostname")
+    is_same_clock = host is not None and host == read_text(other.content, "hostname")
+    return is_same_clock and run.started_us > _find_end(other)
 
 
 def _find_ended(candidates: Iterable[str], run: KnownRun, runs: Mapping[str, KnownRun]) -> set[str]:

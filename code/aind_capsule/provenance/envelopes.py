@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from aind_capsule.provenance.gather import Source
+from aind_capsule.provenance.keys import make_node_key, tell_apart
 from aind_capsule.provenance.run_facts import read_table, read_text, read_texts
-from aind_capsule.provenance.steps import Step, make_step
+from aind_capsule.provenance.steps import NO_PROCESS, NO_RECORD, Step, make_step
+from aind_capsule.records.simplify import simplify_text
 
 
 def make_steps_of_envelopes(
@@ -25,25 +27,27 @@ def make_steps_of_envelopes(
         rejected: Gets path and reason of each that disagrees with another of the same node.
     """
     chosen: dict[str, Source] = {}
-    paths: dict[str, set[str]] = {}
+    paths: dict[str, list[str]] = {}
     for source in sources:
         node = str(source.content["node"])
-        paths.setdefault(node, set()).add(source.path)
         known = chosen.get(node)
         chosen[node] = source if known is None else _reconcile(known, source, rejected)
+        paths.setdefault(node, []).append(source.path)
     people = {
         person: None
         for source in chosen.values()
         for person in read_texts(source.content, "experimenters")
     }
     steps = {node: _make_step(source, types, list(people)) for node, source in chosen.items()}
+    tell_apart(steps.items())
     for node, source in chosen.items():
-        steps[node].sources |= paths[node]
         parents = read_texts(source.content, "parents")
         for parent in parents:
             if parent not in steps:
-                steps[parent] = _make_missing_step(parent, steps[node], source.path, types)
+                steps[parent] = _make_missing_step(parent, steps[node], types)
         steps[node].parents = {steps[parent].key for parent in parents} - {steps[node].key}
+        steps[node].aliases.add(make_node_key(node))
+        steps[node].sources = paths[node]
     return list(steps.values())
 
 
@@ -64,23 +68,21 @@ def _make_step(source: Source, types: Collection[str], people: list[str]) -> Ste
     original = read_table(record, "data_process")
     label = read_text(record, "label")
     if not original:
-        notes = "The record of this step tells no more than its place in the pipeline"
-        return _make_bare_step(label or node, node, notes, source.path, types)
+        return _make_bare_step(label or node, node, NO_PROCESS, source.path, types)
     process = dict(original)
-    if label:
-        process["name"] = label
     if people and not process.get("experimenters"):
         process["experimenters"] = people
     pipeline = read_text(read_table(record, "pipeline"), "name")
     if pipeline and not process.get("pipeline_name"):
         process["pipeline_name"] = pipeline
-    return make_step(process, source.path, types, default_name=node)
+    return make_step(process, source.path, types, name=label or node)  # as that library names it
 
 
-def _make_missing_step(node: str, child: Step, path: str, types: Collection[str]) -> Step:
-    notes = f"There is no record of this step: {path} names it as an input"
+def _make_missing_step(node: str, child: Step, types: Collection[str]) -> Step:
+    path = simplify_text(child.sources[0])
+    notes = f"{NO_RECORD}: {path} names it as an input"
     start = {"start_date_time": child.content["start_date_time"]}
-    return _make_bare_step(node, node, notes, path, types, start)
+    return _make_bare_step(node, node, notes, child.sources[0], types, start)
 
 
 def _make_bare_step(
@@ -92,5 +94,5 @@ def _make_bare_step(
     more: Mapping[str, str] | None = None,
 ) -> Step:
     step = make_step({"notes": notes, **(more or {})}, path, types, default_name=name)
-    step.key = f"node:{node}"
+    step.key = make_node_key(node)
     return step

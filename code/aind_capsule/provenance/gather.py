@@ -5,8 +5,8 @@ Every file that looks like one and cannot be taken is kept with the reason.
 
 from __future__ import annotations
 
-import contextlib
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,15 +14,19 @@ from typing import Any
 from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
 from aind_capsule.context.files import UnusableFileError, read_json_object
 from aind_capsule.logs.place import HIDDEN_NAME
+from aind_capsule.provenance.run_facts import read_text
 from aind_capsule.records.naming import LOG_SUFFIX, find_run_id, is_run_id
+from aind_capsule.records.simplify import simplify_text
 
 RUN_SUFFIX = "run.json"
 #: Where aind-code-ocean-pipeline-utils keeps its records.
 ENVELOPES = "provenance"
 _MAX_BYTES = 256 * 1024 * 1024
 _MAX_DEPTH = 12
-#: Data assets may hold millions of files; what tells of them is near their top.
-_MAX_DEPTH_IN_ASSET = 4
+#: Data assets may hold millions of files; what tells of them is near their top. So far all folders
+#: of an asset are looked into, and of those that are deeper only so many.
+_DEPTH_IN_ASSET = 2
+_MAX_FOLDERS_IN_ASSET = 1000
 _DATA_FOLDERS = (".zarr", ".n5", ".git", "node_modules")
 
 
@@ -44,6 +48,21 @@ class Source:
         return os.path.dirname(os.path.realpath(self.path))
 
 
+@dataclass(frozen=True, slots=True)
+class TornSource:
+    """A file that could not be read, and whose name says of which run it tells.
+
+    Attributes:
+        run_id: The run.
+        path: Where it is.
+        why: What is wrong with it.
+    """
+
+    run_id: str
+    path: str
+    why: str
+
+
 @dataclass(slots=True)
 class Gathered:
     """What there is.
@@ -55,8 +74,8 @@ class Gathered:
         processings: `processing.json` files.
         envelopes: Records of aind-code-ocean-pipeline-utils.
         descriptions: `data_description.json` files.
-        torn: Paths of `run.json` files that could not be taken, by run id.
-        rejected: Path and reason of each file that could not be taken.
+        torn: Files of runs that could not be taken.
+        rejected: Path and reason of each file that could not be taken, these included.
     """
 
     runs: list[Source] = field(default_factory=list)
@@ -65,14 +84,14 @@ class Gathered:
     processings: list[Source] = field(default_factory=list)
     envelopes: list[Source] = field(default_factory=list)
     descriptions: list[Source] = field(default_factory=list)
-    torn: dict[str, str] = field(default_factory=dict)
+    torn: list[TornSource] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing tells of any processing."""
-        told = (self.runs, self.logs, self.torn, self.records, self.processings, self.envelopes)
-        return not any(told)
+        known = (self.runs, self.logs, self.records, self.processings, self.envelopes, self.torn)
+        return not any(known)
 
 
 def gather(folders: Iterable[str]) -> Gathered:
@@ -96,50 +115,61 @@ def _take(path: str, name: str, found: Gathered) -> None:
     kind = _find_kind(path, name)
     if kind is None:
         return
-    run_id = find_run_id(name.removesuffix(f".{RUN_SUFFIX}")) if kind == "run" else None
     try:
-        content = _replace_surrogates(read_json_object(path, _MAX_BYTES))
-    except (UnusableFileError, RecursionError) as error:
-        _reject(found, path, f"it {error}", run_id)
+        content = _clean(read_json_object(path, _MAX_BYTES))
+    except UnusableFileError as error:
+        _reject(path, f"it {error}", found)
         return
     except OSError as error:
-        _reject(found, path, f"it cannot be read ({error.strerror})", run_id)
+        _reject(path, f"it cannot be read ({error.strerror})", found)
+        return
+    except RecursionError:
+        _reject(path, "it is nested too deeply", found)
         return
     source = Source(path, content)
     if kind == "run":
-        if is_run_id(str(content.get("run_id"))):
+        if is_run_id(read_text(content, "run_id") or ""):
             found.runs.append(source)
-        elif run_id is not None:
-            _reject(found, path, "it has no run_id", run_id)
-    elif _is_in_envelopes(path) and "node" in content:
+        elif _find_run_of(name) is not None:
+            _reject(path, "it has no run_id", found)
+    elif _is_in_envelopes(path) and content.keys() >= {"v", "node"}:
         _take_envelope(source, found)
     elif kind == "description":
         found.descriptions.append(source)
     elif content.keys() & {"data_processes", "processing_pipeline"}:
         found.processings.append(source)
     elif kind == "processing":
-        found.rejected.append((path, "it has neither data_processes nor processing_pipeline"))
+        _reject(path, "it has neither data_processes nor processing_pipeline", found)
     elif content.keys() & {"process_type", "code", "code_url", "start_date_time"}:
         found.records.append(source)
     elif kind == "record":
-        found.rejected.append((path, "it is no DataProcess: none of its fields is there"))
+        _reject(path, "it is no DataProcess: none of its fields is there", found)
+    elif content.keys() & {"v", "node", "parents", "data_process"}:
+        _reject(path, "it is no record of a step: it lacks v or node", found)
 
 
-def _reject(found: Gathered, path: str, reason: str, run_id: str | None) -> None:
-    found.rejected.append((path, reason))
+def _reject(path: str, why: str, found: Gathered) -> None:
+    found.rejected.append((path, why))
+    run_id = _find_run_of(os.path.basename(path))
     if run_id is not None:
-        found.torn.setdefault(run_id, path)
+        found.torn.append(TornSource(run_id, path, why))
 
 
-def _replace_surrogates(value: Any) -> Any:
-    """A value whose texts are all Unicode: halves of characters can be written into no file."""
+def _find_run_of(name: str) -> str | None:
+    """The run that a file of ours is of, by its name."""
+    for ending in (f".{RUN_SUFFIX}", "_data_process.json"):
+        if name.endswith(ending):
+            return find_run_id(name.removesuffix(ending))
+    return None
+
+
+def _clean(value: Any) -> Any:
+    """A value without lone surrogates, which JSON can hold and nothing can write."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        return simplify_text(value)
     if isinstance(value, dict):
-        return {
-            _replace_surrogates(name): _replace_surrogates(inner) for name, inner in value.items()
-        }
-    return [_replace_surrogates(inner) for inner in value] if isinstance(value, list) else value
+        return {simplify_text(name): _clean(inner) for name, inner in value.items()}
+    return [_clean(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _find_kind(path: str, name: str) -> str | None:
@@ -159,7 +189,7 @@ def _is_in_envelopes(path: str) -> bool:
 
 
 def _take_envelope(source: Source, found: Gathered) -> None:
-    node, version = source.content["node"], source.content.get("v")
+    node, version = source.content["node"], source.content["v"]
     if version != 1:
         reason = f"it is of version {version!r}, and only 1 is known"
         found.rejected.append((source.path, reason))
@@ -169,14 +199,25 @@ def _take_envelope(source: Source, found: Gathered) -> None:
         found.envelopes.append(source)
 
 
+@dataclass(slots=True)
+class _Asset:
+    """A data asset that is looked into: where its folders begin to count, and how many may come."""
+
+    path: str
+    depth: int
+    folders_left: int = _MAX_FOLDERS_IN_ASSET
+
+
 def _walk(folders: Iterable[str], rejected: list[tuple[str, str]]) -> Iterator[str]:
     """Paths of the files, each real file once."""
-    waiting = [(os.path.abspath(folder), 0, _MAX_DEPTH) for folder in folders]
+    waiting: deque[tuple[str, int, _Asset | None]] = deque(
+        (os.path.abspath(folder), 0, None) for folder in folders
+    )
     seen: set[str] = set()
     while waiting:
-        folder, depth, limit = waiting.pop(0)
+        folder, depth, asset = waiting.popleft()
         real = os.path.realpath(folder)
-        if real in seen:
+        if real in seen or not _may_enter(asset, depth, rejected):
             continue
         seen.add(real)
         try:
@@ -184,20 +225,35 @@ def _walk(folders: Iterable[str], rejected: list[tuple[str, str]]) -> Iterator[s
         except OSError as error:
             rejected.append((folder, f"it cannot be listed ({error.strerror})"))
             continue
-        if depth and any(entry.name == DESCRIPTION for entry in entries):
-            limit = min(limit, depth + _MAX_DEPTH_IN_ASSET)
+        if depth and asset is None and any(entry.name == DESCRIPTION for entry in entries):
+            asset = _Asset(folder, depth)
         for entry in entries:
-            is_folder = False
-            with contextlib.suppress(OSError):  # a link to itself; whoever reads it says so
-                is_folder = entry.is_dir()
-            if is_folder:
-                if depth < limit and _is_worth_a_look(entry.name):
-                    waiting.append((entry.path, depth + 1, limit))
+            if _is_folder(entry):
+                if depth < _MAX_DEPTH and _is_worth_a_look(entry.name):
+                    waiting.append((entry.path, depth + 1, asset))
             elif entry.name.endswith((".json", LOG_SUFFIX)):
                 place = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if place not in seen:
                     seen.add(place)
                     yield entry.path
+
+
+def _may_enter(asset: _Asset | None, depth: int, rejected: list[tuple[str, str]]) -> bool:
+    """Whether a folder is looked into; it is said of an asset where the first one is not."""
+    if asset is None or depth - asset.depth <= _DEPTH_IN_ASSET:
+        return True
+    asset.folders_left -= 1
+    if asset.folders_left == -1:
+        reason = f"not all of its folders were looked into, but {_MAX_FOLDERS_IN_ASSET} of the deep"
+        rejected.append((asset.path, reason))
+    return asset.folders_left >= 0
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever reads it says so
+        return False
 
 
 def _is_worth_a_look(name: str) -> bool:

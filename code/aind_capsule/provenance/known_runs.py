@@ -19,10 +19,13 @@ from aind_capsule.provenance.run_facts import (
 )
 from aind_capsule.records.naming import is_run_id
 from aind_capsule.records.schema import STATUSES
+from aind_capsule.records.simplify import simplify_text
 from aind_capsule.records.timestamps import parse_timestamp
 
-#: The platform's name for every run's results: it says nothing about whose they are.
-_EVERYBODYS = "/results"
+#: The platform's names for every run's results: they say nothing about whose they are.
+_EVERYBODYS = frozenset({"/results", "/root/capsule/results"})
+#: Inputs are staged here, `run.json` files among them: they tell nothing of what lies beside them.
+_DATA = "data"
 
 
 @dataclass(slots=True)
@@ -33,18 +36,18 @@ class KnownRun:
         content: What its `run.json` says.
         source: The file that says it.
         outputs: Folders that its results were in, by every name under which that may be told.
-        beside: Folders where its `run.json` lies with other files: its results, or another's data.
         parents: Ids of the runs that its inputs are of, where it says that.
         notes: What is wrong with what is known.
+        is_named_only: Whether nothing is known of it but that it was.
     """
 
     run_id: str
     content: dict[str, Any]
     source: str
     outputs: set[str] = field(default_factory=set)
-    beside: set[str] = field(default_factory=set)
     parents: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    is_named_only: bool = False
 
     @property
     def started_us(self) -> int:
@@ -56,6 +59,14 @@ class KnownRun:
     def ended_us(self) -> int | None:
         """When it ended; None where that is not known."""
         return parse_timestamp(str(self.content.get("ended_at")))
+
+    @property
+    def inputs(self) -> list[Mapping[str, Any]]:
+        """Entries of its data folder, and of folders that hold inputs: `name`, resolved `path`."""
+        listed = read_list(self.content, "inputs")
+        entries: list[Mapping[str, Any]] = [entry for entry in listed if isinstance(entry, Mapping)]
+        linked = [path for entry in entries for path in read_texts(entry, "links")]
+        return entries + [{"name": os.path.basename(path), "path": path} for path in linked]
 
 
 def find_time_of(run_id: str) -> int:
@@ -71,35 +82,37 @@ def find_time_of(run_id: str) -> int:
 
 
 def find_known_runs(found: Gathered) -> dict[str, KnownRun]:
-    """Every run that is told of, by its id, each once."""
+    """Every run that is told of, by its id, each once; those that are only named as well."""
     runs: dict[str, KnownRun] = {}
+    data = {folder for source in found.runs for folder in _find_data(source.content)}
     for source in found.runs:
-        told = _add(runs, source.content, source.path)
-        told.outputs |= _find_outputs(source)
-        told.beside |= _find_beside(source)
+        outputs = _find_outputs(source, data)
+        _add(runs, source.content, source.path).outputs.update(outputs)
     for source in found.runs:
         for upstream in read_list(source.content, "upstream"):
-            if isinstance(upstream, Mapping) and read_text(upstream, "run_id"):
+            if isinstance(upstream, Mapping) and is_run_id(read_text(upstream, "run_id") or ""):
                 _add(runs, upstream, source.path)
     for run_id, log in found.logs.items():
         run = runs.get(run_id)
         if run is None or run.content.get("status") not in STATUSES:
             _complete_from_log(runs, run_id, log)
-    for run_id, path in found.torn.items():
-        _add_unread(runs, run_id, path, f"{path} could not be read")
+    for torn in found.torn:
+        _add_named(runs, torn.run_id, torn.path, f"{torn.path} tells of this run, but {torn.why}")
     for run in list(runs.values()):
         run.parents = set(filter(is_run_id, read_texts(run.content, "parents")))
         for parent in run.parents:
-            _add_unread(
-                runs, parent, run.source, f"There is no record of it: {run.source} names it"
-            )
+            why = f"There is no record of this run: {run.source} names it as an input"
+            _add_named(runs, parent, run.source, why)
     return runs
 
 
-def _add_unread(runs: dict[str, KnownRun], run_id: str, source: str, note: str) -> None:
-    """A run of which nothing is known but that it was."""
+def _add_named(runs: dict[str, KnownRun], run_id: str, source: str, why: str) -> None:
+    """A run of which nothing is known, unless something is."""
     if run_id not in runs:
-        runs[run_id] = KnownRun(run_id, {"run_id": run_id}, source, notes=[note])
+        name = os.path.basename(source).partition(f"-{run_id}")
+        content = {"run_id": run_id, **({"process_name": name[0]} if name[1] else {})}
+        notes = [simplify_text(why)]
+        runs[run_id] = KnownRun(run_id, content, source, notes=notes, is_named_only=True)
 
 
 def _add(runs: dict[str, KnownRun], content: Mapping[str, Any], source: str) -> KnownRun:
@@ -113,25 +126,29 @@ def _add(runs: dict[str, KnownRun], content: Mapping[str, Any], source: str) -> 
     return run
 
 
-def _find_outputs(source: Source) -> set[str]:
+def _find_data(run: Mapping[str, Any]) -> set[str]:
+    """The data folder of a run, by every name under which a file in it may be found."""
+    told = read_text(read_table(run, "folders"), "data")
+    task = read_text(read_table(run, "environment", "pipeline_task"), "folder")
+    folders = [told, os.path.join(task, "capsule", "data") if task else None]
+    return {name for folder in folders if folder for name in (folder, os.path.realpath(folder))}
+
+
+def _find_outputs(source: Source, data: set[str]) -> set[str]:
     """Where the results of a run were: by where its `run.json` lies, and by what it says."""
     told = read_text(read_table(source.content, "folders"), "results")
     task = read_text(read_table(source.content, "environment", "pipeline_task"), "folder")
     outputs = {os.path.join(task, "capsule", "results")} if task else set()
-    base = os.path.dirname(source.folder)
+    folder = source.folder
+    base, name = os.path.split(folder)
     if os.path.basename(base) == HIDDEN_NAME:  # <scratch>/.capsule/<run_id>
         results = os.path.join(os.path.dirname(os.path.dirname(base)), "results")
         outputs |= {results} if os.path.isdir(results) else set()
-    if told and told != _EVERYBODYS:  # by its old name too, where it was moved since
-        outputs |= {told, os.path.realpath(told)}
+    elif name not in (_DATA, read_text(source.content, "run_id")) and folder not in data:
+        outputs.add(folder)
+    if told:  # also where it is no more: what was made of it may name it still
+        outputs |= {told, os.path.realpath(told)} - _EVERYBODYS
     return outputs
-
-
-def _find_beside(source: Source) -> set[str]:
-    """The folder of a `run.json` that is no run folder of ours."""
-    is_hidden = os.path.basename(os.path.dirname(source.folder)) == HIDDEN_NAME
-    is_own = os.path.basename(source.folder) == read_text(source.content, "run_id")
-    return set() if is_hidden or is_own else {source.folder}
 
 
 def _complete_from_log(runs: dict[str, KnownRun], run_id: str, log: str) -> None:
@@ -168,6 +185,6 @@ def index_outputs(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
     """Results folder → the runs that wrote there."""
     index: dict[str, set[str]] = {}
     for run in runs.values():
-        for folder in run.outputs | run.beside:
+        for folder in run.outputs:
             index.setdefault(folder, set()).add(run.run_id)
     return index

@@ -1,8 +1,9 @@
 """Which records a run's processing has written itself: they stand for the run.
 
-A record is a run's own when it lies in that run's results and its times are within the run's, or
-where no times fit, when the run says that it has withheld its own record for this one. Of several
-it is the first: the others hand it on.
+A record is a run's own when a copy of it lies in that run's results and its times are within the
+run's; what a capsule hands on from upstream had ended before. Times may be wrong (a clock, a zone
+that is not told): where they fit no run, the one that says that it has withheld its own record for
+this file is believed, unless that file was among its inputs.
 """
 
 from __future__ import annotations
@@ -24,18 +25,31 @@ def find_own_records(runs: Mapping[str, KnownRun], steps: Iterable[Step]) -> dic
     by_folder = index_outputs(runs)
     own: dict[str, list[Step]] = {}
     for step in steps:
-        placed = {
-            run_id
-            for path in step.sources
-            for run_id in find_placed_under(os.path.dirname(os.path.realpath(path)), by_folder)
-        }
-        running = {run_id for run_id in placed if _holds(runs[run_id], step)}
-        # Times may be of another clock, or of no zone.
-        told = {run_id for run_id in running or placed if _names(runs[run_id], step)}
-        if candidates := told or running:  # those that hand it on began later
-            first = min(candidates, key=lambda run_id: runs[run_id].started_us)
-            own.setdefault(first, []).append(step)
+        paths = [os.path.realpath(source) for source in step.sources]
+        placed = {path: find_placed_under(os.path.dirname(path), by_folder) for path in paths}
+        run_id = _choose(placed, step, runs)
+        if run_id is not None:
+            own.setdefault(run_id, []).append(step)
     return own
+
+
+def _choose(placed: Mapping[str, set[str]], step: Step, runs: Mapping[str, KnownRun]) -> str | None:
+    """The run whose own a record is, of those in whose results its files lie."""
+    found: set[str] = set()
+    for path, run_ids in placed.items():
+        running = {run_id for run_id in run_ids if _holds(runs[run_id], step)}
+        if len(running) > 1:  # several wrote into one folder at that time
+            running = {run_id for run_id in running if _names(runs[run_id], path)}
+        found |= running if len(running) == 1 else set()
+    if not found:
+        found = {
+            run_id
+            for path, run_ids in placed.items()
+            for run_id in run_ids
+            if _names(runs[run_id], path) and not _was_given(runs[run_id], placed)
+        }
+    # Who hands it on at once may seem to hold it as well: the first has written it.
+    return min(found, key=lambda run_id: (runs[run_id].started_us, run_id), default=None)
 
 
 def _holds(run: KnownRun, step: Step) -> bool:
@@ -46,9 +60,15 @@ def _holds(run: KnownRun, step: Step) -> bool:
     return is_after and end_us <= run_end_us + _TOLERANCE_US
 
 
-def _names(run: KnownRun, step: Step) -> bool:
+def _names(run: KnownRun, path: str) -> bool:
     """Whether a run says that it has withheld its record for this file."""
     name = read_text(read_table(run.content, "data_process"), "withheld_for")
-    return name is not None and any(
-        os.path.realpath(path).endswith(f"/{name}") for path in step.sources
+    return name is not None and path.endswith(f"/{name}")
+
+
+def _was_given(run: KnownRun, paths: Iterable[str]) -> bool:
+    """Whether one of these files was among a run's inputs."""
+    inputs = [read_text(entry, "path") for entry in run.inputs]
+    return any(
+        path == given or path.startswith(f"{given}/") for given in inputs if given for path in paths
     )

@@ -18,6 +18,8 @@ from aind_capsule.provenance.schema import (
 )
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 
+#: How the notes begin that tell of what was left out.
+_FAULTS = "Not everything that is known of this step could be taken: "
 _MAX_ROUNDS = 20
 _MAX_FAULT_CHARACTERS = 200
 
@@ -80,6 +82,12 @@ def _name_person(person: Any) -> str | None:
 def _add_notes(taken: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
     if not faults:
         return dict(taken)
-    said = "Not everything that is known of this step could be taken: " + "; ".join(faults)
+    said = _FAULTS + "; ".join(faults)
     notes = read_text(taken, "notes")
     return {**taken, "notes": said if notes is None else f"{notes}\n{said}"}
+
+
+def split_faults(notes: str) -> tuple[str, str]:
+    """The notes that a record had before it was salvaged, and what was said then."""
+    own, _, faults = notes.partition(_FAULTS)
+    return own.strip(), faults

@@ -46,9 +46,7 @@ def validate_data_process(content: Mapping[str, Any]) -> dict[str, Any]:
         SchemaMissingError: There is no aind-data-schema of version 2.
         InvalidRecordError: It is refused; the message names the fields.
     """
-    valid = _validate(_load().DataProcess, content)
-    _restore_nulls(valid, content)
-    return valid
+    return _validate(_load().DataProcess, content)
 
 
 def validate_code(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,10 +56,7 @@ def validate_code(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def validate_processing(content: Mapping[str, Any]) -> dict[str, Any]:
     """The same of a `Processing`."""
-    valid = _validate(_load().Processing, content)
-    for process, given in zip(valid["data_processes"], content["data_processes"], strict=True):
-        _restore_nulls(process, given)
-    return valid
+    return _validate(_load().Processing, content)
 
 
 def derive_description(
@@ -93,18 +88,29 @@ def _validate(model: Any, content: Mapping[str, Any]) -> dict[str, Any]:
         return _dump(model.model_validate(content))
 
 
-def _restore_nulls(valid: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Put back what is null in tables of the processing's own: there it is a value."""
-    for name in ("parameters", "output_parameters"):
-        table, original = valid, given
-        if name == "parameters":
-            table, original = valid.get("code", {}), given.get("code", {})
-        if isinstance(original, Mapping) and isinstance(original.get(name), Mapping):
-            table[name] = original[name]
-
-
 def _dump(valid: Any) -> dict[str, Any]:
-    return decode(valid.model_dump_json(exclude_none=True).encode()) or {}
+    told: dict[str, Any] = _drop_unset(valid, decode(valid.model_dump_json().encode()) or {})
+    return told
+
+
+def _drop_unset(valid: Any, told: Any) -> Any:
+    """What the schema has written, without its own fields that are None.
+
+    A None in a table of any form (parameters, metrics) is somebody's value, and stays.
+    """
+    from pydantic import BaseModel
+
+    if isinstance(valid, BaseModel) and isinstance(told, dict):
+        if valid.model_config.get("extra") == "allow":
+            return told
+        return {
+            name: _drop_unset(getattr(valid, name, None), value)
+            for name, value in told.items()
+            if value is not None
+        }
+    if isinstance(valid, (list, tuple)) and isinstance(told, list):
+        return [_drop_unset(*pair) for pair in zip(valid, told, strict=True)]
+    return told
 
 
 @contextlib.contextmanager

@@ -1,21 +1,18 @@
 """Every step that is told of, as one valid `DataProcess` with the steps that it depends on.
 
-A step has a key that is the same wherever it is told of: a run's id, the node of a record of
-aind-code-ocean-pipeline-utils, or a digest of the record itself.
+A step has a key that is the same wherever it is told of; see `keys`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aind_capsule.provenance.data_process import draft_data_process
 from aind_capsule.provenance.gather import Source
+from aind_capsule.provenance.keys import make_key, make_node_key, make_run_key, tell_apart
 from aind_capsule.provenance.known_runs import KnownRun, find_time_of
 from aind_capsule.provenance.run_facts import UNKNOWN, read_list, read_table, read_text, read_texts
 from aind_capsule.provenance.salvage import salvage
@@ -23,8 +20,11 @@ from aind_capsule.provenance.upgrade import is_version_1, upgrade_data_process
 from aind_capsule.records.naming import find_run_id
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 
-_OF_COLLECTORS = ("object_type", "name", "experimenters", "pipeline_name")
-_NUMBER = re.compile(r"_\d+$")
+#: How the notes of a step begin of which nothing but its place was known: ours, and those of
+#: aind-code-ocean-pipeline-utils.
+NO_RECORD = "There is no record of this step"
+NO_PROCESS = "The record of this step tells no more than its place in the pipeline"
+PLACEHOLDERS = (NO_RECORD, NO_PROCESS, "Placeholder: ")
 
 
 @dataclass(slots=True)
@@ -36,12 +36,26 @@ class Step:
         content: Its valid `DataProcess`; the name may be another's as well.
         sources: The files that tell of it.
         parents: Keys of the steps that it depends on.
+        aliases: Keys that others who tell of it may find for it.
     """
 
     key: str
     content: dict[str, Any]
-    sources: set[str]
+    sources: list[str]
     parents: set[str] = field(default_factory=set)
+    aliases: set[str] = field(default_factory=set)
+
+    def take(self, other: Step) -> None:
+        """Add what another telling of the same step says."""
+        self.sources += [path for path in other.sources if path not in self.sources]
+        self.parents |= other.parents
+        self.take_pipeline(other)
+
+    def take_pipeline(self, other: Step) -> None:
+        """Take from another step of the same run what is not known here: people and pipeline."""
+        for name in ("experimenters", "pipeline_name"):
+            if other.content.get(name) and not self.content.get(name):
+                self.content[name] = other.content[name]
 
     @property
     def times_us(self) -> tuple[int, int]:
@@ -61,20 +75,22 @@ def make_step_of_run(run: KnownRun, types: Collection[str]) -> Step:
     if notes:
         draft["notes"] = "\n".join([*notes, *filter(None, [draft.get("notes")])])
     key = make_run_key(run.run_id)
-    return Step(key, salvage(draft, run.run_id, run.started_us), {run.source})
+    return Step(key, salvage(draft, run.run_id, run.started_us), [run.source])
 
 
-def make_run_key(run_id: str) -> str:
-    """The key of the step that a run is."""
-    return f"run:{run_id}"
+def make_steps_of_records(sources: Iterable[Source], types: Collection[str]) -> list[Step]:
+    """The steps of all bare `DataProcess` files; of a run of ours its key is the run's."""
+    steps = [_make_step_of_record(source, types) for source in sources]
+    tell_apart((step.content["name"], step) for step in steps)
+    return steps
 
 
-def make_step_of_record(source: Source, types: Collection[str]) -> Step:
-    """The step of a bare `DataProcess`."""
+def _make_step_of_record(source: Source, types: Collection[str]) -> Step:
     stem = os.path.basename(source.path).removesuffix(".json")
     run_id = find_run_id(stem.removesuffix("_data_process"))
     step = make_step(source.content, source.path, types, default_name=stem)
     if run_id is not None:
+        step.aliases.add(step.key)  # the form of version 1 has no place for the id
         step.key = make_run_key(run_id)
     return step
 
@@ -92,19 +108,19 @@ def make_steps_of_processing(source: Source, types: Collection[str]) -> list[Ste
         for table in (source.content, pipeline, *analyses)
         for process in read_list(table, "data_processes")
     ]
-    steps, keys = [], {}
+    steps = []
     for process in processes:
         content = process if isinstance(process, Mapping) else {"notes": repr(process)[:200]}
         step = make_step(content, source.path, types, person=person)
-        steps.append(step)
-        keys[read_text(content, "name") or read_text(content, "process_type")] = step.key
+        own_name = read_text(content, "name") or read_text(content, "process_type")
+        steps.append((own_name or step.content["name"], step))
+    tell_apart(steps)
+    keys = {name: step.key for name, step in steps}
     graph = read_table(source.content, "dependency_graph")
-    for step, process in zip(steps, processes, strict=True):
-        name = read_text(read_table({"process": process}, "process"), "name")
-        name = name or read_text(step.content, "name") or ""
-        parents = [parent for parent in read_texts(graph, name) if parent != name]
-        step.parents = {keys[parent] for parent in parents if parent in keys} - {step.key}
-    return steps
+    for name, step in steps:  # of several steps of one name none depends on "itself"
+        parents = {keys[parent] for parent in read_texts(graph, name) if parent in keys}
+        step.parents = parents - {step.key, keys[name]}
+    return [step for _, step in steps]
 
 
 def make_step(
@@ -112,6 +128,7 @@ def make_step(
     path: str,
     types: Collection[str],
     *,
+    name: str | None = None,
     default_name: str = UNKNOWN,
     person: str | None = None,
 ) -> Step:
@@ -121,45 +138,18 @@ def make_step(
         content: The record.
         path: The file that it is in.
         types: The process types of version 2.
+        name: Its name, whatever it says itself.
         default_name: Its name, where it has none.
         person: Who is responsible, where a record of version 1 has no place for that.
     """
     process = upgrade_data_process(content, types, person) if is_version_1(content) else content
+    if name is not None:
+        process = {**process, "name": name}
     name = read_text(process, "process_type") or default_name
     valid = salvage(process, name, _find_time(process, path))
-    return Step(make_key(valid), valid, {path})
-
-
-def make_key(valid: Mapping[str, Any]) -> str:
-    """The key of a valid record: of a run of ours its id, which its name ends with; else a digest.
-
-    What those change who collect records (whose they are, of which pipeline) is not part of it.
-    """
-    run_id = find_run_id(read_text(valid, "name") or "")
-    if run_id is not None:
-        return make_run_key(run_id)
-    told = {name: value for name, value in valid.items() if name not in _OF_COLLECTORS}
-    text = json.dumps(told, sort_keys=True, default=str)
-    return f"process:{hashlib.sha256(text.encode()).hexdigest()}:{valid['name']}"
-
-
-def merge_renamed(steps: dict[str, Step]) -> None:
-    """Make one of two steps that differ in a number behind the name, such as collectors put there.
-
-    Only where they are told of by different files: one file does not tell of one step twice.
-    """
-    renamed: dict[str, str] = {}
-    for key, step in steps.items():
-        number = _NUMBER.search(key)
-        kept = key[: number.start()] if number is not None and ":" in key else key
-        if kept != key and kept in steps and not steps[kept].sources & step.sources:
-            renamed[key] = kept
-    for key, kept in renamed.items():
-        step = steps.pop(key)
-        steps[kept].parents |= step.parents
-        steps[kept].sources |= step.sources
-    for step in steps.values():
-        step.parents = {renamed.get(parent, parent) for parent in step.parents} - {step.key}
+    is_placeholder = (read_text(valid, "notes") or "").startswith(PLACEHOLDERS)
+    key = make_node_key(valid["name"]) if is_placeholder else make_key(valid)
+    return Step(key, valid, [path])
 
 
 def _find_time(content: Mapping[str, Any], path: str) -> int:

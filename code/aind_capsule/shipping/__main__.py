@@ -45,7 +45,7 @@ class Link:
         self._told: set[str] = set()
         self._status: dict[str, int] = {}
         self._next_status = 0.0
-        os.set_blocking(1, False)
+        _set_blocking(is_blocking=False)
 
     def read_settings(self) -> Settings:
         """The first line: the run's settings, as it has them."""
@@ -76,13 +76,20 @@ class Link:
 
     def report(self, shipper: Shipper) -> None:
         """The last word; waited for a little where the run does not read."""
-        os.set_blocking(1, True)
-        signal.alarm(2)
+        _set_blocking(is_blocking=True)
+        if hasattr(signal, "alarm"):
+            signal.alarm(2)
         self._say({"report": shipper.describe()})
 
     def _say(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # nobody is there, or the run is suspended
             os.write(1, encode(message) + b"\n")
+
+
+def _set_blocking(*, is_blocking: bool) -> None:
+    """Of stdout; Windows has it since Python 3.12, and not for every pipe."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.set_blocking(1, is_blocking)
 
 
 def deliver_linked(log: str) -> None:

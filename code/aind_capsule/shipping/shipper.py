@@ -95,6 +95,8 @@ class Lane:
     def describe(self) -> dict[str, Any]:
         """This destination's part of the push report."""
         delivery = self._delivery
+        if delivery is None and self.is_done and not self._failure:  # a log without a record
+            return {"delivered": 0, "owed": 0, "set_aside": 0}
         if delivery is None:
             owed = {} if self._is_in_use else {"owed": count_owed(self._shipper.log, Progress())}
             return {**owed, "problem": self._failure or "there was no time to begin"}
