@@ -13,6 +13,7 @@ import pytest
 from aind_capsule.provenance.collect import Collected, collect
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.pipelines import Pipeline as Named
+from aind_capsule.running.inputs import find_inputs
 from tests.provenance.runs import RUN
 from tests.provenance.test_collect_any import check
 
@@ -251,3 +252,19 @@ def test_two_of_one_name_and_a_loop(tmp_path: Path) -> None:
     later = {**SORT, "start_date_time": "2026-01-01T00:00:30Z"}
     _write(tmp_path / "processing.json", {"data_processes": [SORT, later], "dependency_graph": {"KS": ["KS"]}})  # fmt: skip
     assert _graph(tmp_path) == {"KS": [], "KS_2": []}
+
+
+def test_links_in_a_folder_are_found(tmp_path: Path) -> None:
+    """The run itself tells of links that lie one or two folders deep, and of no file beside them."""
+    (tmp_path / "other").mkdir()
+    inner = tmp_path / "data" / "in" / "deep"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    (inner / "d").symlink_to(tmp_path / "other")
+    (inner.parent / "e").symlink_to(tmp_path / "other")
+    (tmp_path / "data" / "top").symlink_to(tmp_path / "other")
+    other = os.path.realpath(tmp_path / "other")
+    assert list(find_inputs(str(tmp_path / "data"))) == [
+        {"name": "in", "path": os.path.realpath(inner.parent), "links": [other, other]},
+        {"name": "top", "path": other},
+    ]

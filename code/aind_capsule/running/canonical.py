@@ -11,7 +11,6 @@ from typing import Any
 from aind_capsule.records.merge import MACHINE_FIELDS
 from aind_capsule.records.timestamps import US_PER_S, format_timestamp
 from aind_capsule.running.additions import Additions
-from aind_capsule.running.inputs import is_top_level
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.settings.model import Settings
 from aind_capsule.version import __version__
@@ -83,8 +82,7 @@ def build_canonical(
         "error_message": outcome.error_message,
         "started_at": format_timestamp(facts.started_us),
         "duration_s": (now_us - facts.started_us) / US_PER_S,
-        "input_assets": [entry["name"] for entry in found.get("inputs", ()) if is_top_level(entry)]
-        or None,
+        "input_assets": [entry["name"] for entry in found.get("inputs", ())] or None,
         **{name: value for name, value in found.get("identity", {}).items() if name != "problems"},
         "code": found.get("code"),
         "inputs_bytes": found.get("inputs_bytes"),

@@ -58,10 +58,6 @@ def _describe(report: dict[str, Any]) -> list[tuple[str, str]]:
         if left:
             message = f"Not copied into results: {', '.join(left)}: the inputs ({sources}) {why}"
             told.append(("WARNING", f"{message}; provenance.carry_metadata may name one"))
-    if report.get("not_in_all"):
-        left = ", ".join(report["not_in_all"])
-        why = f"not all inputs ({sources}) have it; provenance.carry_metadata may name one"
-        told.append(("WARNING", f"Not copied into results: {left}: {why}"))
     if report.get("kept"):
         told.append(("INFO", f"The processing's own stays: {', '.join(report['kept'])}"))
     return told

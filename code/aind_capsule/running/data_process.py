@@ -20,8 +20,6 @@ _LIMIT_S = 20.0
 _STOPPED_LIMIT_S = 3.0
 _SEARCH_S = 5.0
 _STOPPED_SEARCH_S = 1.0
-_ASK_S = 0.05
-_STOPPED_SEARCH_S = 1.0
 _LOOK_EVERY = 1000
 
 
@@ -76,25 +74,17 @@ def find_own_record(
 ) -> str | None:
     """A record that the processing has written itself: collectors take no second one.
 
-    Args:
-        results: Where it may be.
-        limit_s: The search ends after so many seconds.
-        must_hurry: Waits for so many seconds, or less; returns whether to stop waiting.
-
     Raises:
-        TimeoutError: Not everything was seen.
+        TimeoutError: There are so many files that it was not found out in time.
     """
-    now = time.monotonic()
-    deadline, ask_at = now + limit_s, now
-    for path, _ in walk_files(results):
+    deadline = time.monotonic() + limit_s
+    for count, (path, _) in enumerate(walk_files(results), start=1):
         name = os.path.basename(path)
         is_process = name.endswith(".json") and "data_process" in name
         if (is_process and not _is_of_a_run(name)) or name.endswith("processing.json"):
             return os.path.relpath(path, results)
-        now = time.monotonic()
-        if now > deadline or (now >= ask_at and must_hurry(0)):
+        if count % _LOOK_EVERY == 0 and (time.monotonic() > deadline or must_hurry(0.0)):
             raise TimeoutError
-        ask_at = now + _ASK_S if now >= ask_at else ask_at
     return None
 
 

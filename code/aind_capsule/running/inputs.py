@@ -8,20 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import is_run_id
 
 _MAX_ENTRIES = 10_000
-#: Data assets hold any number of files, and no links of an engine's.
+#: Data assets hold any number of files, and no links of an engine's; and the start waits for it.
 _MAX_LOOKED_AT = 1000
-_LINK_DEPTH = 1
-#: Links below folders are looked for so long, for the start waits for them, and so deep.
 _LINKS_LIMIT_S = 0.2
-_LINKS_DEPTH = 2
+_LINK_DEPTH = 1
 _MAX_RUN_FILES = 10_000
 _MAX_RUN_FILE_BYTES = 64 * 1024 * 1024
 _RUN_FILE_DEPTH = 3
@@ -34,45 +31,40 @@ def find_identity(data: str) -> dict[str, Any]:
     return summarise(find_assets(data))
 
 
-def find_inputs(data: str) -> Iterator[dict[str, str]]:
+def find_inputs(data: str) -> Iterator[dict[str, Any]]:
     """The top-level entries of the data folder, each with its resolved path.
 
-    Then the links that lie one or two folders deeper (an engine stages so where a connection has a
-    target path), named by their way from the data folder; as many as are found at once.
+    A folder that an engine has made to hold inputs (a connection with a target path) has `links`:
+    the resolved paths of the links in it, and in its own folders.
     """
     try:
         names = sorted(os.listdir(data))
     except OSError:
         return
-    folders = []
+    deadline = time.monotonic() + _LINKS_LIMIT_S
     for name in names[:_MAX_ENTRIES]:
         path = os.path.join(data, name)
-        yield {"name": name, "path": os.path.realpath(path)}
-        if not os.path.islink(path) and os.path.isdir(path):
-            folders.append(name)
-    for name in _find_links(data, folders):
-        yield {"name": name, "path": os.path.realpath(os.path.join(data, name))}
+        entry: dict[str, Any] = {"name": name, "path": os.path.realpath(path)}
+        if not os.path.islink(path) and (links := _find_links(path, deadline)):
+            entry["links"] = links
+        yield entry
 
 
-def _find_links(data: str, names: list[str]) -> Iterator[str]:
-    folders = deque((name, 1) for name in names)
-    deadline, count = time.monotonic() + _LINKS_LIMIT_S, 0
-    while folders:
-        folder, depth = folders.popleft()
-        with contextlib.suppress(OSError), os.scandir(os.path.join(data, folder)) as entries:
+def _find_links(folder: str, deadline: float) -> list[str]:
+    links: list[str] = []
+    folders, count = [(folder, 0)], 0
+    while folders and count < _MAX_LOOKED_AT and time.monotonic() <= deadline:
+        current, depth = folders.pop(0)
+        with contextlib.suppress(OSError), os.scandir(current) as entries:
             for entry in entries:
                 count += 1
-                if count > _MAX_ENTRIES or time.monotonic() > deadline:
-                    return
+                if count > _MAX_LOOKED_AT or time.monotonic() > deadline:
+                    break
                 if entry.is_symlink():
-                    yield f"{folder}/{entry.name}"
-                elif depth < _LINKS_DEPTH and entry.is_dir(follow_symlinks=False):
-                    folders.append((f"{folder}/{entry.name}", depth + 1))
-
-
-def is_top_level(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry that `find_inputs` has found lies in the data folder itself."""
-    return "/" not in str(entry.get("name"))
+                    links.append(os.path.realpath(entry.path))
+                elif depth < _LINK_DEPTH and entry.is_dir():
+                    folders.append((entry.path, depth + 1))
+    return sorted(links)
 
 
 def find_upstream(data: str) -> dict[str, list[Any]]:
