@@ -16,8 +16,9 @@ from typing import Any
 import hypothesis
 import pytest
 
-# A busy machine is no fault of the code's.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# A busy machine is no fault of the code's. In CI each property is tried more often.
+_EXAMPLES = 100 if os.environ.get("CI") else 40
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=_EXAMPLES)
 hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]

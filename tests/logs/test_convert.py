@@ -858,6 +858,7 @@ def test_no_room(tmp_path: Path) -> None:
     assert list_files(tmp_path / "base") == []
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle(tmp_path: Path) -> None:
     """Nothing bears a log's name before it is whole; the next conversion succeeds and cleans up."""
     path, base = tmp_path / "old.log", tmp_path / "base"

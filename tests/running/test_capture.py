@@ -196,6 +196,7 @@ def test_tty_leaves_the_streams_alone(capsule: Capsule) -> None:
     assert run.canonical["status"] == "success"
 
 
+@pytest.mark.slow
 def test_a_slow_reader_slows_the_processing_only(capsule: Capsule) -> None:
     """While nobody reads our stdout the processing waits, as it would without us; a stop still works."""
     process = capsule.start("yes", options=("--console", "off"))

@@ -376,6 +376,7 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_canonical_record(capsule: Capsule, small_disk: Path) -> None:
     """Scratch full in the middle: records are dropped and counted, the canonical record and run.json are
     written, the status is the child's."""

@@ -140,9 +140,14 @@ def test_the_whole_tree_is_seen_and_its_peaks_stay(sampled: Sampled) -> None:
     parent = _start(sys.executable, "-c", HOLDERS)
     sampler = sampled.start()
     assert parent.stdout.readline() == b"held\n"
-    sampled.wait(lambda: sampled.samples and sampled.samples[-1]["rss_bytes"] > 150 * MB)
-    assert sampled.samples[-1]["processes"] == 4
-    assert sampled.samples[-1]["largest"]["rss_bytes"] > 50 * MB
+    sampled.wait(
+        lambda: (
+            sampled.samples
+            and sampled.samples[-1]["rss_bytes"] > 150 * MB
+            and sampled.samples[-1]["processes"] == 4
+            and sampled.samples[-1]["largest"]["rss_bytes"] > 50 * MB
+        )
+    )
     parent.stdin.write(b"\n")
     parent.stdin.flush()
     assert parent.stdout.readline() == b"freed\n"

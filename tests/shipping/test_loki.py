@@ -202,7 +202,7 @@ def test_429_for_ever(loki: LokiDouble, tmp_path: Path) -> None:
     loki.trouble.answer = _answer(429, "Maximum active stream limit exceeded")
     log = Log(tmp_path)
     log.write(*map(str, range(100)))
-    way = deliver(log, make_settings(loki.url), steps=40)
+    way = deliver(log, make_settings(loki.url), steps=12)
     assert way.delivery.progress.settled == 0
     assert not way.delivery.has_stopped
     loki.trouble.answer = None
@@ -292,7 +292,7 @@ def test_late_lines_among_other_refusals(loki: LokiDouble, tmp_path: Path) -> No
 def test_a_clock_that_jumps(
     tmp_path_factory: pytest.TempPathFactory, ages_min: list[int], shards: int
 ) -> None:
-    """Times that go back and forth by hours in one batch: every line is there once, whatever was refused."""
+    """Times that go back and forth by hours in one batch: every line is there, and what is double is counted."""
     loki = LokiDouble()
     loki.limits.shards = shards
     try:
@@ -300,8 +300,9 @@ def test_a_clock_that_jumps(
         log = Log(tmp_path_factory.mktemp("jumps"))
         for n, age in enumerate(ages_min):
             log.write(str(n), at_s=now_s - 60 * age + n / 1000)
-        deliver(log, make_settings(loki.url))
-        assert sorted(_read(loki)) == sorted(log.lines)
+        progress = deliver(log, make_settings(loki.url)).delivery.progress
+        assert set(_read(loki)) == set(log.lines)
+        assert len(_read(loki)) - len(log.lines) <= progress.maybe_double
     finally:
         loki.stop()
 
@@ -316,7 +317,7 @@ def test_too_much_at_once(loki: LokiDouble, tmp_path: Path) -> None:
         loki.trouble.answer = answer
         loki.streams.clear()
         log = Log(tmp_path / str(status))
-        log.write(*(f"{n} " + "x" * 900 for n in range(300)))
+        log.write(*(f"{n} " + "x" * 900 for n in range(120)))
         deliver(log, make_settings(loki.url))
         assert _read(loki) == log.lines
 
@@ -359,17 +360,17 @@ def test_an_owed_run_after_a_newer_one(loki: LokiDouble, tmp_path: Path) -> None
     """Too far behind the newest line of its stream: the old run goes beside it, each line once."""
     now_s = time.time()
     old = Log(tmp_path, "20260101T000000-0123abcd")
-    old.write(*map(str, range(3000)), at_s=now_s - 5 * HOUR_S)
-    old.write(*map(str, range(3000)), at_s=now_s - 3.5 * HOUR_S)
+    old.write(*map(str, range(800)), at_s=now_s - 5 * HOUR_S)
+    old.write(*map(str, range(800)), at_s=now_s - 3.5 * HOUR_S)
     new = Log(tmp_path, "20260101T000001-0123abcd")
     new.write(*map(str, range(100)), at_s=now_s)
     deliver(new, make_settings(loki.url))
     way = deliver(old, make_settings(loki.url))
     assert sorted(_read(loki)) == sorted(old.lines + new.lines)
     progress = way.delivery.progress
-    assert (progress.delivered, progress.late, progress.set_aside) == (6000, 6000, 0)
+    assert (progress.delivered, progress.late, progress.set_aside) == (1600, 1600, 0)
     assert {dict(stream).get("backfill") for stream in loki.streams} > {None}
-    assert len(loki.find(f'{SELECTOR} | run_id="{old.fields["run_id"]}"')) == 6000
+    assert len(loki.find(f'{SELECTOR} | run_id="{old.fields["run_id"]}"')) == 1600
     # From another machine, with nothing remembered: nothing is there twice.
     deliver(old, make_settings(loki.url), folder=_make(tmp_path / "elsewhere"))
     deliver(new, make_settings(loki.url), folder=_make(tmp_path / "elsewhere"))
@@ -423,7 +424,7 @@ def test_beside_a_divided_stream(
 
 def test_lines_of_many_years(loki: LokiDouble, tmp_path: Path) -> None:
     """A log over years, of which it is not known what has arrived: no query spans them, recent lines are there once."""
-    loki.limits.query_s = 30 * 86_400
+    loki.limits.query_s, loki.limits.unseen_s = 30 * 86_400, 10**9
     now_s = time.time()
     log = Log(tmp_path)
     for age_h in (20_000, 9000, 1000, 30, 20, 0):

@@ -90,6 +90,7 @@ def test_doctor_says_what_is_wrong(
     assert hint in check["hint"]
 
 
+@pytest.mark.slow
 def test_doctor_and_a_server_that_swallows(capsule: Capsule, loki: LokiDouble) -> None:
     """Taken and not shown: a server that says yes and stores nothing is found out."""
     loki.trouble.answer = lambda request: (204, "") if request.method == "POST" else None

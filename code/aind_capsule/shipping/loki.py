@@ -23,6 +23,7 @@ from aind_capsule.shipping.form import Form
 from aind_capsule.shipping.http import HttpError
 from aind_capsule.shipping.loki_late import (
     Gate,
+    are_some_stored,
     compute_cutoff,
     count_unseen,
     group_by_hour,
@@ -132,7 +133,8 @@ class Loki:
                 stored = self._stored.find(asked)
                 missing = [p for p in asked if stored is None or p.data not in stored]
                 beside = [p for p in missing if p.time_us < cutoff_us]
-                doubtful = [p for p in beside if not is_late or p.start < doubt_end]
+                may_be_there = not is_late or are_some_stored(answer.words, len(rest), len(refused))
+                doubtful = [p for p in beside if may_be_there or p.start < doubt_end]
                 maybe_double += (
                     len(beside) if stored is None else count_unseen(doubtful, read_clock_us())
                 )

@@ -29,6 +29,7 @@ _PORTION_BYTES = 256 * 1024
 _BYTES_PER_S = 1_000_000
 _HOUR_US = 3600 * US_PER_S
 _WEEKDAYS = ("thu", "fri", "sat", "sun", "mon", "tue", "wed")  # 1970 began on a Thursday
+_TOTAL = re.compile(r"total ignored: (\d+) out of (\d+)")
 _CUTOFF = re.compile(r"oldest acceptable timestamp is: (\S+?Z)")
 
 
@@ -78,6 +79,20 @@ def read_cutoff(words: str) -> int:
     """
     times = [parse_timestamp(text) for text in _CUTOFF.findall(words)]
     return max((time_us + US_PER_S for time_us in times if time_us is not None), default=0)
+
+
+def are_some_stored(words: str, pushed: int, late: int) -> bool:
+    """Whether a refusal speaks of fewer lines than are late: the others came before what is newer.
+
+    Or of fewer than were pushed: then it is one shard's.
+
+    >>> are_some_stored("… total ignored: 3 out of 5", pushed=5, late=3)
+    False
+    >>> are_some_stored("… total ignored: 3 out of 5", pushed=5, late=4)
+    True
+    """
+    match = _TOTAL.search(words)
+    return match is not None and (int(match.group(1)) < late or int(match.group(2)) < pushed)
 
 
 def compute_cutoff(newest_us: int) -> int:

@@ -16,6 +16,7 @@ PUSH_PATH = "/loki/api/v1/push"
 QUERY_PATH = "/loki/api/v1/query_range"
 _STORED = 204
 _MAX_WORDS = 500
+_MAX_END = 100
 #: As in redaction: what is shorter is in every other word.
 _SHORTEST_SECRET = 4
 _PUSH_HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
@@ -117,7 +118,9 @@ def judge(answer: HttpAnswer) -> Answer:
     Only 204 is success: an operator who blocks ingestion has 260 or 200 answered, and nothing is
     stored. A 400 for one line leaves the others stored.
     """
-    status, text = answer.status, " ".join(answer.text.split())[:_MAX_WORDS]
+    status, text = answer.status, " ".join(answer.text.split())
+    if len(text) > _MAX_WORDS:  # the first fault, and the count at the end
+        text = f"{text[: _MAX_WORDS - _MAX_END]} … {text[-_MAX_END:]}"
     words = f"{status} {text}".strip()
     if status == _STORED:
         return Answer(Outcome.DELIVERED)
