@@ -15,7 +15,10 @@ import pytest
 from aind_data_schema.core.processing import DataProcess
 
 from aind_capsule.provenance.data_process_v1 import find_faults
+from aind_capsule.running.data_process import find_own_record
 from tests.conftest import Capsule, Finished, wait_until
+from tests.provenance.folders import ID_A, ID_B, read_graph, write_json, write_run
+from tests.provenance.runs import RUN
 
 PY = sys.executable
 BROKEN = "raise ValueError('built for another pydantic')"
@@ -92,6 +95,26 @@ def test_a_stopped_run_has_its_record(capsule: Capsule) -> None:
     assert "was stopped" in _read_record(capsule)["notes"]
 
 
+def test_a_lost_run_has_its_edges(tmp_path: Path, capsule: Capsule) -> None:
+    """A wrapper that is killed: its inputs, the links in a folder and run.json copies, are told all the same."""
+    linked = write_run(tmp_path / "work", ID_A, "linked")
+    (capsule.data / "in").mkdir()
+    (capsule.data / "in" / "d").symlink_to(linked)
+    copied = {**RUN, "run_id": ID_B, "process_name": "copied"}
+    write_json(capsule.data / "copies" / f"{ID_B}.run.json", copied)
+
+    def is_told() -> bool:
+        told = [json.loads(path.read_bytes()) for path in capsule.scratch.rglob("*.run.json")]
+        return any(run.get("parents") for run in told)
+
+    process = capsule.start("sleep", "60")
+    wait_until(is_told)
+    process.kill()
+    process.communicate(timeout=30)
+    graph = read_graph(tmp_path / "work", capsule.scratch)
+    assert graph == {"copied": [], "linked": [], "sleep": ["copied", "linked"]}
+
+
 def test_a_run_of_python_alone_has_its_record(capsule: Capsule) -> None:
     """`capsule_run` without the wrapper: the same, with its metrics and parameters."""
     script = (
@@ -163,6 +186,20 @@ def test_the_processing_s_own_record_stands(capsule: Capsule, name: str) -> None
     assert [path.name for path in _find_records(capsule)] == (
         [os.path.basename(name)] if name.endswith("_data_process.json") else []
     )
+
+
+@pytest.mark.parametrize("name", ["{}", "{}/x"])
+def test_the_search_for_it_ends(tmp_path: Path, name: str) -> None:
+    """Time that is over, or a second signal, ends the search, also where there is not one file."""
+    for number in range(1000):
+        path = tmp_path / name.format(number)
+        path.parent.mkdir(exist_ok=True)
+        path.mkdir()
+    with pytest.raises(TimeoutError):
+        find_own_record(str(tmp_path), 0.0, lambda _: False)
+    with pytest.raises(TimeoutError):
+        find_own_record(str(tmp_path), 60.0, lambda _: True)
+    assert find_own_record(str(tmp_path), 60.0, lambda _: False) is None
 
 
 def test_a_run_file_of_an_earlier_run_withholds_nothing(capsule: Capsule) -> None:

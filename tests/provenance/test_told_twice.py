@@ -13,7 +13,7 @@ import pytest
 from aind_capsule.provenance.collect import Collected, collect
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.pipelines import Pipeline as Named
-from aind_capsule.running.inputs import find_inputs
+from aind_capsule.running.inputs import add_links, find_inputs
 from tests.provenance.runs import RUN
 from tests.provenance.test_collect_any import check
 
@@ -264,7 +264,19 @@ def test_links_in_a_folder_are_found(tmp_path: Path) -> None:
     (inner.parent / "e").symlink_to(tmp_path / "other")
     (tmp_path / "data" / "top").symlink_to(tmp_path / "other")
     other = os.path.realpath(tmp_path / "other")
-    assert list(find_inputs(str(tmp_path / "data"))) == [
+    data = str(tmp_path / "data")
+    assert add_links(data, find_inputs(data)) == [
         {"name": "in", "path": os.path.realpath(inner.parent), "links": [other, other]},
         {"name": "top", "path": other},
     ]
+
+
+def test_a_wide_fan_in_loses_no_link(tmp_path: Path) -> None:
+    """A folder among the inputs that holds the results of 3,000 instances: all of them are told."""
+    folder = tmp_path / "data" / "in"
+    folder.mkdir(parents=True)
+    for number in range(3000):
+        (folder / str(number)).symlink_to(tmp_path / "work" / str(number))
+    data = str(tmp_path / "data")
+    (entry,) = add_links(data, find_inputs(data))
+    assert len(set(entry["links"])) == 3000

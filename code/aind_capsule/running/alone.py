@@ -30,7 +30,13 @@ from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
 from aind_capsule.running.first_records import write_start
-from aind_capsule.running.inputs import count_results, find_identity, find_inputs, find_upstream
+from aind_capsule.running.inputs import (
+    add_links,
+    count_results,
+    find_identity,
+    find_inputs,
+    find_upstream,
+)
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
@@ -226,6 +232,7 @@ def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:
         inputs = list(find_inputs(data))
         found.update(inputs=inputs, identity=find_identity(data) if inputs else {})
         found.update(code=find_code(request, prepared))
+        found.update(inputs=add_links(data, inputs))
         found.update(find_upstream(data))
 
     reader = threading.Thread(target=read, name="aind-capsule inputs", daemon=True)

@@ -78,13 +78,20 @@ def find_own_record(
         TimeoutError: There are so many files that it was not found out in time.
     """
     deadline = time.monotonic() + limit_s
-    for count, (path, _) in enumerate(walk_files(results), start=1):
+    looked_at = 0
+
+    def look() -> None:
+        nonlocal looked_at
+        looked_at += 1
+        if looked_at % _LOOK_EVERY == 0 and (time.monotonic() > deadline or must_hurry(0.0)):
+            raise TimeoutError
+
+    for path, _ in walk_files(results, at_folder=look):
         name = os.path.basename(path)
         is_process = name.endswith(".json") and "data_process" in name
         if (is_process and not _is_of_a_run(name)) or name.endswith("processing.json"):
             return os.path.relpath(path, results)
-        if count % _LOOK_EVERY == 0 and (time.monotonic() > deadline or must_hurry(0.0)):
-            raise TimeoutError
+        look()
     return None
 
 

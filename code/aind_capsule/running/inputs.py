@@ -8,16 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import is_run_id
 
 _MAX_ENTRIES = 10_000
-#: Data assets hold any number of files, and no links of an engine's; and the start waits for it.
-_MAX_LOOKED_AT = 1000
-_LINKS_LIMIT_S = 0.2
+#: In folders among the inputs no more is looked at than at the top, for data assets hold any number
+#: of files; and where the disk is slow, for so long: the run's upstream is to be found after it.
+_MAX_LOOKED_AT = _MAX_ENTRIES
+_LINKS_LIMIT_S = 2.0
 _LINK_DEPTH = 1
 _MAX_RUN_FILES = 10_000
 _MAX_RUN_FILE_BYTES = 64 * 1024 * 1024
@@ -32,22 +33,28 @@ def find_identity(data: str) -> dict[str, Any]:
 
 
 def find_inputs(data: str) -> Iterator[dict[str, Any]]:
-    """The top-level entries of the data folder, each with its resolved path.
-
-    A folder that an engine has made to hold inputs (a connection with a target path) has `links`:
-    the resolved paths of the links in it, and in its own folders.
-    """
+    """The top-level entries of the data folder, each with its resolved path."""
     try:
         names = sorted(os.listdir(data))
     except OSError:
         return
-    deadline = time.monotonic() + _LINKS_LIMIT_S
     for name in names[:_MAX_ENTRIES]:
-        path = os.path.join(data, name)
-        entry: dict[str, Any] = {"name": name, "path": os.path.realpath(path)}
-        if not os.path.islink(path) and (links := _find_links(path, deadline)):
-            entry["links"] = links
-        yield entry
+        yield {"name": name, "path": os.path.realpath(os.path.join(data, name))}
+
+
+def add_links(data: str, inputs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same entries, with what the links inside of them lead to.
+
+    A folder that an engine has made to hold inputs (a connection with a target path) has `links`:
+    the resolved paths of the links in it, and in its own folders.
+    """
+    deadline = time.monotonic() + _LINKS_LIMIT_S
+    told = []
+    for entry in inputs:
+        path = os.path.join(data, entry["name"])
+        links = [] if os.path.islink(path) else _find_links(path, deadline)
+        told.append({**entry, "links": links} if links else dict(entry))
+    return told
 
 
 def _find_links(folder: str, deadline: float) -> list[str]:
@@ -120,10 +127,19 @@ def count_bytes(folder: str, limit_s: float) -> int | None:
     return total
 
 
-def walk_files(folder: str, *, follow_top: bool = False) -> Iterator[tuple[str, int]]:
-    """All files below a folder with their sizes in bytes; what cannot be read is passed over."""
+def walk_files(
+    folder: str, *, follow_top: bool = False, at_folder: Callable[[], object] = lambda: None
+) -> Iterator[tuple[str, int]]:
+    """All files below a folder with their sizes in bytes; what cannot be read is passed over.
+
+    Args:
+        folder: The folder.
+        follow_top: Whether links to folders at its top are followed.
+        at_folder: Called before each folder is read, however few files are in it.
+    """
     folders = [(folder, follow_top)]
     while folders:
+        at_folder()
         current, follow = folders.pop()
         try:
             entries = os.scandir(current)

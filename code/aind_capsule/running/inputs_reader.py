@@ -16,7 +16,13 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.helper import Helper, fork_helper
-from aind_capsule.running.inputs import count_bytes, find_identity, find_inputs, find_upstream
+from aind_capsule.running.inputs import (
+    add_links,
+    count_bytes,
+    find_identity,
+    find_inputs,
+    find_upstream,
+)
 from aind_capsule.running.loop import READABLE, Loop
 
 #: Counting bytes is given up after this.
@@ -32,6 +38,7 @@ class InputsReader:
         loop: Watches the helper.
 
     Attributes:
+        on_upstream: Called when more is known of the runs that the inputs are of.
         found: What is known so far: `inputs`, `identity` (fields that the data assets tell, lists
             of several, `problems`), `code`, `upstream`, `parents`, `inputs_bytes`.
     """
@@ -40,6 +47,7 @@ class InputsReader:
         self, data: str, find_code: Callable[[], Mapping[str, Any] | None], loop: Loop
     ) -> None:
         self.found: dict[str, Any] = {}
+        self.on_upstream: Callable[[], None] = lambda: None
         self._loop = loop
         self._helper: Helper | None = None
         self._rest = b""
@@ -79,7 +87,10 @@ class InputsReader:
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self.found.update(decode(line) or {})
+            told = decode(line) or {}
+            self.found.update(told)
+            if told.get("inputs") or told.get("parents"):
+                self.on_upstream()
 
     def _close(self, wait_options: int) -> None:
         helper, self._helper = self._helper, None
@@ -96,6 +107,9 @@ def _report(data: str, find_code: Callable[[], Mapping[str, Any] | None], fd: in
         identity = find_identity(data) if entries else {}
         pipe.write(encode({"inputs": entries, "identity": identity}) + b"\n")
         pipe.write(encode({"code": find_code()}) + b"\n")
+        linked = add_links(data, entries)  # the start does not wait for it
+        if linked != entries:
+            pipe.write(encode({"inputs": linked}) + b"\n")
         pipe.write(encode(find_upstream(data)) + b"\n")
         size_bytes = count_bytes(data, COUNT_LIMIT_S)
         if size_bytes is not None:

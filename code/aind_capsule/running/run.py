@@ -139,7 +139,12 @@ class Run:
         first_records.write_problems(
             self._journal, self._prepared, self._files, self._asset_problems, is_stale=is_stale
         )
-        self._files.write_run_json(None, inputs.found, {})
+
+        def write_first() -> None:  # where the wrapper is killed it is all that tells of the inputs
+            self._files.write_run_json(None, inputs.found, {})
+
+        write_first()
+        inputs.on_upstream = write_first
         intake = self._open_intake()
         ended: Ended | None = None
         if self._prepared.fatal is not None:
