@@ -193,6 +193,7 @@ def test_a_level_that_there_is_not(python: Python, server: RecordServer) -> None
     assert server.messages == ["still"]
 
 
+@pytest.mark.slow
 def test_stale_variables(
     python: Python, tmp_path: Path, make_server: Callable[..., RecordServer]
 ) -> None:

@@ -104,6 +104,7 @@ def test_real_assets(name: str) -> None:
     assert valid.source_data == [found.descriptions[0].content["name"]]
 
 
+@pytest.mark.slow
 def test_a_thousand_instances(tmp_path: Path) -> None:
     """A fan-out of 1,000 tasks and a task that joins them: all there, each under a name of its own."""
     write_fan_out(tmp_path, 1000)

@@ -242,7 +242,7 @@ def test_a_server_that_mostly_says_later(loki: LokiDouble, tmp_path: Path, statu
         (status, "busy") if request.method == "POST" and rng.random() < 0.9 else None
     )
     log = Log(tmp_path)
-    log.write(*map(str, range(30)))
+    log.write(*map(str, range(12)))
     way = deliver(log, make_settings(loki.url), steps=5000)
     assert _read(loki) == log.lines
     assert way.delivery.progress.set_aside == 0
@@ -287,7 +287,7 @@ def test_late_lines_among_other_refusals(loki: LokiDouble, tmp_path: Path) -> No
     assert (progress.delivered, progress.set_aside, progress.late) == (4, 1, 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(ages_min=st.lists(st.integers(0, 240), min_size=1, max_size=40), shards=st.integers(1, 3))
 def test_a_clock_that_jumps(
     tmp_path_factory: pytest.TempPathFactory, ages_min: list[int], shards: int

@@ -175,6 +175,7 @@ def test_a_stop_with_a_hung_server_ends_in_time(shipped: Capsule, loki: LokiDoub
     assert report["delivery"]["loki"]["owed"] > 0
 
 
+@pytest.mark.slow
 def test_a_stop_and_a_hung_server(shipped: Capsule, loki: LokiDouble) -> None:
     """One SIGTERM and a server that hangs in mid-run: the run ends by itself, and reports what was there."""
     process = shipped.start("sh", "-c", "echo ready; exec sleep 1000")

@@ -15,8 +15,8 @@ from aind_capsule.shipping.http import HttpAnswer, HttpClient, TlsOptions
 PUSH_PATH = "/loki/api/v1/push"
 QUERY_PATH = "/loki/api/v1/query_range"
 _STORED = 204
-_MAX_WORDS = 500
-_MAX_END = 100
+_MAX_WORDS = 600
+_MAX_END = 300
 #: As in redaction: what is shorter is in every other word.
 _SHORTEST_SECRET = 4
 _PUSH_HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
