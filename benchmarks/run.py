@@ -112,7 +112,8 @@ def bench_capture(folder: Path) -> None:
 
 
 def bench_start(folder: Path) -> None:
-    """The start of a run against the import of loguru."""
+    """The start of a run against the import of loguru, and what the record of a run adds at its end."""
+    (folder / "results").mkdir(exist_ok=True)  # without results there is no record of them
     times: dict[str, list[float]] = {"ours": [], "loguru": [], "provenance": [], "schema": []}
     ours = [*pin(0), CAPSULE, "run", "--console", "off", "--run-files"]
     commands = {
