@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -32,6 +33,12 @@ if IS_PLAIN:
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no collection of garbage looks at it again."""
+    gc.freeze()
+
 
 #: Everything that the outside could have set and that would change what a run does.
 _FOREIGN = ("CAPSULE_", "CO_", "PIPELINE_", "PROCESS_NAME", "NXF_", "AWS_BATCH")

@@ -156,6 +156,7 @@ def test_files_that_must_be_executable_are() -> None:
         assert os.access(ROOT / name, os.X_OK), name
 
 
+@pytest.mark.slow
 def test_the_template_passes_its_own_test(tmp_path: Path) -> None:
     """The test that comes with the template passes on a copy."""
     copy = _copy(tmp_path)

@@ -182,7 +182,9 @@ class LoneRun:
         if self._files.has_data_process:
             self._write_last_run_json({}, is_last=False)
             self._lists |= self._files.make_data_process(
-                self._wait_at_end, self._tell, is_stopped=outcome.status == "stopped"
+                self._wait_at_end,
+                self._tell,
+                stopped_s_ago=0.0 if outcome.status == "stopped" else None,
             )
         self._write_last_run_json({}, is_last=not self._delivery.is_on)
         self._files.publish()

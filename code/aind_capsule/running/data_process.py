@@ -17,6 +17,8 @@ from aind_capsule.running.own_python import ask_own_python
 from aind_capsule.running.run_folder import SUFFIXES, RunFolder
 
 _LIMIT_S = 20.0
+#: After a stop, in all, so that copies and delivery have their time; and at least.
+_STOPPED_END_S = 6.5
 _STOPPED_LIMIT_S = 3.0
 _SEARCH_S = 5.0
 _STOPPED_SEARCH_S = 1.0
@@ -29,7 +31,7 @@ def make_data_process(
     must_hurry: Callable[[float], bool],
     *,
     needs_schema: bool,
-    is_stopped: bool,
+    stopped_s_ago: float | None,
 ) -> dict[str, Any]:
     """Make a run's record of its `run.json`, which is there.
 
@@ -38,13 +40,13 @@ def make_data_process(
         results: Where the processing may have written one itself.
         must_hurry: Waits for so many seconds, or less; returns whether to stop waiting.
         needs_schema: Whether aind-data-schema must be there.
-        is_stopped: Whether the run was stopped, and time is short.
+        stopped_s_ago: Since when the run has been asked to stop, or None: then time is short.
 
     Returns:
         For `run.json`: `file`, `gaps`, or `withheld_for` or `problem` and `hint`.
     """
     target = folder.get_file("provenance")
-    search_s = _STOPPED_SEARCH_S if is_stopped else _SEARCH_S
+    search_s = _SEARCH_S if stopped_s_ago is None else _STOPPED_SEARCH_S
     try:
         own = find_own_record(results, search_s, must_hurry)
     except TimeoutError:
@@ -58,7 +60,9 @@ def make_data_process(
         hint = "pip install 'aind-capsule[metadata]' where capsule is installed"
         return {"problem": "aind-data-schema is not installed", "hint": hint}
     words = [folder.get_file("run"), target]
-    limit_s = _STOPPED_LIMIT_S if is_stopped else _LIMIT_S
+    limit_s = _LIMIT_S
+    if stopped_s_ago is not None:
+        limit_s = max(_STOPPED_LIMIT_S, _STOPPED_END_S - stopped_s_ago)
     told = ask_own_python("aind_capsule.provenance", words, limit_s, must_hurry)
     return told if "problem" in told else {"file": os.path.basename(target), **told}
 

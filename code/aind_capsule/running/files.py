@@ -115,14 +115,14 @@ class RunFiles:
         must_hurry: Callable[[float], bool],
         tell: Callable[[str], None],
         *,
-        is_stopped: bool,
+        stopped_s_ago: float | None,
     ) -> dict[str, Any]:
         """Make it of the `run.json` that is there; returns what `run.json` says of it.
 
         Args:
             must_hurry: Waits for so many seconds, or less; returns whether to stop waiting.
             tell: Shows people a sentence.
-            is_stopped: Whether the run was stopped, and time is short.
+            stopped_s_ago: Since when the run has been asked to stop, or None: then time is short.
         """
         assert self._folder is not None
         results = self._prepared.facts.folders["results"]
@@ -131,7 +131,7 @@ class RunFiles:
             results,
             must_hurry,
             needs_schema=self._prepared.settings.provenance.schema_version != 1,
-            is_stopped=is_stopped,
+            stopped_s_ago=stopped_s_ago,
         )
         sentence = describe_report(report)
         if sentence is not None:

@@ -261,7 +261,7 @@ class Run:
         if self._files.has_data_process:
             self._files.write_run_json(canonical, found, processing, more=more)
             more |= self._files.make_data_process(
-                self._wait_at_end, self._tell, is_stopped=outcome.status == "stopped"
+                self._wait_at_end, self._tell, stopped_s_ago=self._count_stopped_s()
             )
         self._files.write_run_json(canonical, found, processing, is_last=is_last, more=more)
         self._files.publish()
@@ -281,10 +281,12 @@ class Run:
     def _deliver_rest(self) -> dict[str, Any]:
         """Wait for what is still on its way, within the deadline; returns the push report."""
         self._start_delivery()  # where the processing could not be started there is none yet
+        return self._delivery.finish(self._count_stopped_s(), self._wait_at_end)
+
+    def _count_stopped_s(self) -> float | None:
+        """Seconds since the run was asked to stop, or None."""
         stopped_at = self._supervision.stopped_at
-        return self._delivery.finish(
-            None if stopped_at is None else time.monotonic() - stopped_at, self._wait_at_end
-        )
+        return None if stopped_at is None else time.monotonic() - stopped_at
 
     def _wait_at_end(self, limit_s: float) -> bool:
         """Wait for what is done behind the canonical record; whether somebody wants it to end."""
