@@ -213,6 +213,27 @@ def test_wrong_values(sources: Sources, text: str, key: str, is_fatal: bool) -> 
     assert loaded.sources[key] == "default"
 
 
+@pytest.mark.parametrize("name", ["CA_FILE", "CLIENT_CERT", "HEADERS", "TIMEOUT", "URL"])
+def test_a_wrong_value_turns_a_destination_off(sources: Sources, name: str) -> None:
+    """Half-configured, records would go elsewhere or unprotected: until it is corrected nothing goes."""
+    sources.write('[loki]\nurl = "http://h:3100"\ntenant = "t"\n')
+    loaded = sources.load(**{f"CAPSULE_LOKI__{name}": "a b"})
+    (problem,) = loaded.problems
+    assert problem.is_error
+    assert f"CAPSULE_LOKI__{name}" in problem.message
+    assert "nothing goes to loki.url" in problem.hint
+    assert (loaded.settings.loki.url, loaded.sources["loki.url"]) == (None, "default")
+    assert loaded.settings.loki.tenant == "t"
+
+
+def test_a_stronger_value_heals(sources: Sources) -> None:
+    """A wrong value that a stronger source replaces turns nothing off."""
+    sources.write('[loki]\nurl = "http://h:3100"\ntimeout = "soon"\n')
+    loaded = sources.load(CAPSULE_LOKI__TIMEOUT="3")
+    assert len(loaded.problems) == 1
+    assert (loaded.settings.loki.url, loaded.settings.loki.timeout) == ("http://h:3100", 3.0)
+
+
 def test_unknown_names(sources: Sources) -> None:
     """An unknown key is a warning, with the name that may be meant; the rest of the file holds."""
     sources.write(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aind_capsule.settings import values
 from aind_capsule.settings.secret import Secret
@@ -38,7 +38,8 @@ def setting(
         flag: The option of `capsule run` that sets it.
         form: What a value looks like, for people.
         is_fatal: Whether a wrong value ends `capsule run` with 78 before the start; any other
-            wrong value is an ERROR, and the default holds.
+            wrong value is an ERROR, and the default holds; in a group with a `SWITCH`, which is
+            the name of the setting that turns it on, the group is off.
         file_only: Whether only `capsule.toml` may set it.
         is_secret: Whether it is never shown, and never read from a `capsule.toml`; `parse` then
             makes `Secret`s.
@@ -178,6 +179,7 @@ class ShippingSettings:
 class LokiSettings:
     """The Loki that the log is delivered to."""
 
+    SWITCH: ClassVar[str] = "url"
     url: str | None = setting(
         None,
         values.parse_http_url,

@@ -48,6 +48,7 @@ class _Collected:
     given: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    wrong: dict[str, Row] = field(default_factory=dict)
 
 
 def find_code_folder(command: Iterable[str], cwd: str, platform_code: str = "/code") -> str | None:
@@ -101,6 +102,10 @@ def load_settings(
     for row in ROWS:
         if flags.get(row.key) is not None:
             _take(found, row, flags[row.key], row.flag)
+    for row in found.wrong.values():
+        if row.switch is not None:  # half-configured, it would go elsewhere or without protection
+            found.given.pop(row.switch, None)
+            found.sources.pop(row.switch, None)
     found.problems += _find_variable_problems(environ)
     sources = {row.key: found.sources.get(row.key, "default") for row in ROWS}
     return LoadedSettings(build_settings(found.given), sources, tuple(found.problems), code_folder)
@@ -110,12 +115,15 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
     try:
         parsed = row.parse(value)
     except (ValueError, TypeError, OverflowError) as error:
-        kept = found.given.get(row.key, row.default)
+        found.wrong[row.key] = row
+        kept = f"{row.key} is {found.given.get(row.key, row.default)!r}"
+        if row.switch is not None:
+            kept = f"nothing goes to {row.switch}"
         shown = "not shown" if row.is_secret else _URL_USER.sub("//[redacted]@", f"{value!r:.200}")
         found.problems.append(
             Problem(
                 f"{source}: {row.key} is {shown}; expected {error}",
-                f"Correct or remove it. Until then {row.key} is {kept!r}.",
+                f"Correct or remove it. Until then {kept}.",
                 is_error=True,
                 is_fatal=row.is_fatal,
             )
@@ -123,6 +131,7 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
         return
     if isinstance(row.default, dict):
         parsed = {**found.given.get(row.key, {}), **parsed}
+    found.wrong.pop(row.key, None)
     found.given[row.key] = parsed
     found.sources[row.key] = source
 

@@ -177,6 +177,7 @@ class Row:
     is_fatal: bool
     file_only: bool
     is_secret: bool
+    switch: str | None
 
 
 def _find_rows(kind: type[Any], prefix: str) -> Iterator[Row]:
@@ -194,7 +195,8 @@ def _find_rows(kind: type[Any], prefix: str) -> Iterator[Row]:
             more["env"] = (f"CAPSULE_{key.upper().replace('.', '__')}", *more["env"])
         factory = item.default_factory
         default = item.default if factory is dataclasses.MISSING else factory()
-        yield Row(key, default, **more)
+        switch = f"{prefix}{kind.SWITCH}" if hasattr(kind, "SWITCH") else None
+        yield Row(key, default, **more, switch=switch)
 
 
 ROWS: tuple[Row, ...] = tuple(_find_rows(Settings, ""))
