@@ -29,7 +29,7 @@ from aind_capsule.version import __version__
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
 _INFO_BYTES = b'"level":"INFO"'
-_TIMESTAMP = re.compile(TIMESTAMP_PATTERN)
+_matches_timestamp = re.compile(TIMESTAMP_PATTERN).match
 
 
 class Journal:
@@ -138,7 +138,8 @@ class Journal:
             self.log("WARNING", "A record from inside was torn", raw=line[:1000])
             return
         line = line.rstrip()
-        if b"\\u" in line or b"\\/" in line:  # escapes that need not be hide what is looked for
+        # Escapes that need not be hide what is looked for.
+        if b"\\" in line and (b"\\u" in line or b"\\/" in line):
             line = encode(record)
         redacted = self.redactor.redact_record(line)
         if redacted is not line:
@@ -147,7 +148,7 @@ class Journal:
         is_whole = (
             level in LEVEL_NUMBERS
             and type(record.get("message")) is str
-            and _TIMESTAMP.match(str(record.get("timestamp"))) is not None
+            and _matches_timestamp(str(record.get("timestamp"))) is not None
         )
         if not is_whole or "seq" in record or not self.fields.keys().isdisjoint(record):
             self._write_record(self._adopt(record), self._suffix)
@@ -215,7 +216,7 @@ class Journal:
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
             self.counts[level] += 1
         exception = record.get("exception")
-        if isinstance(exception, Mapping) and exception.get("type"):
+        if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
             self.last_exception = (str(exception["type"]), str(exception.get("message", "")))
         self._show(record)
 
