@@ -34,6 +34,7 @@ COMMANDS = {
         "AIND metadata of a pipeline, collected from what its runs left.",
     ),
     "push": ("aind_capsule.cli.push", "Deliver what is still owed to Loki and other servers."),
+    "upload": ("aind_capsule.cli.upload", "Upload results to S3 as a data asset; go on; verify."),
     "doctor": ("aind_capsule.cli.doctor", "Check each configured destination for real."),
     "settings": ("aind_capsule.cli.settings", "Show every setting with its value and its source."),
 }

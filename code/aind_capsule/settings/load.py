@@ -25,12 +25,17 @@ _URL_USER = re.compile(r"//[^/@\s]*@")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the settings that is not as it should be, and what to do about it."""
+    """Something in the settings that is not as it should be, and what to do about it.
+
+    Attributes:
+        key: The setting that has a wrong value, where it is one.
+    """
 
     message: str
     hint: str
     is_error: bool
     is_fatal: bool = False
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,7 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
                 f"Correct or remove it. Until then {kept}.",
                 is_error=True,
                 is_fatal=row.is_fatal,
+                key=row.key,
             )
         )
         return

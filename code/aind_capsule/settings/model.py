@@ -21,8 +21,10 @@ from aind_capsule.settings.groups import (
     LokiSettings,
     ProvenanceSettings,
     RedactSettings,
+    S3Settings,
     SessionSettings,
     ShippingSettings,
+    UploadSettings,
     setting,
 )
 from aind_capsule.settings.secret import Secret
@@ -160,6 +162,8 @@ class Settings:
     redact: RedactSettings = field(default_factory=RedactSettings)
     shipping: ShippingSettings = field(default_factory=ShippingSettings)
     loki: LokiSettings = field(default_factory=LokiSettings)
+    s3: S3Settings = field(default_factory=S3Settings)
+    upload: UploadSettings = field(default_factory=UploadSettings)
     provenance: ProvenanceSettings = field(default_factory=ProvenanceSettings)
 
 

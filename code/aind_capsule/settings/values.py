@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aind_capsule.settings.secret import Secret
@@ -32,6 +32,7 @@ _HTTP_URL = re.compile(
     re.IGNORECASE,
 )
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_LABEL = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HEADER_NAME = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*$", re.IGNORECASE)
 
@@ -255,6 +256,66 @@ def parse_file(value: Any) -> str:
     if not os.path.isfile(value) or not os.access(value, os.R_OK):
         raise ValueError("a file that is there and can be read")
     return value
+
+
+def parse_addressing_style(value: Any) -> str:
+    """One of boto3's."""
+    return _choose(value, ("auto", "path", "virtual"))
+
+
+def parse_checksum(value: Any) -> str:
+    """A checksum of objects."""
+    return _choose(value, ("auto", "sha256", "none"))
+
+
+def parse_payer(value: Any) -> str:
+    """Who pays for requests."""
+    return _choose(value, ("requester",))
+
+
+def _choose(value: Any, words: Sequence[str]) -> str:
+    text = str(value).strip().lower()
+    if text not in words:
+        raise ValueError(" or ".join((", ".join(words[:-1]), words[-1])) if words[1:] else words[0])
+    return text
+
+
+def parse_verify(value: Any) -> bool | str:
+    """Whether certificates are verified, or by which file.
+
+    >>> parse_verify("no")
+    False
+    """
+    try:
+        return parse_boolean(value)
+    except ValueError:
+        return parse_file(value)
+
+
+def parse_concurrency(value: Any) -> int:
+    """How many at the same time.
+
+    >>> parse_concurrency("32")
+    32
+    """
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit():
+        raise ValueError("a number from 1 to 256")
+    if not 1 <= int(text) <= 256:
+        raise ValueError("a number from 1 to 256")
+    return int(text)
+
+
+def parse_label(value: Any) -> str:
+    """What a derived asset's name says of a step.
+
+    >>> parse_label("sorted-ks4")
+    'sorted-ks4'
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if not _LABEL.fullmatch(text):
+        raise ValueError("letters, digits, `.`, `_` and `-`, at most 64")
+    return text
 
 
 def parse_http_url(value: Any) -> str:

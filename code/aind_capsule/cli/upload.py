@@ -1,0 +1,247 @@
+"""`capsule upload DIR URL`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from aind_capsule.errors import CapsuleError, SettingsError, UsageError
+from aind_capsule.settings.load import find_code_folder, load_settings
+from aind_capsule.settings.model import Settings
+from aind_capsule.storage.addresses import S3Url, parse_s3_url
+from aind_capsule.storage.objects import Bucket
+from aind_capsule.upload.asset import Report
+from aind_capsule.upload.jobs import (
+    Job,
+    OpenJob,
+    do_job,
+    find_job_folder,
+    find_job_folders,
+    make_job,
+)
+from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
+from aind_capsule.upload.pool import Progress
+from aind_capsule.upload.verify import Verdict, verify
+
+EXIT_OWED = 74
+_MAX_FAULTS = 20
+_SHOW_EVERY_S = 0.2
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+@click.command("upload")
+@click.option(
+    "--asset-name", metavar="NAME", help="The asset's name, where AIND's rule tells none."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a whole asset of that name.")
+@click.option("--resume", "resumes", is_flag=True, help="Go on with uploads that ended early.")
+@click.option("--verify", "verified", metavar="URL", help="Check an asset against its manifest.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.argument("folder", required=False, metavar="[DIR")
+@click.argument("url", required=False, metavar="URL]")
+def command(
+    folder: str | None,
+    url: str | None,
+    *,
+    asset_name: str | None,
+    overwrite: bool,
+    resumes: bool,
+    verified: str | None,
+    as_json: bool,
+) -> int:
+    """Upload a folder to S3, as a data asset that is visible only when it is whole.
+
+    The asset is URL/NAME/; its manifest.json is written last and lists every file with its SHA-256.
+    What ended early goes on with --resume (of DIR, or of all); what is there is not sent again.
+    Exit status 0 where the asset is whole, 74 where it is not, 78 for wrong settings.
+    """
+    settings = _load()
+    if verified is not None:
+        if folder is not None or resumes or overwrite or asset_name is not None:
+            raise UsageError(
+                "capsule upload: --verify URL stands alone", hint="It uploads nothing."
+            )
+        return _verify(_parse(verified), settings, as_json=as_json)
+    if resumes:
+        if url is not None or asset_name is not None:
+            raise UsageError(
+                "capsule upload: --resume goes on as it was begun",
+                hint="Give the folder at most: capsule upload --resume [DIR]",
+            )
+        return _resume(folder, settings, overwrite=overwrite, as_json=as_json)
+    if folder is None or url is None:
+        raise UsageError(
+            "capsule upload: a folder and a place are needed",
+            hint="capsule upload results s3://bucket/prefix",
+        )
+    if not os.path.isdir(folder):
+        raise UsageError(f"capsule upload: {folder} is no folder", hint="Name one.")
+    place = _parse(url)
+    opened = OpenJob(find_job_folder(folder, str(place), asset_name, os.environ))
+    job = opened.job
+    if job is None:
+        job = _make_job(opened, folder, place, asset_name, settings)
+    return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+
+
+def _load() -> Settings:
+    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
+    for problem in loaded.problems:
+        if problem.is_error and problem.key and problem.key.startswith(("s3.", "upload.")):
+            raise SettingsError(f"capsule upload: {problem.message}", hint=problem.hint)
+        click.echo(f"capsule upload: {problem.message}. {problem.hint}", err=True)
+    return loaded.settings
+
+
+def _parse(url: str) -> S3Url:
+    try:
+        return parse_s3_url(url)
+    except ValueError as error:
+        raise UsageError(f"capsule upload: {url!r}: expected {error}", hint="") from error
+
+
+def _make_job(
+    opened: OpenJob, folder: str, place: S3Url, asset_name: str | None, settings: Settings
+) -> Job:
+    now = dt.datetime.now(dt.timezone.utc)
+    try:
+        if asset_name is not None:
+            name, may_be_later = check_asset_name(asset_name), False
+        else:
+            run = read_run(folder)
+            name, may_be_later = find_asset_name(folder, run, settings.upload.label, now)
+    except CapsuleError:
+        opened.close(is_done=True)
+        raise
+    return make_job(folder, place, name, may_be_later=may_be_later, now=now)
+
+
+def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_json: bool) -> int:
+    shower = _Shower()
+    is_done = False
+    try:
+        report = do_job(opened, job, settings, shower.show, overwrite=overwrite)
+        is_done = True
+    finally:
+        shower.clear()
+        opened.close(is_done=is_done)
+    for warning in report.warnings:
+        click.echo(f"capsule upload: {warning}", err=True)
+    click.echo(json.dumps(report.describe()) if as_json else _describe(report))
+    return 0
+
+
+def _resume(folder: str | None, settings: Settings, *, overwrite: bool, as_json: bool) -> int:
+    wanted = None if folder is None else os.path.realpath(folder)
+    is_whole, found = True, 0
+    for path in list(find_job_folders(os.environ)):
+        opened = OpenJob(path)
+        job = opened.job
+        if job is None or (wanted is not None and os.path.realpath(job.source) != wanted):
+            opened.close(is_done=False)
+            continue
+        found += 1
+        click.echo(f"{job.source} to {job.place}", err=True)
+        try:
+            _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+        except CapsuleError as error:
+            is_whole = False
+            click.echo(f"capsule: {error.message}\n         {error.hint}", err=True)
+    if not found:
+        click.echo("Nothing is owed.", err=True)
+    return 0 if is_whole else EXIT_OWED
+
+
+def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:
+    shower = _Shower()
+    try:
+        verdict = verify(
+            Bucket(asset.bucket, settings.s3),
+            asset,
+            max_concurrency=settings.s3.max_concurrency,
+            tell=shower.show_verdict,
+        )
+    finally:
+        shower.clear()
+    if as_json:
+        told: Mapping[str, Any] = {name: getattr(verdict, name) for name in verdict.__slots__}
+        click.echo(json.dumps(told))
+        return EXIT_OWED if verdict.faults else 0
+    for fault in verdict.faults[:_MAX_FAULTS]:
+        click.echo(fault)
+    if len(verdict.faults) > _MAX_FAULTS:
+        click.echo(f"… and {len(verdict.faults) - _MAX_FAULTS:,} more")
+    more = f"; {verdict.strangers:,} objects are not of it" if verdict.strangers else ""
+    faults = f", {len(verdict.faults):,} wrong" if verdict.faults else ""
+    told_size = show_bytes(verdict.size)
+    click.echo(f"{asset}: {verdict.files:,} files, {told_size}, as the manifest says{faults}{more}")
+    return EXIT_OWED if verdict.faults else 0
+
+
+def _describe(report: Report) -> str:
+    parts = [f"{report.url}: {report.files:,} files, {show_bytes(report.size)}"]
+    if report.transferred_files:
+        rate = report.transferred / max(report.seconds, 1e-3)
+        parts.append(
+            f"{report.transferred_files:,} sent ({show_bytes(report.transferred)}) in"
+            f" {report.seconds:.1f} s ({show_bytes(rate)}/s)"
+        )
+    else:
+        parts.append("nothing had to be sent")
+    if report.left_out:
+        parts.append(f"{report.left_out:,} left out (the manifest says why)")
+    return ", ".join(parts)
+
+
+def show_bytes(size: float) -> str:
+    """Bytes for people.
+
+    >>> show_bytes(81_920_000)
+    '81.9 MB'
+    """
+    for unit in _UNITS:
+        if size < 1000 or unit == _UNITS[-1]:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+class _Shower:
+    """A line that is written over, on a terminal."""
+
+    def __init__(self) -> None:
+        self._is_on = sys.stderr.isatty()
+        self._shown_at = 0.0
+
+    def show(self, progress: Progress) -> None:
+        """How far an upload is, how fast, and how long it will take."""
+        rate = progress.transferred / max(progress.seconds, 1e-3)
+        left_s = (progress.size - progress.done_size) / rate if rate > 0 else 0.0
+        left = f", {dt.timedelta(seconds=int(left_s))} left" if rate > 0 else ""
+        self._write(
+            f"{progress.done_files:,} of {progress.files:,} files, {show_bytes(progress.done_size)}"
+            f" of {show_bytes(progress.size)}, {show_bytes(rate)}/s{left}"
+        )
+
+    def show_verdict(self, verdict: Verdict) -> None:
+        """How much was compared."""
+        self._write(f"{verdict.files:,} files, {show_bytes(verdict.size)}")
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        if self._is_on:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _write(self, text: str) -> None:
+        if self._is_on and time.monotonic() - self._shown_at > _SHOW_EVERY_S:
+            self._shown_at = time.monotonic()
+            sys.stderr.write(f"\r\x1b[K{text[:100]}")
+            sys.stderr.flush()

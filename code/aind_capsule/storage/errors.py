@@ -1,0 +1,101 @@
+"""What an S3 server's answer, or its silence, means to us: refused, absent, taken, unable, silent.
+
+Codes: the S3 API reference, "Error responses", and what other servers were seen to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aind_capsule.errors import CapsuleError
+
+
+class StorageError(CapsuleError):
+    """Something on S3 failed."""
+
+    exit_status = 74
+
+
+class RefusedError(StorageError):
+    """The server said no, and will say so again: rights, names, settings."""
+
+
+class SilentError(StorageError):
+    """No answer, or only such that asks for another try."""
+
+
+class AbsentError(StorageError):
+    """There is no such object."""
+
+
+class TakenError(StorageError):
+    """There is an object already, and it was to be written only if there was none."""
+
+
+class UnableError(StorageError):
+    """The server does not know this kind of request, or one of its headers."""
+
+
+#: Answers that pass: the same request is sent again.
+PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+PASSING_CODES = frozenset(
+    {
+        "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
+        "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
+        "PriorRequestNotComplete", "ConditionalRequestConflict", "BadDigest", "IncompleteBody",
+        "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
+    }
+)  # fmt: skip
+#: Credentials that held once and hold no more.
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+UNABLE_CODES = frozenset({"NotImplemented", "MethodNotAllowed", "MissingContentLength"})
+
+_HINTS = {
+    "AccessDenied": "Have these credentials allowed to write there (s3:PutObject,"
+    " s3:AbortMultipartUpload), or name another place.",
+    "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID, AWS_PROFILE, or the role.",
+    "SignatureDoesNotMatch": "Check AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.",
+    "InvalidToken": "Check AWS_SESSION_TOKEN.",
+    "NoSuchBucket": "Check the bucket's name, and s3.endpoint_url where it is not on AWS.",
+    "RequestTimeTooSkewed": "Set this machine's clock: the server's tells another time.",
+    "InvalidStorageClass": "Correct s3.storage_class.",
+    "PermanentRedirect": "Set s3.region_name to the bucket's region.",
+    "AuthorizationHeaderMalformed": "Set s3.region_name to the bucket's region.",
+    "InvalidTag": "Correct s3.tagging: name=value pairs, with & between them.",
+    "AccessControlListNotSupported": "Remove s3.acl: this bucket takes none.",
+    "NoSuchUpload": "Start the upload again.",
+}  # fmt: skip
+_OF_EXPIRED = "Give fresh credentials; `capsule upload --resume` goes on where this ended."
+_OF_KMS = "Check s3.sse_kms_key_id, and the rights to use that key."
+
+
+def explain(what: str, status: int, code: str, message: str) -> StorageError:
+    """The error that an answer means.
+
+    Args:
+        what: What was tried, such as `Writing s3://bucket/key`.
+        status: The answer's status.
+        code: Its S3 code, empty where it has none.
+        message: The server's words.
+    """
+    said = ": ".join(part for part in (code or f"status {status}", message.strip()) if part)
+    text = f"{what} failed: {said}"
+    if status == 412 or code == "PreconditionFailed":
+        return TakenError(text)
+    if code in UNABLE_CODES or status in (405, 411, 501):
+        return UnableError(text, hint="Set s3.checksum = none, or use another server.")
+    if code in ("NoSuchKey", "NotFound") or (status == 404 and code in ("", "404")):
+        return AbsentError(text)
+    if code in EXPIRED_CODES:
+        return RefusedError(text, hint=_OF_EXPIRED)
+    if status in PASSING_STATUSES or code in PASSING_CODES:
+        return SilentError(text, hint="Try again later: capsule upload --resume")
+    hint = _OF_KMS if code.startswith("KMS.") else _HINTS.get(code, "")
+    if not hint and status in (401, 403):
+        hint = _HINTS["AccessDenied"]
+    return RefusedError(text, hint=hint)
+
+
+def find_region(headers: Mapping[str, str]) -> str | None:
+    """The bucket's region, where an answer tells it."""
+    return headers.get("x-amz-bucket-region")

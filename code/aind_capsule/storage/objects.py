@@ -1,0 +1,314 @@
+"""One bucket on S3: objects written in parts or at once, read, listed and removed.
+
+What there are many of (objects and parts that are written) goes the short way, `signed_requests`;
+all else is boto3's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aind_capsule.settings.groups import S3Settings
+from aind_capsule.storage import connect
+from aind_capsule.storage.addresses import S3Url
+from aind_capsule.storage.errors import SilentError, StorageError, TakenError, UnableError, explain
+from aind_capsule.storage.patience import Patience
+from aind_capsule.storage.signed_requests import Answer, SignedRequests
+
+_MIB = 1024 * 1024
+_SHA256_HEADER = "x-amz-checksum-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An object that the server holds.
+
+    Attributes:
+        size: Bytes.
+    """
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that the server has taken.
+
+    Attributes:
+        number: From 1.
+        etag: The server's name for it.
+        sha256: Digest of its bytes.
+    """
+
+    number: int
+    etag: str
+    sha256: bytes
+
+
+class Bucket:
+    """The objects of one bucket; may be used by many threads.
+
+    Args:
+        name: The bucket.
+        settings: How objects are written.
+        patience: How long a request is tried.
+
+    Raises:
+        StorageError: There are no credentials, or the settings cannot be used.
+    """
+
+    def __init__(self, name: str, settings: S3Settings, patience: Patience | None = None) -> None:
+        self.name = name
+        self._settings = settings
+        self._patience = patience or Patience()
+        self._connection = connect.Connection(name, settings)
+        self._requests = SignedRequests(self._connection, settings)
+        self._headers = connect.build_object_headers(settings)
+        self._lock = threading.Lock()
+        #: Whether checksums are sent; None until a server that was to tell has told.
+        self._has_checksums = {"auto": None, "sha256": True, "none": False}[settings.checksum]
+
+    def check(self, folder: str) -> None:
+        """Find out whether objects can be written, without writing one.
+
+        A multipart upload is begun and aborted: that needs the rights that writing needs.
+
+        Raises:
+            StorageError: They cannot, or nobody answers.
+        """
+        key = f"{folder}.capsule-check"
+        upload_id = self.begin(key, {})
+        self.abort(key, upload_id)
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        digest: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        only_if_absent: bool = False,
+    ) -> None:
+        """Write an object at once.
+
+        Args:
+            key: Its key.
+            body: Its bytes.
+            digest: Their SHA-256, where it is known.
+            headers: Further ones, such as `content-type`.
+            only_if_absent: Whether an object of that key stays.
+
+        Raises:
+            TakenError: There is one, and it was to stay.
+            UnableError: The server does not know conditional requests, or else.
+            StorageError: It cannot be written.
+        """
+        given = {**self._headers, **(headers or {})}
+        if only_if_absent:
+            given["if-none-match"] = "*"
+        digest = digest or hashlib.sha256(body).digest()
+        self._write(f"Writing {self._name(key)}", key, "", body, digest, given)
+
+    def begin(self, key: str, headers: Mapping[str, str]) -> str:
+        """Begin an object that comes in parts; returns the upload's id.
+
+        Raises:
+            StorageError: It cannot be begun.
+        """
+        given: dict[str, Any] = {**connect.build_object_arguments(self._settings)}
+        if "content-type" in headers:
+            given["ContentType"] = headers["content-type"]
+        if self._has_checksums is not False:
+            given["ChecksumAlgorithm"] = "SHA256"
+        what = f"Writing {self._name(key)}"
+
+        def create(**more: Any) -> str:
+            answer = self._call(what, "create_multipart_upload", Key=key, **more)
+            return str(answer["UploadId"])
+
+        try:
+            return create(**given)
+        except UnableError:
+            if given.pop("ChecksumAlgorithm", None) is None or self._settings.checksum != "auto":
+                raise
+            upload_id = create(**given)
+            self._has_checksums = False
+            return upload_id
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> Part:
+        """Write one part.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        digest = hashlib.sha256(body).digest()
+        query = f"partNumber={number}&uploadId={connect.quote(upload_id, safe='')}"
+        what = f"Writing part {number} of {self._name(key)}"
+        payer = {"x-amz-request-payer": self._settings.request_payer or ""}
+        headers = payer if self._settings.request_payer else {}
+        answer = self._write(what, key, query, body, digest, headers)
+        return Part(number, answer.headers.get("etag", ""), digest)
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        """Make one object of the parts.
+
+        The answer may be lost, or say nothing (Ceph: an empty ETag): whoever must know lists.
+
+        Raises:
+            StorageError: It cannot be done.
+        """
+        rows: list[dict[str, Any]] = [
+            {"PartNumber": part.number, "ETag": part.etag} for part in parts
+        ]
+        if self._has_checksums:
+            for row, part in zip(rows, parts, strict=True):
+                row["ChecksumSHA256"] = _encode(part.sha256)
+        what = f"Completing {self._name(key)}"
+        more = {"UploadId": upload_id, "MultipartUpload": {"Parts": rows}}
+        answer = self._call(what, "complete_multipart_upload", Key=key, **more)
+        told = answer.get("ChecksumSHA256")
+        whole = hashlib.sha256(b"".join(part.sha256 for part in parts)).digest()
+        if told and told.partition("-")[0] != _encode(whole) and "-" in told:
+            raise SilentError(f"{what}: the server's checksum {told} is not that of what was sent")
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Have the server forget an upload and its parts; one that it does not know is no error.
+
+        Raises:
+            StorageError: It does not.
+        """
+        try:
+            what = f"Aborting an upload of {self._name(key)}"
+            self._call(what, "abort_multipart_upload", Key=key, UploadId=upload_id)
+        except StorageError as error:
+            if "NoSuchUpload" not in error.message:
+                raise
+
+    def list(self, folder: str) -> Iterator[Held]:
+        """The objects whose keys begin so, by key.
+
+        Raises:
+            StorageError: They cannot be listed.
+        """
+        for page in self._pages("list_objects_v2", folder):
+            for row in page.get("Contents", ()):
+                yield Held(row["Key"], int(row["Size"]))
+
+    def list_uploads(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Keys and ids of uploads below a prefix that were begun and not ended.
+
+        Raises:
+            StorageError: They cannot be listed.
+        """
+        for page in self._pages("list_multipart_uploads", folder):
+            for row in page.get("Uploads", ()):
+                if row["Key"].startswith(folder):
+                    yield row["Key"], row["UploadId"]
+
+    def read(self, key: str, take: Callable[[bytes], object]) -> None:
+        """Read an object, piece by piece, from its beginning.
+
+        Raises:
+            AbsentError: There is none.
+            StorageError: It cannot be read; some pieces may have been taken.
+        """
+        what = f"Reading {self._name(key)}"
+        answer = self._call(what, "get_object", Key=key)
+        with self._connection.explaining(what):
+            for piece in answer["Body"].iter_chunks(_MIB):
+                take(piece)
+
+    def read_small(self, key: str, limit_bytes: int = _MIB) -> bytes:
+        """The bytes of an object that is known to be small, up to a limit.
+
+        Raises:
+            AbsentError: There is none.
+            StorageError: It cannot be read.
+        """
+        what = f"Reading {self._name(key)}"
+        answer = self._call(what, "get_object", Key=key)
+        with self._connection.explaining(what):
+            return bytes(answer["Body"].read(limit_bytes))
+
+    def remove(self, key: str) -> None:
+        """Remove an object; one that is not there is no error.
+
+        Raises:
+            StorageError: It cannot be removed.
+        """
+        self._call(f"Removing {self._name(key)}", "delete_object", Key=key)
+
+    def _name(self, key: str) -> str:
+        return str(S3Url(self.name, key))
+
+    def _pages(self, operation: str, folder: str) -> Iterator[dict[str, Any]]:
+        what = f"Listing {self._name(folder)}"
+        with self._connection.explaining(what):
+            payer = connect.build_payer(self._settings)
+            pages = self._connection.client.get_paginator(operation).paginate(
+                Bucket=self.name, Prefix=folder, **payer
+            )
+            yield from pages
+
+    def _call(self, what: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        payer = connect.build_payer(self._settings)
+        with self._connection.explaining(what):
+            call = getattr(self._connection.client, operation)
+            answer: dict[str, Any] = call(Bucket=self.name, **payer, **arguments)
+            return answer
+
+    def _write(
+        self,
+        what: str,
+        key: str,
+        query: str,
+        body: bytes,
+        digest: bytes,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        has_checksum = self._has_checksums is not False
+        given = {**headers, _SHA256_HEADER: _encode(digest)} if has_checksum else dict(headers)
+
+        def send(more: Mapping[str, str]) -> Answer:
+            def once() -> Answer:
+                answer = self._requests.put(key, query, body, digest, more)
+                if answer.status not in (200, 201, 204):
+                    raise explain(what, answer.status, answer.code, answer.message)
+                told = answer.headers.get(_SHA256_HEADER)
+                if told and told != _encode(digest):
+                    raise SilentError(f"{what}: the server's checksum is not that of what was sent")
+                return answer
+
+            return self._patience.keep_trying(once)
+
+        try:
+            answer = send(given)
+        except TakenError:
+            raise
+        except StorageError as error:
+            if not has_checksum or self._has_checksums or isinstance(error, SilentError):
+                raise
+            # It may have been the checksum, which not every server knows.
+            try:
+                answer = send(headers)
+            except StorageError as second:
+                raise second from error
+            with self._lock:
+                if self._has_checksums is None:
+                    self._has_checksums = False
+            return answer
+        if has_checksum and self._has_checksums is None:
+            with self._lock:
+                if self._has_checksums is None:
+                    self._has_checksums = True
+        return answer
+
+
+def _encode(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

@@ -1,0 +1,208 @@
+"""Uploads of folders: each is a job with a journal, so that one that ended early can go on.
+
+A job's folder is in the user's state folder until its asset is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aind_capsule.logs.place import find_bases
+from aind_capsule.records.naming import make_run_id
+from aind_capsule.settings.model import Settings
+from aind_capsule.storage.addresses import S3Url, parse_s3_url
+from aind_capsule.storage.errors import StorageError
+from aind_capsule.storage.objects import Bucket
+from aind_capsule.storage.patience import Patience
+from aind_capsule.upload.asset import AssetUpload, Report
+from aind_capsule.upload.claim import Claim
+from aind_capsule.upload.journal import JOURNAL_NAME, Journal, JournalError
+from aind_capsule.upload.naming import find_next_name, read_run
+from aind_capsule.upload.pool import Tell
+from aind_capsule.version import __version__
+
+_FOLDER = "uploads"
+_ID_CHARS = 16
+#: As many seconds are tried where a name with a time is taken.
+_MAX_SECONDS = 60
+
+
+class AssetTakenError(StorageError):
+    """The asset's name is another's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One upload of a folder.
+
+    Attributes:
+        source: The folder.
+        url: Below which the asset is.
+        asset: Its name.
+        may_be_later: Whether the name may be that of a later second.
+        run_id: Of this upload: the claim bears it.
+        claimed_at: ISO 8601.
+    """
+
+    source: str
+    url: str
+    asset: str
+    may_be_later: bool
+    run_id: str
+    claimed_at: str
+
+    @property
+    def place(self) -> S3Url:
+        """The asset's folder."""
+        return parse_s3_url(self.url).join(self.asset)
+
+
+class OpenJob:
+    """A job that this process does, and no other.
+
+    Args:
+        folder: The job's own; it is made.
+
+    Raises:
+        JournalError: It cannot be made, or another process does the job.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise JournalError(
+                f"{folder} cannot be written: {error.strerror}", hint="Set XDG_STATE_HOME."
+            ) from error
+        self.journal = Journal(folder)
+
+    @property
+    def job(self) -> Job | None:
+        """What is to be done, where it was begun before."""
+        told = self.journal.get_job("job")
+        return None if told is None else Job(**told)
+
+    def set_job(self, job: Job) -> None:
+        """Remember what is to be done."""
+        told = {name: getattr(job, name) for name in job.__slots__}
+        self.journal.set_job("job", told)
+        self.journal.commit()
+
+    def close(self, *, is_done: bool) -> None:
+        """End; a job that is done is forgotten."""
+        with contextlib.suppress(StorageError):
+            self.journal.close()
+        if is_done:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def find_job_folder(source: str, url: str, asset: str | None, environ: Mapping[str, str]) -> str:
+    """Where the journal of an upload is."""
+    words = "\0".join((os.path.realpath(source), url, asset or ""))
+    name = hashlib.sha256(os.fsencode(words)).hexdigest()[:_ID_CHARS]
+    for base in find_bases(None, environ):
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.join(base, _FOLDER), exist_ok=True)
+            return os.path.join(base, _FOLDER, name)
+    raise JournalError("There is no folder for the upload's journal", hint="Set XDG_STATE_HOME.")
+
+
+def find_job_folders(environ: Mapping[str, str]) -> Iterator[str]:
+    """The folders of all uploads that were begun and not ended."""
+    for base in find_bases(None, environ):
+        folder = os.path.join(base, _FOLDER)
+        with contextlib.suppress(OSError):
+            for name in sorted(os.listdir(folder)):
+                if os.path.exists(os.path.join(folder, name, JOURNAL_NAME)):
+                    yield os.path.join(folder, name)
+
+
+def make_job(source: str, url: S3Url, asset: str, *, may_be_later: bool, now: dt.datetime) -> Job:
+    """A new job."""
+    told = now.isoformat(timespec="seconds")
+    return Job(os.path.abspath(source), str(url), asset, may_be_later, make_run_id(), told)
+
+
+def do_job(opened: OpenJob, job: Job, settings: Settings, tell: Tell, *, overwrite: bool) -> Report:
+    """Do a job, from wherever it was left.
+
+    Args:
+        opened: Its journal.
+        job: What is to be done.
+        settings: `s3` and `upload`.
+        tell: Takes the progress.
+        overwrite: Whether a whole asset of that name may be replaced.
+
+    Raises:
+        AssetTakenError: The name is another's.
+        StorageError: Something failed; `capsule upload --resume` goes on.
+    """
+    opened.set_job(job)
+    patience = Patience()
+    bucket = Bucket(parse_s3_url(job.url).bucket, settings.s3, patience)
+    for _ in range(_MAX_SECONDS):
+        upload = AssetUpload(bucket, patience, job.place, opened.journal, settings, tell)
+        report = _try_name(upload, job, overwrite=overwrite)
+        if report is not None:
+            return report
+        later = find_next_name(job.asset) if job.may_be_later else None
+        if later is None:
+            break
+        job = Job(job.source, job.url, later, job.may_be_later, job.run_id, job.claimed_at)
+        opened.set_job(job)
+    owner = upload.owner
+    whose = f"by {owner.run_id} since {owner.claimed_at}" if owner is not None else "by another"
+    raise AssetTakenError(
+        f"{job.place} is claimed {whose}, and not whole",
+        hint="Have that upload finished (capsule upload --resume where it was begun), or say"
+        " --overwrite.",
+    )
+
+
+def _try_name(upload: AssetUpload, job: Job, *, overwrite: bool) -> Report | None:
+    """Upload under a name; None where it is another's and not whole."""
+    mine = Claim(job.run_id, job.claimed_at)
+    owner = upload.owner
+    is_mine = owner is not None and owner.run_id == mine.run_id
+    head = upload.find_manifest()
+    if head is not None and not (is_mine and head.get("run_id") != mine.run_id):
+        if job.may_be_later and not is_mine:
+            return None
+        upload.list()
+        upload.look_at(job.source)
+        if upload.is_unchanged():
+            return upload.finish_unchanged()
+        if not overwrite and not is_mine:
+            raise AssetTakenError(
+                f"{job.place} is whole, and {job.source} holds something else",
+                hint="Give another name by --asset-name, or say --overwrite.",
+            )
+    if not is_mine:
+        owner = upload.claim(mine, overwrite=overwrite)
+        if owner.run_id != mine.run_id:
+            return None
+    upload.list()
+    upload.look_at(job.source)
+    upload.send()
+    run = read_run(job.source)
+    return upload.commit(_build_head(job, run))
+
+
+def _build_head(job: Job, run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says besides the files; what is not known is left out."""
+    told = {
+        "run_id": job.run_id,
+        "source_run": run.get("run_id"),
+        "code": run.get("code"),
+        "created_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "toolkit": {"name": "aind-capsule", "version": __version__},
+    }
+    return {name: value for name, value in told.items() if value is not None}

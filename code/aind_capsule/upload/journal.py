@@ -1,0 +1,334 @@
+"""What an upload has done so far, in a small database: it can end at any moment and go on.
+
+All names are in it and not in memory, so that a million files need no more than ten. It is written
+by one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from aind_capsule.storage.errors import StorageError
+from aind_capsule.storage.objects import Held, Part
+from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
+
+JOURNAL_NAME = "upload.sqlite"
+_COMMIT_EVERY_S = 1.0
+_PAGE = 500
+#: One process has it at a time. Killed at any moment it holds what was committed; a machine that
+#: dies may lose it, and then the upload begins anew.
+_PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=OFF", "cache_size=-4096")
+_TABLES = """
+CREATE TABLE IF NOT EXISTS job (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file (
+    key TEXT PRIMARY KEY, name BLOB, path BLOB, size INTEGER, stamp TEXT,
+    sha256 BLOB, seen INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS other (name BLOB, why TEXT, is_failure INTEGER);
+CREATE TABLE IF NOT EXISTS known (key TEXT PRIMARY KEY, size INTEGER, sha256 BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS held (key TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, id TEXT, part_size INTEGER, stamp TEXT)
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS part (
+    key TEXT, number INTEGER, etag TEXT, sha256 BLOB, PRIMARY KEY (key, number)
+) WITHOUT ROWID;
+"""
+
+
+class JournalError(StorageError):
+    """The journal cannot be written or read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file of the asset.
+
+    Attributes:
+        key: Below the asset's folder.
+        known: Size and SHA-256 of what the server holds there, where an earlier manifest tells it.
+    """
+
+    key: str
+    name: bytes
+    path: bytes
+    size: int
+    stamp: str
+    known: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An object in parts that was begun.
+
+    Attributes:
+        stamp: The file's, of then.
+        parts: Those that the server has.
+    """
+
+    upload_id: str
+    part_size: int
+    stamp: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How much there is, and how much of it the server has."""
+
+    files: int
+    size: int
+    done_files: int
+    done_size: int
+
+
+class Journal:
+    """The journal of one upload.
+
+    Args:
+        folder: Where its file is; None for one that is forgotten with the process.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+
+    def __init__(self, folder: str | None) -> None:
+        self.path = ":memory:" if folder is None else os.path.join(folder, JOURNAL_NAME)
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
+            for pragma in _PRAGMAS:
+                self._db.execute(f"PRAGMA {pragma}")
+            self._db.executescript(_TABLES)
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                raise JournalError(
+                    "This upload is being done by another process", hint="Wait for its end."
+                ) from error
+            raise JournalError(
+                f"The journal {self.path} cannot be used: {error}",
+                hint="Make room there, or remove it: the upload then begins anew.",
+            ) from error
+        self._committed_at = time.monotonic()
+
+    def close(self) -> None:
+        """Keep what was done."""
+        self.commit()
+        self._db.close()
+
+    def commit(self) -> None:
+        """Keep what was done so far.
+
+        Raises:
+            JournalError: There is no room, or the disk fails.
+        """
+        if self._db.in_transaction:
+            self._do("COMMIT")
+        self._committed_at = time.monotonic()
+
+    def set_job(self, name: str, value: Any) -> None:
+        """Remember something of the job, as JSON has it."""
+        self._do("INSERT OR REPLACE INTO job VALUES (?, ?)", (name, json.dumps(value)))
+
+    def get_job(self, name: str) -> Any:
+        """What was remembered, or None."""
+        row = self._do("SELECT value FROM job WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def add_found(self, found: Iterable[tuple[FoundFile, str]], walk: int) -> None:
+        """Remember files with their keys; one that has changed since is to be sent again.
+
+        Args:
+            found: They.
+            walk: The number of the walk through the folder.
+        """
+        self._write(
+            "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (key) DO UPDATE SET"
+            " sha256 = CASE WHEN stamp = excluded.stamp THEN sha256 END, name = excluded.name,"
+            " path = excluded.path, size = excluded.size, stamp = excluded.stamp,"
+            " seen = excluded.seen",
+            (
+                (key, file.name, file.path, file.size, file.stamp, walk)
+                for file, key in found
+            ),
+        )  # fmt: skip
+
+    def add_others(self, others: Iterable[EmptyFolder | LeftOut]) -> None:
+        """Remember what is no file."""
+        rows = (
+            (other.name, other.why, other.is_failure)
+            if isinstance(other, LeftOut)
+            else (other.name, None, False)
+            for other in others
+        )
+        self._write("INSERT INTO other VALUES (?, ?, ?)", rows)
+
+    def begin_walk(self) -> int:
+        """Begin to look at the folder; returns the number of this walk."""
+        walk = int(self.get_job("walk") or 0) + 1
+        self.set_job("walk", walk)
+        self._do("DELETE FROM other")
+        return walk
+
+    def end_walk(self, walk: int) -> None:
+        """Forget the files that are not there any more; they stay known, as what may be removed."""
+        self._do(
+            "INSERT OR IGNORE INTO known SELECT key, size, sha256 FROM file"
+            " WHERE seen != ? AND sha256 IS NOT NULL",
+            (walk,),
+        )
+        self._do("DELETE FROM file WHERE seen != ?", (walk,))
+        self.commit()
+
+    def set_known(self, rows: Iterable[tuple[str, int, bytes]]) -> None:
+        """Remember what an earlier manifest tells: keys, sizes, SHA-256."""
+        self._write("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", rows)
+
+    def set_held(self, rows: Iterable[Held], folder: str) -> None:
+        """Remember what the server holds below a folder, and nothing else."""
+        self._do("DELETE FROM held")
+        self._write(
+            "INSERT OR REPLACE INTO held VALUES (?, ?)",
+            ((row.key[len(folder) :], row.size) for row in rows),
+        )
+
+    def set_sent(self, key: str, size: int, stamp: str, sha256: bytes) -> None:
+        """Remember that the server has a file, and which version of it."""
+        self._do(
+            "UPDATE file SET size = ?, stamp = ?, sha256 = ? WHERE key = ?",
+            (size, stamp, sha256, key),
+        )
+        self._do("DELETE FROM upload WHERE key = ?", (key,))
+        self._do("DELETE FROM part WHERE key = ?", (key,))
+        self._commit_sometimes()
+
+    def forget(self, key: str) -> None:
+        """Forget a file."""
+        self._do("DELETE FROM file WHERE key = ?", (key,))
+
+    def set_begun(self, key: str, upload_id: str, part_size: int, stamp: str) -> None:
+        """Remember that an object in parts was begun."""
+        self._do("DELETE FROM part WHERE key = ?", (key,))
+        self._do(
+            "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?)", (key, upload_id, part_size, stamp)
+        )
+        self.commit()
+
+    def add_part(self, key: str, part: Part) -> None:
+        """Remember a part that the server has."""
+        self._do(
+            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
+            (key, part.number, part.etag, part.sha256),
+        )
+        self._commit_sometimes()
+
+    def find_begun(self, key: str) -> Begun | None:
+        """The object in parts that was begun for a file."""
+        row = self._do("SELECT id, part_size, stamp FROM upload WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        parts = self._do(
+            "SELECT number, etag, sha256 FROM part WHERE key = ? ORDER BY number", (key,)
+        )
+        upload_id, part_size, stamp = row
+        return Begun(upload_id, part_size, stamp, tuple(Part(*part) for part in parts))
+
+    def find_pending(self) -> Iterator[FileRow]:
+        """Files that the server has not, by key; rows may be changed meanwhile."""
+        last = ""
+        query = (
+            "SELECT file.key, name, path, file.size, stamp, known.sha256 FROM file LEFT JOIN known"
+            " ON known.key = file.key AND known.size = file.size AND EXISTS (SELECT 1 FROM held"
+            " WHERE held.key = file.key AND held.size = file.size)"
+            " WHERE file.key > ? AND file.sha256 IS NULL ORDER BY file.key LIMIT ?"
+        )
+        while rows := self._do(query, (last, _PAGE)).fetchall():
+            for row in rows:
+                yield FileRow(*row)
+            last = rows[-1][0]
+
+    def find_sent(self) -> Iterator[tuple[str, bytes, int, bytes]]:
+        """Files that the server has: key, name, size, SHA-256; by key."""
+        yield from self._do(
+            "SELECT key, name, size, sha256 FROM file WHERE sha256 IS NOT NULL ORDER BY key"
+        )
+
+    def find_others(self) -> Iterator[tuple[bytes, str | None, bool]]:
+        """What is no file: name, why it is left out (None: an empty folder), whether it fails."""
+        for name, why, is_failure in self._do("SELECT * FROM other ORDER BY name"):
+            yield name, why, bool(is_failure)
+
+    def find_missing(self) -> list[str]:
+        """Some of the files that should be there and are not held, or not in their size."""
+        rows = self._do(
+            "SELECT file.key FROM file LEFT JOIN held USING (key)"
+            " WHERE held.size IS NOT file.size LIMIT 10"
+        )
+        return [row[0] for row in rows]
+
+    def find_stale(self) -> Iterator[str]:
+        """Held objects that were of the asset and are not any more."""
+        for row in self._do(
+            "SELECT held.key FROM held JOIN known USING (key)"
+            " WHERE held.key NOT IN (SELECT key FROM file)"
+        ).fetchall():
+            yield row[0]
+
+    def unsend(self, keys: Iterable[str]) -> None:
+        """Have files sent again."""
+        self._write("UPDATE file SET sha256 = NULL WHERE key = ?", ((key,) for key in keys))
+
+    def count(self) -> Total:
+        """How much there is."""
+        row = self._do(
+            "SELECT count(*), coalesce(sum(size), 0), count(sha256),"
+            " coalesce(sum(CASE WHEN sha256 IS NOT NULL THEN size END), 0) FROM file"
+        ).fetchone()
+        return Total(*row)
+
+    def count_strangers(self) -> int:
+        """Held objects that this upload knows nothing of."""
+        row = self._do(
+            "SELECT count(*) FROM held WHERE key NOT IN (SELECT key FROM file)"
+            " AND key NOT IN (SELECT key FROM known)"
+        ).fetchone()
+        return int(row[0])
+
+    def count_changed_names(self) -> int:
+        """Files whose key is not their name."""
+        row = self._do("SELECT count(*) FROM file WHERE CAST(key AS BLOB) != name").fetchone()
+        return int(row[0])
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._begin()
+        try:
+            self._db.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        self._commit_sometimes()
+
+    def _do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        if statement[0] in "UDI":
+            self._begin()
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _begin(self) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN")
+
+    def _commit_sometimes(self) -> None:
+        if time.monotonic() - self._committed_at > _COMMIT_EVERY_S:
+            self.commit()
+
+    def _explain(self, error: sqlite3.Error) -> JournalError:
+        return JournalError(
+            f"The journal {self.path} cannot be written: {error}",
+            hint="Make room there; then capsule upload --resume.",
+        )

@@ -1,0 +1,110 @@
+"""`manifest.json`: what a whole asset consists of; written last: what has none is not whole.
+
+One file a line inside of valid JSON, by key: a reader needs one line at a time, however many there
+are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from aind_capsule.storage.errors import StorageError
+from aind_capsule.upload.journal import Journal
+from aind_capsule.upload.keys import tell_name
+
+FORMAT = 1
+_FILES = b'"files":['
+
+
+class ManifestError(StorageError):
+    """What should be a manifest is none that can be read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """One file of an asset.
+
+    Attributes:
+        key: Below the asset's folder.
+        size: Bytes.
+        sha256: Digest.
+    """
+
+    key: str
+    size: int
+    sha256: bytes
+
+
+def write_manifest(file: IO[bytes], head: Mapping[str, Any], journal: Journal) -> None:
+    """Write the manifest of what a journal has sent.
+
+    Args:
+        file: Where to.
+        head: What stands in front of the files.
+        journal: It.
+    """
+    empty, left_out = [], []
+    for name, why, _ in journal.find_others():
+        if why is None:
+            empty.append(tell_name(name))
+        else:
+            left_out.append({**tell_name(name), "why": why})
+    told = {"format": FORMAT, **head, "empty_folders": empty, "left_out": left_out}
+    file.write(_dump(told)[:-1] + b"," + _FILES)
+    separator = b"\n"
+    for key, name, size, sha256 in journal.find_sent():
+        row: dict[str, Any] = {"key": key, "size": size, "sha256": sha256.hex()}
+        if name != key.encode():
+            row |= tell_name(name)
+        file.write(separator + _dump(row))
+        separator = b",\n"
+    file.write(b"\n]}\n")
+
+
+def read_head(line: bytes) -> dict[str, Any]:
+    """What stands in front of the files, from a manifest's first line.
+
+    Raises:
+        ManifestError: It is no manifest of ours.
+    """
+    try:
+        head = json.loads(line.rstrip().removesuffix(_FILES).removesuffix(b",") + b"}")
+    except ValueError:
+        head = None
+    if (
+        not isinstance(head, dict)
+        or head.get("format") != FORMAT
+        or not line.rstrip().endswith(_FILES)
+    ):
+        raise ManifestError(
+            "The manifest is none that this version can read",
+            hint="It was written by another program, or by a later version: name another asset.",
+        )
+    return head
+
+
+def read_files(lines: Iterable[bytes]) -> Iterator[ManifestFile]:
+    """The files, from all lines behind the first.
+
+    Raises:
+        ManifestError: A line cannot be read, or the end is missing.
+    """
+    for line in lines:
+        text = line.strip()
+        if text == b"]}":
+            return
+        try:
+            row = json.loads(text.removesuffix(b","))
+            yield ManifestFile(str(row["key"]), int(row["size"]), bytes.fromhex(row["sha256"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ManifestError(
+                f"The manifest has a line that is no file's: {text[:200]!r}"
+            ) from error
+    raise ManifestError("The manifest has no end: it was cut", hint="Upload it again.")
+
+
+def _dump(told: Mapping[str, Any]) -> bytes:
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")

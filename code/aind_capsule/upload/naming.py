@@ -1,0 +1,129 @@
+"""The name of the data asset that results become: `<input>_<label>_<YYYY-MM-DD_HH-MM-SS>`.
+
+The input's name is the raw one, also where the input is derived itself: names of AIND's assets tell
+the acquisition and the last step, and not the chain between.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aind_capsule.context.asset_names import parse_asset_name
+from aind_capsule.errors import UsageError
+
+_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
+_TIME_CHARS = 19
+_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,256}")
+_MAX_BYTES = 64 * 1024 * 1024
+RUN_SUFFIX = ".run.json"
+
+
+class NoNameError(UsageError):
+    """Nobody knows what the asset is to be called."""
+
+
+def build_asset_name(inputs: Iterable[str], label: str, now: dt.datetime) -> str:
+    """The name of what was derived from some inputs.
+
+    Args:
+        inputs: Names of the input data assets.
+        label: What was done.
+        now: UTC.
+
+    Raises:
+        NoNameError: There is no input, or several of different acquisitions.
+
+    >>> inputs = ["ecephys_1_2024-01-02_03-04-05_sorted_2024-02-03_04-05-06"]
+    >>> build_asset_name(inputs, "qc", dt.datetime(2024, 3, 4, 5, 6, 7))
+    'ecephys_1_2024-01-02_03-04-05_qc_2024-03-04_05-06-07'
+    """
+    raw = {name for name in map(_find_raw_name, inputs) if name is not None}
+    if len(raw) != 1:
+        told = (
+            "no input data asset tells"
+            if not raw
+            else f"the inputs tell several of ({sorted(raw)})"
+        )
+        raise NoNameError(
+            f"What the asset is to be called is not known: {told} its acquisition",
+            hint="Name it: --asset-name NAME",
+        )
+    return f"{raw.pop()}_{label}_{now.strftime(_TIME_FORMAT)}"
+
+
+def find_next_name(name: str) -> str | None:
+    """The same name a second later, where it ends in a time.
+
+    >>> find_next_name("1_2024-01-02_03-04-05_qc_2024-03-04_05-06-59")
+    '1_2024-01-02_03-04-05_qc_2024-03-04_05-07-00'
+    """
+    try:
+        time = dt.datetime.strptime(name[-_TIME_CHARS:], _TIME_FORMAT)  # noqa: DTZ007
+    except ValueError:
+        return None
+    return name[:-_TIME_CHARS] + (time + dt.timedelta(seconds=1)).strftime(_TIME_FORMAT)
+
+
+def check_asset_name(name: str) -> str:
+    """A name that somebody gave.
+
+    Raises:
+        UsageError: It cannot be one part of a key.
+    """
+    if not _NAME.fullmatch(name) or name in (".", "..") or name != name.strip():
+        raise UsageError(
+            f"{name!r} cannot be the name of an asset",
+            hint="Give one without slashes, at most 256 characters.",
+        )
+    return name
+
+
+def read_run(folder: str) -> dict[str, Any]:
+    """The `run.json` of the run that made a folder's files; empty where it is not clear."""
+    names = [name for name in os.listdir(folder) if name.endswith(RUN_SUFFIX)]
+    return _read(os.path.join(folder, names[0])) if len(names) == 1 else {}
+
+
+def find_asset_name(
+    folder: str, run: Mapping[str, Any], label: str, now: dt.datetime
+) -> tuple[str, bool]:
+    """The name of the asset that a folder becomes, and whether it may be a second later.
+
+    Args:
+        folder: Its `data_description.json` tells its name, where there is one.
+        run: The run that made it: its inputs tell the acquisition.
+        label: What was done.
+        now: UTC.
+
+    Raises:
+        NoNameError: Neither tells it.
+    """
+    name = _read(os.path.join(folder, "data_description.json")).get("name")
+    if isinstance(name, str) and parse_asset_name(name) is not None:
+        return name, False
+    rows = run.get("inputs", ())
+    inputs = [str(row.get("name")) for row in rows if isinstance(row, dict)]
+    return build_asset_name(inputs, label, now), True
+
+
+def _find_raw_name(name: str) -> str | None:
+    parsed = parse_asset_name(name)
+    if parsed is None or not parsed.is_complete:
+        return None
+    return name if parsed.derived is None else name.removesuffix(f"_{parsed.derived}")
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        if os.path.getsize(path) > _MAX_BYTES:
+            return {}
+        with open(path, "rb") as file:
+            told = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,198 @@
+"""Send many files at a time, and keep the journal meanwhile: the one thread that writes it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from aind_capsule.errors import CapsuleError
+from aind_capsule.storage.errors import StorageError
+from aind_capsule.storage.objects import Bucket
+from aind_capsule.storage.patience import Patience
+from aind_capsule.upload.journal import Journal
+from aind_capsule.upload.sending import (
+    MIB,
+    PART_BYTES,
+    Budget,
+    Event,
+    Failed,
+    Gone,
+    MayNotSendError,
+    PartsBegun,
+    PartSent,
+    Sender,
+    Sent,
+)
+
+#: What may be in memory of files at a time.
+_BUDGET_BYTES = 96 * MIB
+#: Files in parts at the same time: while one ends the next begins.
+_LARGE_AT_A_TIME = 4
+_TELL_EVERY_S = 0.2
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an upload is.
+
+    Attributes:
+        files: How many there are; `done_files` of them the server has.
+        size: Bytes of all; `done_size` of them the server has.
+        transferred: Bytes that were sent by this process, in `seconds`.
+    """
+
+    files: int
+    size: int
+    done_files: int
+    done_size: int
+    transferred: int = 0
+    transferred_files: int = 0
+    seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+
+Tell = Callable[[Progress], object]
+
+
+def send_pending(
+    bucket: Bucket,
+    folder: str,
+    journal: Journal,
+    patience: Patience,
+    *,
+    may_send: bool,
+    max_concurrency: int,
+    content_types: Mapping[str, str],
+    tell: Tell,
+) -> Progress | None:
+    """Send all files that the server has not.
+
+    Args:
+        may_send: Whether anything is sent; else it ends where something would have to be.
+
+    Returns:
+        How that went; `failures` names files that could not be read, or changed all the time. None
+        where something would have to be sent and may not be.
+
+    Raises:
+        StorageError: The server refuses, or does not answer any more; or the journal fails.
+    """
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    total = journal.count()
+    progress = Progress(total.files, total.size, total.done_files, total.done_size)
+    is_over = threading.Event()
+    with (
+        ThreadPoolExecutor(max_concurrency, "send") as workers,
+        ThreadPoolExecutor(_LARGE_AT_A_TIME, "parts") as readers,
+    ):
+        budget = Budget(_BUDGET_BYTES)
+        sender = Sender(
+            bucket, folder, content_types, budget, workers, events.put, is_over, may_send=may_send
+        )
+        keeper = _Keeper(journal, events, progress, tell, is_over)
+        limits = (2 * max_concurrency, 2 * _LARGE_AT_A_TIME)
+        try:
+            for row in journal.find_pending():
+                if row.known is None and not may_send:
+                    is_over.set()
+                    break
+                is_large = row.size > PART_BYTES
+                while keeper.outstanding[is_large] >= limits[is_large]:
+                    keeper.take()
+                keeper.take_all()
+                if is_large:
+                    readers.submit(sender.send, row, journal.find_begun(row.key))
+                else:
+                    budget.take(row.size)
+                    workers.submit(sender.send, row, None)
+                keeper.outstanding[is_large] += 1
+            while any(keeper.outstanding):
+                keeper.take()
+        except BaseException:
+            is_over.set()
+            patience.end()
+            raise
+        finally:
+            keeper.tell_last()
+    return None if is_over.is_set() else progress
+
+
+class _Keeper:
+    """Takes the threads' events into the journal.
+
+    Attributes:
+        outstanding: Files that were given to a thread and have no end yet: small, large.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        events: queue.SimpleQueue[Event],
+        progress: Progress,
+        tell: Tell,
+        is_over: threading.Event,
+    ) -> None:
+        self.outstanding = [0, 0]
+        self._is_over = is_over
+        self._journal = journal
+        self._events = events
+        self._progress = progress
+        self._tell = tell
+        self._began = self._told = time.monotonic()
+        self._in_parts: dict[str, int] = {}
+
+    def take(self) -> None:
+        """Wait for an event and take it."""
+        self._take(self._events.get())
+
+    def take_all(self) -> None:
+        """Take those that are there."""
+        while not self._events.empty():
+            self._take(self._events.get())
+
+    def tell_last(self) -> None:
+        """Tell how it went."""
+        self._progress.seconds = time.monotonic() - self._began
+        self._tell(self._progress)
+
+    def _take(self, event: Event) -> None:
+        progress, journal = self._progress, self._journal
+        if isinstance(event, PartsBegun):
+            journal.set_begun(event.key, event.upload_id, event.part_size, event.stamp)
+            progress.done_size -= self._in_parts.pop(event.key, 0)
+        elif isinstance(event, PartSent):
+            journal.add_part(event.key, event.part)
+            self._in_parts[event.key] = self._in_parts.get(event.key, 0) + event.size
+            progress.done_size += event.size
+            progress.transferred += event.size
+        elif isinstance(event, Sent):
+            key = event.row.key
+            self.outstanding[event.row.size > PART_BYTES] -= 1
+            journal.set_sent(key, event.size, event.stamp, event.sha256)
+            parts = self._in_parts.pop(key, 0)
+            progress.done_files += 1
+            progress.done_size += event.size - parts
+            progress.transferred += event.transferred
+            progress.transferred_files += event.was_sent
+        elif isinstance(event, Gone):
+            self.outstanding[event.row.size > PART_BYTES] -= 1
+            journal.forget(event.row.key)
+        else:
+            self._take_failure(event)
+        if (now := time.monotonic()) - self._told > _TELL_EVERY_S:
+            self._told = now
+            progress.seconds = now - self._began
+            self._tell(progress)
+
+    def _take_failure(self, event: Failed) -> None:
+        self.outstanding[event.row.size > PART_BYTES] -= 1
+        if isinstance(event.error, MayNotSendError):
+            self._is_over.set()
+            return
+        if isinstance(event.error, StorageError) or not isinstance(event.error, CapsuleError):
+            raise event.error
+        self._progress.failures.append(f"{event.error.message}. {event.error.hint}")

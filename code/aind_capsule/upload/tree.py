@@ -1,0 +1,150 @@
+"""What is in a folder that is to be uploaded: files, empty folders, and what is left out and why.
+
+Entries come one by one, however many there are. Names are bytes: Linux keeps any.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+#: A Nextflow task's folder in its work folder: what a link of a pipeline's leads to.
+_TASK_FOLDER = re.compile(rb"/[0-9a-f]{2}/[0-9a-f]{30}(?=/)")
+_MAX_DEPTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file.
+
+    Attributes:
+        name: Its path below the folder.
+        path: Where it is.
+        size: Bytes.
+        stamp: Inode, size and times, which change with the file.
+    """
+
+    name: bytes
+    path: bytes
+    size: int
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyFolder:
+    """A folder with nothing in it: S3 has none, and the manifest tells of it."""
+
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What is not uploaded.
+
+    Attributes:
+        name: Its path below the folder.
+        why: The reason.
+        is_failure: Whether the asset is not whole without it: there is data that cannot be read.
+    """
+
+    name: bytes
+    why: str
+    is_failure: bool = False
+
+
+Found = FoundFile | EmptyFolder | LeftOut
+
+
+def make_stamp(status: os.stat_result) -> str:
+    """What changes where a file changes."""
+    return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
+def walk(folder: bytes) -> Iterator[Found]:
+    """Everything below a folder.
+
+    Links are followed where they lead to something inside of it, or into a folder of another
+    pipeline task; a link that leads elsewhere, or back to where it is, is left out.
+
+    Raises:
+        OSError: The folder itself cannot be read.
+    """
+    root = os.path.realpath(folder)
+    with os.scandir(root):
+        pass  # unreadable: an error, and not an empty asset
+    yield from _walk(root, b"", root, (_get_identity(os.stat(root)),))
+
+
+def _walk(
+    root: bytes, name: bytes, folder: bytes, above: tuple[tuple[int, int], ...]
+) -> Iterator[Found]:
+    if len(above) > _MAX_DEPTH:
+        yield LeftOut(name, f"folders are nested more than {_MAX_DEPTH} deep", is_failure=True)
+        return
+    try:
+        entries = os.scandir(folder)
+    except OSError as error:
+        yield LeftOut(name, f"the folder cannot be read: {error.strerror}", is_failure=True)
+        return
+    is_empty = True
+    folders: list[tuple[bytes, bytes]] = []
+    with entries:
+        for entry in entries:
+            is_empty = False
+            below = name + b"/" + entry.name if name else entry.name
+            found = _look_at(root, below, entry)
+            if isinstance(found, bytes):
+                folders.append((below, found))
+            else:
+                yield found
+    # Folders wait, so that only as many are open as are nested: none.
+    for below, path in folders:
+        try:
+            identity = _get_identity(os.stat(path))
+        except OSError as error:
+            yield LeftOut(below, f"the folder cannot be read: {error.strerror}", is_failure=True)
+            continue
+        if identity in above:
+            yield LeftOut(below, "a link that leads back to a folder that it is in")
+            continue
+        yield from _walk(root, below, path, (*above, identity))
+    if is_empty and name:
+        yield EmptyFolder(name)
+
+
+def _look_at(root: bytes, name: bytes, entry: os.DirEntry[bytes]) -> FoundFile | LeftOut | bytes:
+    """What an entry is; the path of one that is a folder."""
+    path = entry.path
+    try:
+        if entry.is_symlink():
+            path = os.path.realpath(path, strict=True)
+            if not _may_follow(root, path):
+                return LeftOut(name, f"a link to {os.fsdecode(path)!r}, outside of the results")
+            status = os.stat(path)
+        else:
+            status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        if entry.is_symlink():
+            return LeftOut(name, f"a link that leads nowhere: {error.strerror}")
+        return LeftOut(name, f"it cannot be read: {error.strerror}", is_failure=True)
+    if stat.S_ISDIR(status.st_mode):
+        return path
+    if stat.S_ISREG(status.st_mode):
+        return FoundFile(name, path, status.st_size, make_stamp(status))
+    return LeftOut(name, f"a {_describe(status.st_mode)}, which holds no data")
+
+
+def _may_follow(root: bytes, target: bytes) -> bool:
+    return target == root or target.startswith(root + b"/") or bool(_TASK_FOLDER.search(target))
+
+
+def _get_identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _describe(mode: int) -> str:
+    kinds = ((stat.S_ISSOCK, "socket"), (stat.S_ISFIFO, "pipe"))
+    return next((name for is_kind, name in kinds if is_kind(mode)), "device")
