@@ -16,7 +16,7 @@ from aind_capsule.provenance.collect import collect
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.pipelines import Pipeline
 from tests.conftest import Capsule
-from tests.provenance.environments import make_environment
+from tests.environments import make_environment
 from tests.provenance.test_collect_any import check
 
 pytestmark = [

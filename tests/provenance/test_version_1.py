@@ -10,7 +10,7 @@ import pytest
 
 from aind_capsule.provenance.data_process_v1 import TYPES, draft_data_process_v1
 from tests.conftest import Capsule
-from tests.provenance.environments import make_environment
+from tests.environments import make_environment
 from tests.provenance.runs import RUN, damaged_runs
 
 OLD = "aind-data-schema==1.4.0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ class Connection:
                 "S3 needs boto3, which is not installed",
                 hint="pip install 'aind-capsule[s3]' where capsule is installed",
             ) from error
-        session = boto3.session.Session()
+        session = boto3.session.Session(botocore_session=_make_session())
         self._credentials = session.get_credentials()
         if self._credentials is None:
             raise RefusedError(
@@ -183,6 +184,22 @@ class Connection:
             raise RefusedError(
                 f"{what} failed: {error}", hint="Correct the s3 settings."
             ) from error
+
+
+@functools.cache
+def _find_loader() -> Any:
+    from botocore.session import Session
+
+    return Session().get_component("data_loader")
+
+
+def _make_session() -> Any:
+    """A session that shares what was read of boto3's models: they take 0.1 s each time."""
+    from botocore.session import Session
+
+    session = Session()
+    session.register_component("data_loader", _find_loader())
+    return session
 
 
 HINT_SILENT = "Check s3.endpoint_url and the network; then capsule upload --resume."

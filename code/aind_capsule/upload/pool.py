@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -85,19 +86,20 @@ def send_pending(
     total = journal.count()
     progress = Progress(total.files, total.size, total.done_files, total.done_size)
     is_over = threading.Event()
-    with (
-        ThreadPoolExecutor(max_concurrency, "send") as workers,
-        ThreadPoolExecutor(_LARGE_AT_A_TIME, "parts") as readers,
-    ):
-        budget = Budget(_BUDGET_BYTES)
-        sender = Sender(
-            bucket, folder, content_types, budget, workers, events.put, is_over, may_send=may_send
-        )
-        keeper = _Keeper(journal, events, progress, tell, is_over)
-        limits = (2 * max_concurrency, 2 * _LARGE_AT_A_TIME)
-        try:
+    keeper = _Keeper(journal, events, progress, tell, is_over)
+    limits = (2 * max_concurrency, 2 * _LARGE_AT_A_TIME)
+    try:
+        with (
+            ThreadPoolExecutor(max_concurrency, "send") as workers,
+            ThreadPoolExecutor(_LARGE_AT_A_TIME, "parts") as readers,
+            _ending(is_over, patience),
+        ):
+            budget = Budget(_BUDGET_BYTES)
+            sender = Sender(
+                bucket, folder, content_types, budget, workers, events.put, is_over, may_send
+            )
             for row in journal.find_pending():
-                if row.known is None and not may_send:
+                if is_over.is_set() or (row.known is None and not may_send):
                     is_over.set()
                     break
                 is_large = row.size > PART_BYTES
@@ -112,13 +114,20 @@ def send_pending(
                 keeper.outstanding[is_large] += 1
             while any(keeper.outstanding):
                 keeper.take()
-        except BaseException:
-            is_over.set()
-            patience.end()
-            raise
-        finally:
-            keeper.tell_last()
+    finally:
+        keeper.finish()
     return None if is_over.is_set() else progress
+
+
+@contextlib.contextmanager
+def _ending(is_over: threading.Event, patience: Patience) -> Iterator[None]:
+    """Have the threads end soon where something fails, or somebody interrupts."""
+    try:
+        yield
+    except BaseException:
+        is_over.set()
+        patience.end()
+        raise
 
 
 class _Keeper:
@@ -154,8 +163,12 @@ class _Keeper:
         while not self._events.empty():
             self._take(self._events.get())
 
-    def tell_last(self) -> None:
-        """Tell how it went."""
+    def finish(self) -> None:
+        """Keep what was sent before something failed, and tell how it went."""
+        while not self._events.empty():
+            event = self._events.get()
+            if not isinstance(event, Failed):
+                self._take(event)
         self._progress.seconds = time.monotonic() - self._began
         self._tell(self._progress)
 

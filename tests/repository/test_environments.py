@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 ASK = """
 import sys
 from pathlib import Path
-from tests.provenance import environments
+from tests import environments
 environments.ROOT = Path(sys.argv[1])
 print(environments.make_environment("venv", "pip"))
 """

@@ -1,0 +1,255 @@
+"""Objects on real servers, and what their failures are told as."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from aind_capsule.settings.groups import S3Settings
+from aind_capsule.storage.errors import (
+    AbsentError,
+    RefusedError,
+    SilentError,
+    StorageError,
+    TakenError,
+)
+from aind_capsule.storage.objects import Bucket, Held
+from aind_capsule.storage.patience import Patience
+from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, Request, answer
+from tests.storage.servers import Server
+
+MIB = 1024 * 1024
+QUICK = {"attempts": 4, "longest_s": 0.05}
+
+
+def _open(url: str, bucket: str, **settings: object) -> Bucket:
+    return Bucket(bucket, S3Settings(endpoint_url=url, **settings), Patience(**QUICK))
+
+
+def test_an_object_and_its_bytes(server: Server) -> None:
+    """Written, listed, read, removed; names with spaces, `+`, `%` and unicode."""
+    bucket = _open(server.url, server.make_bucket())
+    for key in ("a/b c+d%2F e.txt", "a/ü≠🐭", "a/~(x)&=?#[1]'\"", "b"):
+        bucket.put(key, key.encode())
+        assert bucket.read_small(key) == key.encode()
+    held = list(bucket.list("a/"))
+    assert [row.key for row in held] == sorted((row.key for row in held), key=str.encode)
+    assert len(held) == 3
+    bucket.remove("b")
+    bucket.remove("b")
+    with pytest.raises(AbsentError):
+        bucket.read_small("b")
+
+
+def test_an_object_in_parts(server: Server) -> None:
+    """Parts become one object; an upload that is aborted leaves nothing."""
+    bucket = _open(server.url, server.make_bucket())
+    data = os.urandom(5 * MIB) + b"the end"
+    upload_id = bucket.begin("x/big", {"content-type": "text/plain"})
+    parts = [
+        bucket.put_part("x/big", upload_id, 1, data[: 5 * MIB]),
+        bucket.put_part("x/big", upload_id, 2, data[5 * MIB :]),
+    ]
+    assert list(bucket.list_uploads("x/")) == [("x/big", upload_id)]
+    bucket.complete("x/big", upload_id, parts)
+    assert list(bucket.list("x/")) == [Held("x/big", len(data))]
+    digest = hashlib.sha256()
+    bucket.read("x/big", digest.update)
+    assert digest.digest() == hashlib.sha256(data).digest()
+    left = bucket.begin("x/left", {})
+    bucket.abort("x/left", left)
+    bucket.abort("x/left", left)
+    assert list(bucket.list_uploads("x/")) == []
+
+
+def test_only_where_there_is_none(server: Server) -> None:
+    """The second one that claims is told so, and the first one's stays."""
+    bucket = _open(server.url, server.make_bucket())
+    bucket.put("claim", b"mine", only_if_absent=True)
+    with pytest.raises(TakenError):
+        bucket.put("claim", b"yours", only_if_absent=True)
+    assert bucket.read_small("claim") == b"mine"
+
+
+def test_a_check_writes_nothing(server: Server) -> None:
+    """Whether one may write is found out without an object, and nothing is left over."""
+    bucket = _open(server.url, server.make_bucket())
+    bucket.check("assets/")
+    assert list(bucket.list("")) == []
+    assert list(bucket.list_uploads("")) == []
+
+
+def test_no_such_bucket(server: Server) -> None:
+    """It is named, with what to do."""
+    with pytest.raises(RefusedError, match="NoSuchBucket") as told:
+        _open(server.url, "no-such-bucket-anywhere").check("")
+    assert "bucket's name" in told.value.hint
+
+
+def test_what_objects_are_written_with(moto: Server) -> None:
+    """Storage class, encryption, tags and content type arrive, at once and in parts."""
+    name = moto.make_bucket()
+    settings = {
+        "storage_class": "STANDARD_IA", "server_side_encryption": "AES256", "acl": "bucket-owner-full-control",
+        "tagging": {"lab": "a b", "x": "1"}, "request_payer": "requester",
+    }  # fmt: skip
+    bucket = _open(moto.url, name, **settings)
+    bucket.put("one", b"x", headers={"content-type": "text/csv"})
+    upload_id = bucket.begin("many", {"content-type": "text/csv"})
+    bucket.complete("many", upload_id, [bucket.put_part("many", upload_id, 1, b"x")])
+    client = moto.make_client()
+    for key in ("one", "many"):
+        head = client.head_object(Bucket=name, Key=key)
+        assert (head["ContentType"], head["StorageClass"], head["ServerSideEncryption"]) == (
+            "text/csv",
+            "STANDARD_IA",
+            "AES256",
+        )
+        tags = {
+            tag["Key"]: tag["Value"]
+            for tag in client.get_object_tagging(Bucket=name, Key=key)["TagSet"]
+        }
+        assert tags == {"lab": "a b", "x": "1"}
+
+
+@pytest.mark.parametrize("fault", [CUT, CUT_BODY, CUT_ANSWER, RESET, answer(503, "SlowDown"), answer(500, "InternalError"), answer(429, "TooManyRequests"), answer(400, "RequestTimeout")])  # fmt: skip
+def test_what_passes_is_tried_again(proxy: FaultyProxy, moto: Server, fault: object) -> None:
+    """A cut connection, a throttled or broken server: the object arrives, with the same bytes."""
+    name = moto.make_bucket()
+    left = [2]
+
+    def decide(request: Request) -> object:
+        if request.method == "PUT" and left[0]:
+            left[0] -= 1
+            return fault
+        return None
+
+    bucket = _open(proxy.url, name)
+    proxy.decide = decide  # type: ignore[assignment]
+    data = os.urandom(200_000)
+    bucket.put("x", data)
+    assert bucket.read_small("x") == data
+    assert proxy.count("PUT") == 3
+
+
+def test_a_server_that_is_gone(proxy: FaultyProxy, moto: Server) -> None:
+    """It is tried some times, then told as what it is, with what to do."""
+    bucket = _open(proxy.url, moto.make_bucket())
+    proxy.decide = lambda request: CUT
+    with pytest.raises(SilentError) as told:
+        bucket.put("x", b"y")
+    assert proxy.count("PUT") == 4
+    assert "--resume" in told.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "hint"),
+    [
+        (403, "AccessDenied", "s3:PutObject"), (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"), (403, "RequestTimeTooSkewed", "clock"),
+        (400, "ExpiredToken", "fresh credentials"), (301, "PermanentRedirect", "s3.region_name"),
+        (400, "InvalidStorageClass", "s3.storage_class"), (400, "KMS.DisabledException", "s3.sse_kms_key_id"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_for_good(
+    proxy: FaultyProxy, moto: Server, status: int, code: str, hint: str
+) -> None:
+    """It is not tried again and again, and the reader is told what to change."""
+    bucket = _open(proxy.url, moto.make_bucket(), checksum="none")
+    proxy.decide = lambda request: answer(status, code) if request.method == "PUT" else None
+    with pytest.raises(RefusedError, match=code) as told:
+        bucket.put("x", b"y")
+    assert hint in told.value.hint
+    assert proxy.count("PUT") == 1
+
+
+@pytest.mark.parametrize("status", [411, 501, 400])
+def test_a_server_without_checksums(proxy: FaultyProxy, moto: Server, status: int) -> None:
+    """`auto` goes without where a server cannot, and remembers; `sha256` says so."""
+    name = moto.make_bucket()
+
+    def decide(request: Request) -> object:
+        has_one = (
+            "x-amz-checksum-sha256" in request.headers
+            or "x-amz-checksum-algorithm" in request.headers
+        )
+        return (
+            answer(status, "NotImplemented" if status == 501 else "InvalidRequest")
+            if has_one
+            else None
+        )
+
+    proxy.decide = decide  # type: ignore[assignment]
+    bucket = _open(proxy.url, name)
+    bucket.put("a", b"1")
+    bucket.put("b", b"2")
+    assert proxy.count("PUT") == 3
+    upload_id = bucket.begin("c", {})
+    bucket.complete("c", upload_id, [bucket.put_part("c", upload_id, 1, b"3")])
+    assert [bucket.read_small(key) for key in "abc"] == [b"1", b"2", b"3"]
+    with pytest.raises(StorageError):
+        _open(proxy.url, name, checksum="sha256").put("d", b"4")
+
+
+def test_a_checksum_that_the_server_has_differently(proxy: FaultyProxy, moto: Server) -> None:
+    """What the server holds is compared with what was sent, where it says."""
+    bucket = _open(proxy.url, moto.make_bucket())
+    bucket.put("x", b"y")
+    (request,) = [request for request in proxy.seen if request.method == "PUT"]
+    assert (
+        request.headers["x-amz-checksum-sha256"]
+        == base64.b64encode(hashlib.sha256(b"y").digest()).decode()
+    )
+    assert request.headers["x-amz-content-sha256"] == hashlib.sha256(b"y").hexdigest()
+
+
+def test_credentials_that_are_renewed(
+    proxy: FaultyProxy, moto: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that have expired are looked for anew, and the request is sent again with the others."""
+    keys = tmp_path / "credentials"
+    keys.write_text("[default]\naws_access_key_id = OLD\naws_secret_access_key = s\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
+    name = _make_bucket(moto, monkeypatch)
+    bucket = _open(proxy.url, name)
+    proxy.decide = lambda request: (
+        answer(400, "ExpiredToken")
+        if "Credential=OLD" in request.headers.get("authorization", "")
+        else None
+    )
+    keys.write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = s\n")
+    bucket.put("x", b"y")
+    assert bucket.read_small("x") == b"y"
+
+
+def _make_bucket(moto: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        return moto.make_bucket()
+
+
+def test_no_credentials(moto: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are none: said at once, with what to do."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(RefusedError, match="no AWS credentials"):
+        _open(moto.url, "bucket")
+
+
+def test_the_buckets_region_is_found(proxy: FaultyProxy, moto: Server) -> None:
+    """A bucket that is elsewhere says so, and requests are signed for there."""
+    name = moto.make_bucket()
+    client = moto.make_client()
+    client.create_bucket(
+        Bucket=f"{name}-west", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+    )
+    bucket = _open(proxy.url, f"{name}-west")
+    bucket.put("x", b"y")
+    assert "/us-west-2/s3/" in proxy.seen[-1].headers["authorization"]

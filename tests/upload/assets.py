@@ -1,0 +1,131 @@
+"""Uploads of folders as tests do them: in this process, or by the command."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from aind_capsule.settings.load import load_settings
+from aind_capsule.storage.addresses import S3Url, parse_s3_url
+from aind_capsule.upload.asset import Report
+from aind_capsule.upload.jobs import OpenJob, do_job, find_job_folder, make_job
+from tests.conftest import build_environ
+from tests.storage.servers import Server
+
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc)
+
+
+class Uploader:
+    """A folder, a bucket, and the ways to bring the one to the other.
+
+    Attributes:
+        folder: What is uploaded.
+        bucket: Where to.
+        asset: The asset's folder there.
+    """
+
+    def __init__(self, server: Server, url: str, root: Path) -> None:
+        self.server = server
+        self.folder = root / "tree"
+        self.folder.mkdir()
+        self.root = root
+        self.bucket = server.make_bucket()
+        self.client = server.make_client()
+        self.asset = S3Url(self.bucket, "assets/name")
+        self.environ = build_environ(root / "home")
+        (root / "home").mkdir()
+        self.environ |= {
+            name: value for name, value in os.environ.items() if name.startswith("AWS_")
+        }
+        self.environ["CAPSULE_S3__ENDPOINT_URL"] = url
+
+    def write(self, *names: str, data: bytes = b"data") -> None:
+        """Write files."""
+        for name in names:
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data + name.encode())
+
+    def upload(
+        self,
+        name: str = "name",
+        *,
+        overwrite: bool = False,
+        may_be_later: bool = False,
+        **settings: str,
+    ) -> Report:
+        """Upload in this process; what was begun before goes on."""
+        loaded = load_settings({}, {**self.environ, **settings}, None)
+        assert not loaded.problems
+        url = parse_s3_url(f"s3://{self.bucket}/assets")
+        opened = OpenJob(find_job_folder(str(self.folder), str(url), name, self.environ))
+        job = opened.job or make_job(
+            str(self.folder), url, name, may_be_later=may_be_later, now=NOW
+        )
+        is_done = False
+        try:
+            report = do_job(opened, job, loaded.settings, lambda _: None, overwrite=overwrite)
+            is_done = True
+        finally:
+            opened.close(is_done=is_done)
+        return report
+
+    def get_command(self, *words: str) -> list[str]:
+        """The command line."""
+        return [sys.executable, "-m", "aind_capsule", "upload", *words]
+
+    def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Upload by the command."""
+        return subprocess.run(self.get_command(*words), env={**self.environ, **env}, cwd=self.root, text=True,
+                              capture_output=True, timeout=120, check=False)  # fmt: skip
+
+    def read(self) -> dict[str, bytes]:
+        """All objects of the bucket below the asset's folder, without ours."""
+        found = {}
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self.asset.folder
+        )
+        for page in pages:
+            for row in page.get("Contents", ()):
+                name = row["Key"][len(self.asset.folder) :]
+                if name not in (".claim", "manifest.json"):
+                    found[name] = self.client.get_object(Bucket=self.bucket, Key=row["Key"])[
+                        "Body"
+                    ].read()
+        return found
+
+    def get(self, name: str) -> Any:
+        """An object of JSON of the asset; None where there is none."""
+        try:
+            return json.loads(
+                self.client.get_object(Bucket=self.bucket, Key=self.asset.folder + name)[
+                    "Body"
+                ].read()
+            )
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+    def list_uploads(self) -> list[str]:
+        """Keys of objects in parts that were begun and not ended."""
+        return [
+            row["Key"]
+            for row in self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())
+        ]
+
+    def check_whole(self, expected: dict[str, bytes]) -> dict[str, Any]:
+        """Check that the asset holds just this, and that its manifest says so; returns it."""
+        assert self.read() == expected
+        manifest = self.get("manifest.json")
+        assert manifest is not None, "there is no manifest"
+        told = {row["key"]: (row["size"], row["sha256"]) for row in manifest["files"]}
+        assert told == {
+            name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in expected.items()
+        }
+        assert self.list_uploads() == []
+        return manifest

@@ -1,0 +1,24 @@
+"""What tests of uploads share: servers, and an upload to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.storage.conftest import credentials, moto, proxy, server  # noqa: F401
+from tests.storage.proxy import FaultyProxy
+from tests.storage.servers import Server
+from tests.upload.assets import Uploader
+
+
+@pytest.fixture
+def uploader(moto: Server, tmp_path: Path) -> Uploader:  # noqa: F811
+    """Uploads to the quickest server."""
+    return Uploader(moto, moto.url, tmp_path)
+
+
+@pytest.fixture
+def faulty(moto: Server, proxy: FaultyProxy, tmp_path: Path) -> Uploader:  # noqa: F811
+    """Uploads through a proxy that may fail."""
+    return Uploader(moto, proxy.url, tmp_path)

@@ -1,0 +1,160 @@
+"""What an upload remembers, and the manifest that is made of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aind_capsule.storage.objects import Held, Part
+from aind_capsule.upload.journal import Journal, JournalError
+from aind_capsule.upload.keys import make_key
+from aind_capsule.upload.manifest import ManifestError, read_files, read_head, write_manifest
+from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
+
+DIGEST = b"\1" * 32
+
+
+def _add(journal: Journal, *names: bytes, stamp: str = "1", size: int = 3) -> None:
+    walk = journal.begin_walk()
+    journal.add_found(
+        ((FoundFile(name, name, size, stamp), make_key(name, 500)) for name in names), walk
+    )
+    journal.end_walk(walk)
+
+
+def test_what_was_sent_stays_sent(tmp_path: Path) -> None:
+    """Also when the folder is looked at again in another process; what has changed is sent again."""
+    journal = Journal(str(tmp_path))
+    _add(journal, b"a", b"b", b"c")
+    for key in "ab":
+        journal.set_sent(key, 3, "1", DIGEST)
+    journal.close()
+    journal = Journal(str(tmp_path))
+    _add(journal, b"a", b"c")
+    assert [row.key for row in journal.find_pending()] == ["c"]
+    _add(journal, b"a", b"c", stamp="2")
+    assert [row.key for row in journal.find_pending()] == ["a", "c"]
+    journal.set_held([Held("x/b", 3), Held("x/z", 1)], "x/")
+    assert list(journal.find_stale()) == ["b"]
+    assert journal.count_strangers() == 1
+
+
+def test_known_only_where_held(tmp_path: Path) -> None:
+    """An earlier manifest counts only for what the server holds in that size."""
+    journal = Journal(str(tmp_path))
+    _add(journal, b"a", b"b", b"c", b"d")
+    journal.set_known([("a", 3, DIGEST), ("b", 3, DIGEST), ("c", 4, DIGEST)])
+    journal.set_held([Held("a", 3), Held("b", 2), Held("c", 3), Held("d", 3)], "")
+    assert [row.known for row in journal.find_pending()] == [DIGEST, None, None, None]
+
+
+def test_parts_are_remembered(tmp_path: Path) -> None:
+    """With the upload that they are of; a new one forgets them."""
+    journal = Journal(str(tmp_path))
+    journal.set_begun("k", "id", 8, "stamp")
+    journal.add_part("k", Part(1, "e", DIGEST))
+    begun = journal.find_begun("k")
+    assert begun is not None
+    assert (begun.upload_id, begun.part_size, begun.stamp, begun.parts) == (
+        "id",
+        8,
+        "stamp",
+        (Part(1, "e", DIGEST),),
+    )
+    journal.set_begun("k", "id2", 8, "stamp")
+    begun = journal.find_begun("k")
+    assert begun is not None
+    assert begun.parts == ()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    """Another one is told so."""
+    journal = Journal(str(tmp_path))
+    _add(journal, b"a")
+    with pytest.raises(JournalError, match="another process"):
+        Journal(str(tmp_path))
+    journal.close()
+    Journal(str(tmp_path)).close()
+
+
+def test_a_journal_that_is_broken(tmp_path: Path) -> None:
+    """It is named, with what to do."""
+    (tmp_path / "upload.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(JournalError, match=r"upload\.sqlite"):
+        Journal(str(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full or a small disk")
+def test_no_room_for_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is told as what it is."""
+    journal = Journal(str(tmp_path))
+    journal._db.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(JournalError, match="full"):
+        _add(journal, *(b"%0200d" % number for number in range(2000)))
+
+
+@given(
+    st.lists(
+        st.binary(min_size=1, max_size=80).filter(lambda name: b"\0" not in name),
+        unique=True,
+        max_size=20,
+    )
+)
+def test_any_manifest(names: list[bytes]) -> None:
+    """It is JSON to everybody, and read line by line it tells the same; names come back as they were."""
+    journal = Journal(None)
+    _add(journal, *names)
+    for name in names:
+        journal.set_sent(make_key(name, 500), 3, "1", DIGEST)
+    journal.add_others([EmptyFolder(b"empty"), LeftOut(b"caf\xe9", "a pipe")])
+    file = io.BytesIO()
+    write_manifest(file, {"asset": "ü", "run_id": "x"}, journal)
+    whole = json.loads(file.getvalue())
+    file.seek(0)
+    head = read_head(file.readline())
+    rows = list(read_files(file))
+    assert head == {name: value for name, value in whole.items() if name != "files"}
+    assert head["empty_folders"] == [{"path": "empty"}]
+    assert head["left_out"] == [{"path_hex": "636166e9", "why": "a pipe"}]
+    assert [(row.key, row.size, row.sha256) for row in rows] == [
+        (row["key"], 3, DIGEST) for row in whole["files"]
+    ]
+    assert [row.key.encode() for row in rows] == sorted(row.key.encode() for row in rows)
+    told = {
+        bytes.fromhex(row["path_hex"])
+        if "path_hex" in row
+        else row.get("path", row["key"]).encode()
+        for row in whole["files"]
+    }
+    assert told == set(names)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[]\n", b'{"format":2,"files":[\n]}', b'{"files": "x"}\n']
+)
+def test_what_is_no_manifest(text: bytes) -> None:
+    """It is not taken for one."""
+    with pytest.raises(ManifestError):
+        read_head(text.split(b"\n")[0])
+
+
+@pytest.mark.parametrize("text", [b"", b'{"key":"a","size":1,"sha256":"00"}\n', b"x\n]}", b'{"key":"a"}\n]}', b'{"key":"a","size":1,"sha256":"zz"}\n]}'])  # fmt: skip
+def test_a_manifest_that_was_cut_or_changed(text: bytes) -> None:
+    """It is not read as a shorter one."""
+    with pytest.raises(ManifestError):
+        list(read_files(io.BytesIO(text)))
+
+
+def test_the_journal_is_sqlite(tmp_path: Path) -> None:
+    """Anybody can look into it."""
+    Journal(str(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "upload.sqlite") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
