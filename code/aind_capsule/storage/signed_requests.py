@@ -81,9 +81,12 @@ class SignedRequests:
             options["ca_certs"] = find_ca_file(connection.verify)
         proxies = connection.find_proxies(connection.origin)
         proxy = proxies.get(connection.origin.partition(":")[0])
-        self._pool = (
+        self._is_direct = not proxy
+        manager = (
             urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
         )
+        # One server, one pool: without a proxy it need not be looked for each time.
+        self._pool: Any = manager if proxy else manager.connection_from_url(connection.origin)
 
     def put(
         self, key: str, query: str, body: bytes, digest: bytes, headers: Mapping[str, str]
@@ -117,16 +120,16 @@ class SignedRequests:
         headers: Mapping[str, str],
     ) -> Answer:
         connection = self._connection
-        url = f"{connection.origin}{connection.path}/{quote(key, safe='/')}"
-        if query:
-            url = f"{url}?{query}"
+        path = f"{connection.path}/{quote(key, safe='/')}"
+        path = f"{path}?{query}" if query else path
+        url = connection.origin + path
         request = self._make_request("PUT", url, headers=headers, data=body)
         request.context["sha256"] = digest.hex()
         self._make_auth(credentials, "s3", connection.region).add_auth(request)
         try:
             response = self._pool.urlopen(
                 "PUT",
-                url,
+                path if self._is_direct else url,
                 body=body,
                 headers=dict(request.headers.items()),
                 redirect=False,

@@ -232,7 +232,8 @@ class AssetUpload:
         if changed:
             told = "names cannot be keys and were changed; the manifest has them as they were"
             self.report.warnings.append(f"{changed} {told}")
-        self._abort_leftovers()
+        if journal.has_parts:
+            self._abort_leftovers()
         with tempfile.SpooledTemporaryFile(PART_BYTES) as file:
             with _explaining_space():
                 write_manifest(

@@ -210,6 +210,17 @@ class Journal:
         """Forget a file."""
         self._do("DELETE FROM file WHERE key = ?", (key,))
 
+    def note_parts(self) -> None:
+        """Remember that objects in parts are begun from now on: some may be left over."""
+        if not self.has_parts:
+            self.set_job("has_parts", value=True)
+            self.commit()
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether objects in parts were begun."""
+        return bool(self.get_job("has_parts"))
+
     def set_begun(self, key: str, upload_id: str, part_size: int, stamp: str) -> None:
         """Remember that an object in parts was begun."""
         self._do("DELETE FROM part WHERE key = ?", (key,))

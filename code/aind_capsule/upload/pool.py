@@ -107,6 +107,7 @@ def send_pending(
                     keeper.take()
                 keeper.take_all()
                 if is_large:
+                    journal.note_parts()
                     readers.submit(sender.send, row, journal.find_begun(row.key))
                 else:
                     budget.take(row.size)

@@ -190,7 +190,7 @@ class Sender:
             with open(row.path, "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
                 stamp = make_stamp(status)
-                data = _read(file.fileno(), PART_BYTES + 1)
+                data = os.read(file.fileno(), min(status.st_size, PART_BYTES) + 1)
                 after = make_stamp(os.fstat(file.fileno()))
             if after == stamp and len(data) == status.st_size:
                 break
