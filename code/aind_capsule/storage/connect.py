@@ -199,6 +199,9 @@ def _make_session() -> Any:
 
     session = Session()
     session.register_component("data_loader", _find_loader())
+    # Times stay text: nobody here asks for them, and a listing has one for each object.
+    factory = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=str)
     return session
 
 
