@@ -114,7 +114,10 @@ def check_log_is_sound(records: list[dict[str, Any]]) -> None:
         i for i, record in enumerate(records) if record.get("status") and "exit_code" in record
     ]
     canonical += [
-        i for i, record in enumerate(records) if record.get("error_type") == "SettingsError"
+        i
+        for i, record in enumerate(records)
+        if record.get("error_type") in ("SettingsError", "UploadError")
+        and "exit_code" not in record
     ]
     assert canonical == [len(records) - 1]
 

@@ -126,6 +126,8 @@ def test_every_row_is_reached(sources: Sources) -> None:
         "s3.verify": (False, "no"), "s3.checksum": ("none", "none"), "s3.max_concurrency": (32, "32"),
         "s3.server_side_encryption": ("aws:kms", "aws:kms"), "s3.sse_kms_key_id": ("k", "k"), "s3.storage_class": ("GLACIER", "GLACIER"),
         "s3.acl": ("private", "private"), "s3.tagging": ({"lab": "x"}, "lab=x"), "s3.request_payer": ("requester", "requester"),
+        "upload.url": ("s3://bb/x", "s3://bb/x/"), "upload.asset_name": ("a b", "a b"), "upload.on_failure": ("all", "all"),
+        "upload.required": (False, "no"),
         "upload.label": ("sorted-ks4", "sorted-ks4"), "upload.content_types": ({".nwb": "a/b"}, ".nwb=a/b"),
         "provenance.process_type": ("Spike sorting", "Spike sorting"), "provenance.stage": ("Analysis", "analysis"),
         "provenance.code_url": ("u", "u"), "provenance.code_version": ("1", "1"), "provenance.container": ("a/b:1", "a/b:1"),

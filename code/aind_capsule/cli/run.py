@@ -44,6 +44,8 @@ from aind_capsule.errors import UsageError
     default=None,
     help="End with 74 where logging failed in a run that succeeded.",
 )
+@click.option("--upload", metavar="URL", help="Upload results to s3://bucket/prefix.")
+@click.option("--asset-name", metavar="NAME", help="Name of the asset that they become.")
 @click.option(
     "--redact-output",
     is_flag=True,

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from aind_capsule.context.folders import find_folder
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
@@ -141,14 +142,16 @@ def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_js
 def _resume(folder: str | None, settings: Settings, *, overwrite: bool, as_json: bool) -> int:
     wanted = None if folder is None else os.path.realpath(folder)
     is_whole, found = True, 0
-    for path in list(find_job_folders(os.environ)):
+    for path in list(find_job_folders(_find_scratch(settings), os.environ)):
         opened = OpenJob(path)
         job = opened.job
-        if job is None or (wanted is not None and os.path.realpath(job.source) != wanted):
+        places = [] if job is None else [job.source, job.run_folder]
+        named = [os.path.realpath(place) for place in places if place is not None]
+        if job is None or (wanted is not None and wanted not in named):
             opened.close(is_done=False)
             continue
         found += 1
-        click.echo(f"{job.source} to {job.place}", err=True)
+        click.echo(f"{job.source or job.run_folder} to {job.place}", err=True)
         try:
             _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
         except CapsuleError as error:
@@ -157,6 +160,11 @@ def _resume(folder: str | None, settings: Settings, *, overwrite: bool, as_json:
     if not found:
         click.echo("Nothing is owed.", err=True)
     return 0 if is_whole else EXIT_OWED
+
+
+def _find_scratch(settings: Settings) -> str:
+    source = "--scratch" if settings.scratch else "default"
+    return find_folder("scratch", settings.scratch, source, cwd=os.getcwd()).path
 
 
 def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:

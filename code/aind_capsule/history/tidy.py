@@ -13,6 +13,8 @@ from aind_capsule.records.naming import LOG_SUFFIX, is_run_id
 
 _S_PER_DAY = 86400
 RUN_SUFFIX = ".run.json"
+#: There while an upload is not whole.
+UPLOAD_JOURNAL = "upload.sqlite"
 
 
 def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> list[str]:
@@ -42,6 +44,8 @@ def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> 
 
 def _is_in_use(folder: str) -> bool:
     paths = [os.path.join(folder, name) for name in os.listdir(folder)]
+    if any(os.path.basename(path) == UPLOAD_JOURNAL for path in paths):
+        return True
     logs = [path for path in paths if path.endswith(LOG_SUFFIX)]
     positions = [path for path in paths if path.endswith(POSITION_SUFFIX)]
     if any(map(is_being_written, logs)) or any(map(is_owed, positions)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from aind_capsule.errors import CapsuleError
 from aind_capsule.records.encode import decode
 
 _LONGEST_FAULT = 300
+#: The last time in an asset's name, which is when it was made.
+_TIME_IN_NAME = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)$")
 
 
 class SchemaMissingError(CapsuleError):
@@ -81,6 +84,23 @@ def derive_description(
         valid = DataDescription.model_validate(content)
         derived = derive_data_description(valid, label, list(source_data))
         return _dump(derived)
+
+
+def rename_description(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A valid `DataDescription` under another name, created when that says, if it says so.
+
+    Raises:
+        SchemaMissingError: There is no aind-data-schema of version 2.
+        InvalidRecordError: The schema refuses the name.
+    """
+    from aind_data_schema.core.data_description import DataDescription
+
+    created = _TIME_IN_NAME.search(name)
+    more = {"name": name}
+    if created is not None:
+        date, hour, minute, second = created.groups()
+        more["creation_time"] = f"{date}T{hour}:{minute}:{second}Z"
+    return _validate(DataDescription, {**content, **more})
 
 
 def _validate(model: Any, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,6 +149,9 @@ class LoneRun:
             journal.log("ERROR", f"{prepared.fatal.message}. {prepared.fatal.hint}")
         for message in self.found.get("identity", {}).get("problems", ()):
             journal.log("WARNING", f"Metadata of {message}")
+        if prepared.settings.upload.url is not None:
+            message = "Results are uploaded by `capsule run`; afterwards: capsule upload DIR URL"
+            journal.log("WARNING", message)
         self._files.write_run_json(None, self.found, {})
 
     def _end(self, outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from aind_capsule.records.merge import MACHINE_FIELDS
@@ -55,6 +56,7 @@ def build_canonical(
     resources: Mapping[str, Any],
     additions: Additions,
     taken: Collection[str],
+    upload: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The canonical record without what every record bears; unknown values are left out.
 
@@ -67,6 +69,7 @@ def build_canonical(
         resources: Peaks of what the processing used, where samples were taken.
         additions: What the processing has said of the run.
         taken: What every record of the run bears.
+        upload: How the upload of the results went.
     """
     message = f"{facts.process_name} {_MESSAGES[outcome.status]}"
     if outcome.error_message and outcome.status != "success":
@@ -90,6 +93,7 @@ def build_canonical(
         "max_rss_bytes": ended.max_rss_bytes or None if ended else None,
         "cpu_s": round(ended.cpu_s, 3) if ended else None,
         "oom_kills": oom_kills or None,
+        "upload": dict(upload) or None,
         "resources": dict(resources) or None,
         "records": {level: count for level, count in counts.items() if count},
         "lost_records": dict(lost) or None,

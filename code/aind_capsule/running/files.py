@@ -107,8 +107,13 @@ class RunFiles:
     @property
     def has_data_process(self) -> bool:
         """Whether the run's `DataProcess` is made now; else it can be made of `run.json` later."""
-        is_wanted = self._folder is not None and "provenance" in self._prepared.run_files
-        return is_wanted and is_writable_folder(self._prepared.facts.folders["results"])
+        prepared = self._prepared
+        if self._folder is None:
+            return False
+        if prepared.settings.upload.url is not None:  # an asset has one, whatever results have
+            return True
+        is_wanted = "provenance" in prepared.run_files
+        return is_wanted and is_writable_folder(prepared.facts.folders["results"])
 
     def make_data_process(
         self,

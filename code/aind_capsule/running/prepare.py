@@ -85,7 +85,9 @@ def prepare(request: RunRequest) -> Prepared:
     loaded, fatal = _load(request)
     settings, problems = loaded.settings, list(loaded.problems)
     for problem in problems:
-        if problem.is_fatal and fatal is None:
+        is_uploads = problem.is_error and (problem.key or "").startswith(("s3.", "upload."))
+        is_fatal = problem.is_fatal or (is_uploads and settings.upload.url is not None)
+        if is_fatal and fatal is None:
             fatal = SettingsError(problem.message, hint=problem.hint)
     folders = {
         kind: find_folder(kind, getattr(settings, kind), loaded.sources[kind], cwd=cwd)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import read_oom_kill_count
 from aind_capsule.context.folders import build_variables
-from aind_capsule.errors import CapsuleError
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners, first_records
@@ -43,6 +42,7 @@ from aind_capsule.running.views import ConsoleView
 
 if TYPE_CHECKING:
     from aind_capsule.running.resources import ResourceSampler
+    from aind_capsule.running.uploading import RunUpload
 
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long before the start, and at the end.
@@ -122,6 +122,7 @@ class Run:
             self._loop, self._journal, self._out, self._err, manner, self._start_helpers
         )
         self._delivery = RunDelivery(prepared, self._files, self._warn)
+        self._upload = self._make_upload()
         self._is_over = False
         self._must_end = False
         self._asset_problems: list[str] = []
@@ -147,8 +148,9 @@ class Run:
         inputs.on_upstream = write_first
         intake = self._open_intake()
         ended: Ended | None = None
-        if self._prepared.fatal is not None:
-            outcome = self._refuse(self._prepared.fatal)
+        refused = self._find_refusal(inputs.found)
+        if refused is not None:
+            outcome = refused
         else:
             ended, outcome = self._supervise(intake, inputs.pids)
         processing = intake.environment if intake is not None else {}
@@ -219,10 +221,20 @@ class Run:
             return ()
         return (self._sampler.pid,)
 
-    def _refuse(self, fatal: CapsuleError) -> Outcome:
-        status = fatal.exit_status
-        message = f"{fatal.message}. {fatal.hint}"
-        return Outcome("fail", "ERROR", status, None, None, "SettingsError", message)
+    def _find_refusal(self, found: Mapping[str, Any]) -> Outcome | None:
+        """How the run ends where its processing may not start."""
+        fatal = self._prepared.fatal
+        if fatal is not None:
+            message = f"{fatal.message}. {fatal.hint}"
+            return Outcome("fail", "ERROR", fatal.exit_status, None, None, "SettingsError", message)
+        return None if self._upload is None else self._upload.check(found, self._wait_before)
+
+    def _make_upload(self) -> RunUpload | None:
+        if self._prepared.settings.upload.url is None:
+            return None
+        from aind_capsule.running.uploading import RunUpload  # most runs upload nothing
+
+        return RunUpload(self._prepared, self._journal.log, self._files.complain, self._wait_at_end)
 
     def _finish(
         self,
@@ -237,6 +249,8 @@ class Run:
         carried: dict[str, Any] = {}
         if ended is not None and outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, self._journal.log)
+        if self._upload is not None and ended is not None:
+            outcome = self._upload.send(outcome, found)
         canonical = self._journal.write_canonical(
             build_canonical(
                 prepared.facts,
@@ -252,12 +266,13 @@ class Run:
                 resources=resources,
                 additions=self._journal.additions,
                 taken=self._journal.fields,
+                upload={} if self._upload is None else self._upload.describe(),
             )
         )
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
         more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
-        is_last = not self._delivery.is_on
+        is_last = not self._delivery.is_on and self._upload is None
         if self._files.has_data_process:
             self._files.write_run_json(canonical, found, processing, more=more)
             more |= self._files.make_data_process(
@@ -267,12 +282,17 @@ class Run:
         self._files.publish()
         if self._must_print_canonical():
             self._console.write(format_line(canonical, "json"))
+        if self._upload is not None:
+            more = {**more, "upload": self._upload.commit()}
         if self._delivery.is_on:
             more = {**more, "delivery": self._deliver_rest()}
+        if not is_last:
             self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
             self._files.publish(("run",))
         self._flush()
         self._files.remove_old_runs()
+        if self._upload is not None and self._upload.has_failed and not outcome.wrapper_status:
+            return EXIT_DELIVERY
         is_whole = not self._journal.get_lost() and not self._files.failures
         if prepared.settings.strict and outcome.wrapper_status == 0 and not is_whole:
             return EXIT_DELIVERY
@@ -287,6 +307,11 @@ class Run:
         """Seconds since the run was asked to stop, or None."""
         stopped_at = self._supervision.stopped_at
         return None if stopped_at is None else time.monotonic() - stopped_at
+
+    def _wait_before(self, limit_s: float) -> bool:
+        """Wait for what is done before the start; whether somebody wants it to end."""
+        self._loop.run_once(limit_s)
+        return self._supervision.is_stopped
 
     def _wait_at_end(self, limit_s: float) -> bool:
         """Wait for what is done behind the canonical record; whether somebody wants it to end."""

@@ -291,6 +291,34 @@ class S3Settings:
 class UploadSettings:
     """Results to S3."""
 
+    url: str | None = setting(
+        None,
+        values.parse_s3_url,
+        "Below which the results of a run become a data asset. Not set: nothing is uploaded.",
+        flag="--upload",
+        form="`s3://bucket/prefix`",
+        is_fatal=True,
+    )
+    asset_name: str | None = setting(
+        None,
+        values.parse_asset_name,
+        "Name of that asset, where the inputs do not tell it.",
+        flag="--asset-name",
+        is_fatal=True,
+    )
+    on_failure: str = setting(
+        "logs",
+        values.parse_on_failure,
+        "What is uploaded of a run that failed, below `failed/`: nothing, its run files, or all.",
+        form="`never`, `logs` or `all`",
+    )
+    required: bool | None = setting(
+        None,
+        values.parse_boolean,
+        "Whether an upload that is not whole makes a run that succeeded end with 74; by default"
+        " yes, and no inside a pipeline task.",
+        form="boolean",
+    )
     label: str = setting(
         "processed",
         values.parse_label,

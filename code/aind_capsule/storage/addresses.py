@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-#: A bucket's name (also older, looser ones), or the ARN of an access point.
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[A-Za-z0-9:._/-]+?accesspoint/[\w.-]+")
-_URL = re.compile(rf"s3://(?P<bucket>{_BUCKET.pattern})(?:/(?P<prefix>.*))?", re.ASCII | re.DOTALL)
+from aind_capsule.settings.values import split_s3_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +45,4 @@ def parse_s3_url(value: object) -> S3Url:
     >>> parse_s3_url("s3://aind-open-data/assets/")
     S3Url(bucket='aind-open-data', prefix='assets')
     """
-    match = _URL.fullmatch(value.strip()) if isinstance(value, str) else None
-    prefix = (match["prefix"] or "").strip("/") if match else ""
-    if match is None or (prefix and not prefix.isprintable()):
-        raise ValueError("an address such as s3://bucket/prefix")
-    parts = prefix.split("/")
-    if prefix and any(part in ("", ".", "..") for part in parts):
-        raise ValueError("an address such as s3://bucket/prefix, without empty parts, `.` and `..`")
-    return S3Url(match["bucket"], prefix)
+    return S3Url(*split_s3_url(value))

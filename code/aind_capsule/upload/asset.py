@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -24,7 +24,7 @@ from aind_capsule.upload.keys import CLAIM, MANIFEST, MAX_KEY_BYTES, make_key
 from aind_capsule.upload.manifest import read_files, read_head, write_manifest
 from aind_capsule.upload.pool import Progress, Tell, send_pending
 from aind_capsule.upload.sending import PART_BYTES
-from aind_capsule.upload.tree import FoundFile, walk
+from aind_capsule.upload.tree import FoundFile, find_file, walk
 
 _AT_ONCE = 1000
 _MEMORY_BYTES = 1024 * 1024
@@ -128,8 +128,12 @@ class AssetUpload:
         self._journal.set_job("had_manifest", value=True)
         return head
 
-    def look_at(self, folder: str) -> None:
+    def look_at(self, folder: str | None, beside: Iterable[str] = ()) -> None:
         """Take what is in the folder into the journal.
+
+        Args:
+            folder: It; None where only what is beside it is uploaded.
+            beside: Further files, which go to the asset's top and win over the folder's.
 
         Raises:
             NotWholeError: The folder cannot be read.
@@ -139,11 +143,13 @@ class AssetUpload:
         room = MAX_KEY_BYTES - len(self._asset.folder.encode())
         number = journal.begin_walk()
         try:
-            entries = walk(os.fsencode(folder))
+            entries = walk(os.fsencode(folder)) if folder is not None else iter(())
             while block := list(itertools.islice(entries, _AT_ONCE)):
                 files = [entry for entry in block if isinstance(entry, FoundFile)]
                 journal.add_found(((file, make_key(file.name, room)) for file in files), number)
                 journal.add_others(entry for entry in block if not isinstance(entry, FoundFile))
+            more = [find_file(os.fsencode(path)) for path in beside]
+            journal.add_found(((file, make_key(file.name, room)) for file in more), number)
         except OSError as error:
             raise NotWholeError(
                 f"{folder} cannot be read: {error.strerror}", hint="Name a folder that can be read."
@@ -240,21 +246,23 @@ class AssetUpload:
                     file, {"asset": self._asset.prefix.rpartition("/")[2], **head}, journal
                 )
             self._put_manifest(file)
-        self._count()
+        self.count()
         self.report.committed = True
         return self.report
 
     def finish_unchanged(self) -> Report:
         """The report of an asset that needed nothing."""
-        self._count()
+        self.count()
         self.report.committed = True
         return self.report
 
-    def _count(self) -> None:
+    def count(self) -> Report:
+        """The report, with how much there is."""
         total = self._journal.count()
         self.report.files, self.report.size = total.files, total.size
         others = [name for name, why, _ in self._journal.find_others() if why is not None]
         self.report.left_out = len(others)
+        return self.report
 
     def _send(self, *, may_send: bool) -> Progress | None:
         settings = self._settings

@@ -6,14 +6,15 @@ A job's folder is in the user's state folder until its asset is whole.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import hashlib
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.history.tidy import UPLOAD_JOURNAL
 from aind_capsule.logs.place import find_bases
 from aind_capsule.records.naming import make_run_id
 from aind_capsule.settings.model import Settings
@@ -23,12 +24,17 @@ from aind_capsule.storage.objects import Bucket
 from aind_capsule.storage.patience import Patience
 from aind_capsule.upload.asset import AssetUpload, Report
 from aind_capsule.upload.claim import Claim
-from aind_capsule.upload.journal import JOURNAL_NAME, Journal, JournalError
+from aind_capsule.upload.journal import Journal, JournalError
 from aind_capsule.upload.naming import find_next_name, read_run
 from aind_capsule.upload.pool import Tell
 from aind_capsule.version import __version__
 
 _FOLDER = "uploads"
+#: Of a run's folder; what else is there is the run's own business.
+_RUN_FILES = (
+    ".log.jsonl", ".run.json", ".resources.jsonl", ".log.txt", "_data_process.json",
+    "data_description.json",
+)  # fmt: skip
 _ID_CHARS = 16
 #: As many seconds are tried where a name with a time is taken.
 _MAX_SECONDS = 60
@@ -43,20 +49,22 @@ class Job:
     """One upload of a folder.
 
     Attributes:
-        source: The folder.
+        source: The folder; None where only a run's own files are uploaded.
         url: Below which the asset is.
         asset: Its name.
         may_be_later: Whether the name may be that of a later second.
-        run_id: Of this upload: the claim bears it.
+        run_id: Of this upload, or of the run that it belongs to: the claim bears it.
         claimed_at: ISO 8601.
+        run_folder: The run's, whose files are part of the asset.
     """
 
-    source: str
+    source: str | None
     url: str
     asset: str
     may_be_later: bool
     run_id: str
     claimed_at: str
+    run_folder: str | None = None
 
     @property
     def place(self) -> S3Url:
@@ -101,7 +109,11 @@ class OpenJob:
         with contextlib.suppress(StorageError):
             self.journal.close()
         if is_done:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            for name in os.listdir(self._folder):
+                if name.startswith(UPLOAD_JOURNAL):
+                    os.unlink(os.path.join(self._folder, name))
+            with contextlib.suppress(OSError):  # a run's folder holds more
+                os.rmdir(self._folder)
 
 
 def find_job_folder(source: str, url: str, asset: str | None, environ: Mapping[str, str]) -> str:
@@ -115,13 +127,18 @@ def find_job_folder(source: str, url: str, asset: str | None, environ: Mapping[s
     raise JournalError("There is no folder for the upload's journal", hint="Set XDG_STATE_HOME.")
 
 
-def find_job_folders(environ: Mapping[str, str]) -> Iterator[str]:
-    """The folders of all uploads that were begun and not ended."""
-    for base in find_bases(None, environ):
-        folder = os.path.join(base, _FOLDER)
+def find_job_folders(scratch: str | None, environ: Mapping[str, str]) -> Iterator[str]:
+    """The folders of all uploads that were begun and not ended.
+
+    Args:
+        scratch: Where run folders may be.
+        environ: The environment.
+    """
+    bases = list(find_bases(scratch, environ))
+    for folder in (*(os.path.join(base, _FOLDER) for base in bases), *bases):
         with contextlib.suppress(OSError):
             for name in sorted(os.listdir(folder)):
-                if os.path.exists(os.path.join(folder, name, JOURNAL_NAME)):
+                if os.path.exists(os.path.join(folder, name, UPLOAD_JOURNAL)):
                     yield os.path.join(folder, name)
 
 
@@ -145,18 +162,37 @@ def do_job(opened: OpenJob, job: Job, settings: Settings, tell: Tell, *, overwri
         AssetTakenError: The name is another's.
         StorageError: Something failed; `capsule upload --resume` goes on.
     """
+    upload, job, report = begin_job(opened, job, settings, tell, overwrite=overwrite)
+    if report is not None:
+        return report
+    send_job(upload, job)
+    return finish_job(upload, job)
+
+
+def begin_job(
+    opened: OpenJob, job: Job, settings: Settings, tell: Tell, *, overwrite: bool = False
+) -> tuple[AssetUpload, Job, Report | None]:
+    """Claim a job's name, or that of a later second.
+
+    Returns:
+        The upload, the job with its name, and the report where nothing is left to do.
+
+    Raises:
+        AssetTakenError: The name is another's.
+        StorageError: Something failed.
+    """
     opened.set_job(job)
     patience = Patience()
     bucket = Bucket(parse_s3_url(job.url).bucket, settings.s3, patience)
     for _ in range(_MAX_SECONDS):
         upload = AssetUpload(bucket, patience, job.place, opened.journal, settings, tell)
-        report = _try_name(upload, job, overwrite=overwrite)
-        if report is not None:
-            return report
+        is_ours, report = _try_name(upload, job, overwrite=overwrite)
+        if is_ours or report is not None:
+            return upload, job, report
         later = find_next_name(job.asset) if job.may_be_later else None
         if later is None:
             break
-        job = Job(job.source, job.url, later, job.may_be_later, job.run_id, job.claimed_at)
+        job = dataclasses.replace(job, asset=later)
         opened.set_job(job)
     owner = upload.owner
     whose = f"by {owner.run_id} since {owner.claimed_at}" if owner is not None else "by another"
@@ -167,19 +203,53 @@ def do_job(opened: OpenJob, job: Job, settings: Settings, tell: Tell, *, overwri
     )
 
 
-def _try_name(upload: AssetUpload, job: Job, *, overwrite: bool) -> Report | None:
-    """Upload under a name; None where it is another's and not whole."""
+def send_job(upload: AssetUpload, job: Job, beside: Iterable[str] | None = None) -> None:
+    """Send what the server has not.
+
+    Args:
+        upload: The job's.
+        job: It.
+        beside: Files beside the folder's; by default those of its run.
+
+    Raises:
+        StorageError: Something failed; what was sent is remembered.
+    """
+    upload.list()
+    upload.look_at(job.source, find_run_files(job) if beside is None else beside)
+    upload.send()
+
+
+def finish_job(upload: AssetUpload, job: Job) -> Report:
+    """Make the asset whole.
+
+    Raises:
+        StorageError: It is not.
+    """
+    run = read_run(job.run_folder or job.source)
+    return upload.commit(_build_head(job, run))
+
+
+def find_run_files(job: Job) -> list[str]:
+    """The files of the run that are part of the asset, as far as they are there."""
+    if job.run_folder is None:
+        return []
+    names = sorted(os.listdir(job.run_folder))
+    return [os.path.join(job.run_folder, name) for name in names if name.endswith(_RUN_FILES)]
+
+
+def _try_name(upload: AssetUpload, job: Job, *, overwrite: bool) -> tuple[bool, Report | None]:
+    """Claim a name; whether it is ours, and the report where nothing is left to do."""
     mine = Claim(job.run_id, job.claimed_at)
     owner = upload.owner
     is_mine = owner is not None and owner.run_id == mine.run_id
     head = upload.find_manifest()
     if head is not None and not (is_mine and head.get("run_id") != mine.run_id):
         if job.may_be_later and not is_mine:
-            return None
+            return False, None
         upload.list()
-        upload.look_at(job.source)
+        upload.look_at(job.source, find_run_files(job))
         if upload.is_unchanged():
-            return upload.finish_unchanged()
+            return True, upload.finish_unchanged()
         if not overwrite and not is_mine:
             raise AssetTakenError(
                 f"{job.place} is whole, and {job.source} holds something else",
@@ -188,12 +258,8 @@ def _try_name(upload: AssetUpload, job: Job, *, overwrite: bool) -> Report | Non
     if not is_mine:
         owner = upload.claim(mine, overwrite=overwrite)
         if owner.run_id != mine.run_id:
-            return None
-    upload.list()
-    upload.look_at(job.source)
-    upload.send()
-    run = read_run(job.source)
-    return upload.commit(_build_head(job, run))
+            return False, None
+    return True, None
 
 
 def _build_head(job: Job, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.history.tidy import UPLOAD_JOURNAL
 from aind_capsule.storage.errors import StorageError
 from aind_capsule.storage.objects import Held, Part
 from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
 
-JOURNAL_NAME = "upload.sqlite"
 _COMMIT_EVERY_S = 1.0
 _PAGE = 500
 #: One process has it at a time. Killed at any moment it holds what was committed; a machine that
@@ -98,7 +98,7 @@ class Journal:
     """
 
     def __init__(self, folder: str | None) -> None:
-        self.path = ":memory:" if folder is None else os.path.join(folder, JOURNAL_NAME)
+        self.path = ":memory:" if folder is None else os.path.join(folder, UPLOAD_JOURNAL)
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
             for pragma in _PRAGMAS:

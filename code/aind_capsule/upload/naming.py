@@ -9,16 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aind_capsule.context.asset_names import parse_asset_name
 from aind_capsule.errors import UsageError
+from aind_capsule.settings.values import parse_asset_name as parse_asset_name_setting
 
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME_CHARS = 19
-_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,256}")
 _MAX_BYTES = 64 * 1024 * 1024
 RUN_SUFFIX = ".run.json"
 
@@ -75,16 +74,18 @@ def check_asset_name(name: str) -> str:
     Raises:
         UsageError: It cannot be one part of a key.
     """
-    if not _NAME.fullmatch(name) or name in (".", "..") or name != name.strip():
+    try:
+        return parse_asset_name_setting(name)
+    except ValueError as error:
         raise UsageError(
-            f"{name!r} cannot be the name of an asset",
-            hint="Give one without slashes, at most 256 characters.",
-        )
-    return name
+            f"{name!r} cannot be the name of an asset", hint=f"Give {error}."
+        ) from error
 
 
-def read_run(folder: str) -> dict[str, Any]:
+def read_run(folder: str | None) -> dict[str, Any]:
     """The `run.json` of the run that made a folder's files; empty where it is not clear."""
+    if folder is None:
+        return {}
     names = [name for name in os.listdir(folder) if name.endswith(RUN_SUFFIX)]
     return _read(os.path.join(folder, names[0])) if len(names) == 1 else {}
 

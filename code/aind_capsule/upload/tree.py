@@ -63,6 +63,16 @@ def make_stamp(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
+def find_file(path: bytes) -> FoundFile:
+    """One file, under its own name.
+
+    Raises:
+        OSError: It is not there.
+    """
+    status = os.stat(path)
+    return FoundFile(os.path.basename(path), path, status.st_size, make_stamp(status))
+
+
 def walk(folder: bytes) -> Iterator[Found]:
     """Everything below a folder.
 

@@ -1,0 +1,316 @@
+"""The upload of a run's results: checked before the start, done at its end by another process.
+
+claim the name -> `data_description.json` -> results -> (canonical record, run files) -> the rest
+and the manifest. Nothing of boto3 is imported here.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import pickle
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aind_capsule.errors import CapsuleError, SettingsError
+from aind_capsule.records.encode import decode, encode
+from aind_capsule.running.outcome import Outcome
+from aind_capsule.running.own_python import ask_own_python, block_signals, build_own_command
+from aind_capsule.running.prepare import Prepared
+from aind_capsule.storage.addresses import parse_s3_url
+from aind_capsule.upload.naming import NoNameError, build_asset_name
+
+EXIT_UPLOAD = 74
+_CHECK_S = 10.0
+_DESCRIBE_S = 20.0
+_FAILED = "failed"
+_DESCRIPTION = "data_description.json"
+_RESUME = "`capsule upload --resume` does it later"
+
+Wait = Callable[[float], bool]
+
+
+class RunUpload:
+    """What a run uploads.
+
+    Args:
+        prepared: The run.
+        log: Writes a record of the wrapper's own: level, message, fields.
+        complain: Says what went wrong once the log is closed.
+        wait: Waits for so many seconds, or less; returns whether to stop waiting.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        log: Callable[..., object],
+        complain: Callable[[str], None],
+        wait: Wait,
+    ) -> None:
+        given = prepared.settings.upload
+        self.is_required = given.required if given.required is not None else prepared.task is None
+        self._prepared = prepared
+        self._url = given.url or ""
+        self._name = given.asset_name
+        self._log = log
+        self._complain = complain
+        self._wait = wait
+        self._report: dict[str, Any] = {}
+        self._process: UploadProcess | None = None
+
+    def check(self, found: Mapping[str, Any], wait: Wait) -> Outcome | None:
+        """Before the start: whether it can be uploaded; how the run ends where that is refused.
+
+        Args:
+            found: What is known of the inputs.
+            wait: As `wait` of the class, before the start.
+        """
+        if "inputs" in found:
+            try:
+                self._find_name(found)
+            except NoNameError as error:
+                return self._refuse(error.message, error.hint, "SettingsError")
+        told = self._ask_once(
+            {"do": "check", "url": self._url, "asset": self._name}, _CHECK_S, wait
+        )
+        if "problem" not in told:
+            return None
+        if told.get("is_refused"):
+            return self._refuse(told["problem"], told["hint"], "UploadError")
+        self._log("WARNING", f"Whether results can be uploaded is not known: {told['problem']}")
+        return None
+
+    def send(self, outcome: Outcome, found: Mapping[str, Any]) -> Outcome:
+        """After the processing: claim the name and send the results; how the run ends now.
+
+        Args:
+            outcome: How the processing ended.
+            found: What is known of the inputs.
+        """
+        policy = self._prepared.settings.upload.on_failure
+        is_success = outcome.status == "success"
+        if outcome.status == "stopped" or (not is_success and policy == "never"):
+            return outcome
+        started = time.monotonic()
+        url = self._url if is_success else str(parse_s3_url(self._url).join(_FAILED))
+        source = self._prepared.facts.folders["results"] if is_success or policy == "all" else None
+        problem = self._send(url, source, found)
+        self._report["seconds"] = round(time.monotonic() - started, 3)
+        if problem is None:
+            return outcome
+        self._report |= {"committed": False, "problem": problem}
+        self._log(
+            "ERROR" if self.is_required else "WARNING", f"Results were not uploaded: {problem}"
+        )
+        if not is_success or not self.is_required:
+            return outcome
+        return dataclasses.replace(
+            outcome, status="fail", level="ERROR", wrapper_status=EXIT_UPLOAD,
+            error_type="UploadError", error_message=problem,
+        )  # fmt: skip
+
+    def describe(self) -> dict[str, Any]:
+        """What the canonical record says of it."""
+        names = ("url", "files", "size", "transferred", "seconds", "left_out", "problem")
+        told = {name: self._report.get(name) for name in names}
+        told["bytes"] = told.pop("size")
+        return {name: value for name, value in told.items() if value is not None}
+
+    def commit(self) -> dict[str, Any]:
+        """After the run files: send these, then the manifest; what `run.json` says of it."""
+        process = self._process
+        if process is None:
+            return self._report
+        if "problem" not in self._report:
+            told = process.ask({"do": "commit"}, None, self._wait, self._tell)
+            if "problem" in told:
+                told = {"committed": False, "problem": _join(told)}
+                self._complain(f"The asset is not whole: {told['problem']}; {_RESUME}")
+            self._report |= {name: value for name, value in told.items() if name != "seconds"}
+        process.close()
+        return self._report
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an upload that is required is not whole."""
+        return self.is_required and self._report.get("committed") is False
+
+    def _send(self, url: str, source: str | None, found: Mapping[str, Any]) -> str | None:
+        """Claim and send; why that was not possible, or None."""
+        prepared = self._prepared
+        folder = prepared.run_folder
+        if folder is None:
+            return "there is no run folder, which would remember what was sent"
+        now = dt.datetime.now(dt.timezone.utc)
+        try:
+            name, may_be_later = self._find_name(found, now)
+            self._process = UploadProcess(prepared.settings)
+        except CapsuleError as error:
+            return f"{error.message}. {error.hint}"
+        except OSError as error:
+            return f"no process can be started for it: {error}"
+        job = {
+            "source": source, "url": url, "asset": name, "may_be_later": may_be_later,
+            "run_id": prepared.facts.run_id, "claimed_at": now.isoformat(timespec="seconds"),
+            "run_folder": folder.path,
+        }  # fmt: skip
+        told = self._ask({"do": "claim", "folder": folder.path, "job": job})
+        if "problem" in told:
+            return _join(told)
+        self._report |= {"url": told["url"]}
+        beside = self._make_description(told["asset"], folder.path, source)
+        told = self._ask({"do": "send", "beside": beside})
+        if "problem" in told:
+            return _join(told)
+        self._report |= {name: told[name] for name in told if name not in ("committed", "seconds")}
+        for warning in told.get("warnings", ()):
+            self._log("WARNING", warning)
+        return None
+
+    def _make_description(self, asset: str, folder: str, source: str | None) -> list[str]:
+        """The asset's `data_description.json`, which bears its name; none where that cannot be."""
+        if source is not None and os.path.exists(os.path.join(source, _DESCRIPTION)):
+            return []  # the processing's own
+        target = os.path.join(folder, _DESCRIPTION)
+        data = self._prepared.facts.folders["data"]
+        words = [data, asset, self._prepared.settings.upload.label, target]
+        told = ask_own_python("aind_capsule.provenance.describe", words, _DESCRIBE_S, self._wait)
+        if "problem" in told:
+            self._log("WARNING", f"The asset has no {_DESCRIPTION}: {told['problem']}")
+            return []
+        return [target]
+
+    def _find_name(
+        self, found: Mapping[str, Any], now: dt.datetime | None = None
+    ) -> tuple[str, bool]:
+        if self._name is not None:
+            return self._name, False
+        names = [str(row.get("name")) for row in found.get("inputs", ())]
+        now = now or dt.datetime.now(dt.timezone.utc)
+        label = self._prepared.settings.upload.label
+        try:
+            return build_asset_name(names, label, now), True
+        except NoNameError:
+            # Folders may be called anything; the metadata in them tell the acquisition.
+            acquisition = found.get("identity", {}).get("acquisition_name")
+            if not isinstance(acquisition, str):
+                raise
+            return build_asset_name([acquisition], label, now), True
+
+    def _refuse(self, message: str, hint: str, kind: str) -> Outcome | None:
+        if not self.is_required:
+            self._log("WARNING", f"Results will not be uploaded: {message}. {hint}")
+            return None
+        status = EXIT_UPLOAD if kind == "UploadError" else SettingsError.exit_status
+        return Outcome("fail", "ERROR", status, None, None, kind, f"{message}. {hint}")
+
+    def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._process is not None
+        return self._process.ask(asked, None, self._wait, self._tell)
+
+    def _ask_once(self, asked: Mapping[str, Any], limit_s: float, wait: Wait) -> dict[str, Any]:
+        try:
+            process = UploadProcess(self._prepared.settings)
+        except OSError as error:
+            return {"problem": f"no process can be started for it: {error}"}
+        try:
+            return process.ask(asked, limit_s, wait, self._tell)
+        finally:
+            process.close(must_kill=True)
+
+    def _tell(self, progress: Mapping[str, Any]) -> None:
+        done, total = progress["done_files"], progress["files"]
+        self._log("INFO", f"Uploading: {done} of {total} files", **progress)
+
+
+class UploadProcess:
+    """`python -m aind_capsule.upload`, asked one thing after the other.
+
+    Args:
+        settings: The run's.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+
+    def __init__(self, settings: object) -> None:
+        command = build_own_command("aind_capsule.upload", [])
+        with block_signals():
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                bufsize=0,
+            )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._rest = b""
+        self._write(base64.b64encode(pickle.dumps(settings)))
+
+    def ask(
+        self,
+        asked: Mapping[str, Any],
+        limit_s: float | None,
+        wait: Wait,
+        tell: Callable[[Mapping[str, Any]], None],
+    ) -> dict[str, Any]:
+        """Ask for one thing; what it answers, or why there is no answer.
+
+        Args:
+            asked: What.
+            limit_s: Seconds, or None to wait as long as it takes.
+            wait: Waits for so many seconds, or less; returns whether to stop waiting.
+            tell: Takes progress.
+        """
+        self._write(encode(asked))
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        while True:
+            for message in self._read():
+                if "progress" not in message:
+                    return message
+                tell(message["progress"])
+            if self._process.poll() is not None:
+                return {"problem": "the process for it has ended", "hint": _RESUME}
+            if deadline is not None and time.monotonic() > deadline:
+                return {"problem": f"no answer within {limit_s:g} s", "hint": ""}
+            if wait(0.02):
+                return {"problem": "it was interrupted", "hint": _RESUME}
+
+    def close(self, *, must_kill: bool = False) -> None:
+        """Take leave: it ends by itself, soon."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+        if must_kill:
+            self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+            return
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self) -> list[dict[str, Any]]:
+        data = b""
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            while chunk := os.read(self._process.stdout.fileno(), 1 << 16):
+                data += chunk
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [decode(line) or {} for line in lines]
+
+    def _write(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(line + b"\n")
+
+
+def _join(told: Mapping[str, Any]) -> str:
+    return ". ".join(part for part in (told["problem"], told.get("hint", "")) if part)

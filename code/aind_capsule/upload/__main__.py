@@ -1,0 +1,140 @@
+"""`python -m aind_capsule.upload`: a run's upload, step by step as that asks for it.
+
+It is told its settings on stdin, then what to do, one JSON object a line; it answers on stdout in
+the same way. When nobody is at the other end any more it ends, and what is not whole is owed.
+
+| asked | does | answers |
+|---|---|---|
+| `check`: url, asset | finds out whether the asset can be written | `{}` |
+| `claim`: a job, folder | claims the name | `asset`, `url` |
+| `send`: files beside | sends the results | the report |
+| `commit` | sends the run's own files, then the manifest | the report |
+
+An answer with `problem` (and `hint`, `is_refused`) says why it was not done; one with `progress`
+comes in between, once a minute.
+"""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aind_capsule.errors import CapsuleError
+from aind_capsule.records.encode import decode, encode
+from aind_capsule.settings.model import Settings
+from aind_capsule.storage.addresses import parse_s3_url
+from aind_capsule.storage.errors import SilentError
+from aind_capsule.storage.objects import Bucket
+from aind_capsule.upload.asset import AssetUpload
+from aind_capsule.upload.jobs import (
+    AssetTakenError,
+    Job,
+    OpenJob,
+    begin_job,
+    finish_job,
+    send_job,
+)
+from aind_capsule.upload.keys import MANIFEST
+from aind_capsule.upload.pool import Progress
+
+_TELL_EVERY_S = 60.0
+
+
+class Worker:
+    """Does what a run asks for.
+
+    Args:
+        settings: The run's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: OpenJob | None = None
+        self._upload: AssetUpload | None = None
+        self._job: Job | None = None
+        self._told_at = time.monotonic()
+
+    def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one thing."""
+        try:
+            told: dict[str, Any] = getattr(self, f"_{asked['do']}")(asked)
+        except CapsuleError as error:
+            return {
+                "problem": error.message,
+                "hint": error.hint,
+                "is_refused": not isinstance(error, SilentError),
+            }
+        return told
+
+    def close(self) -> None:
+        """End; what is not whole is owed."""
+        if self._opened is not None:
+            report = None if self._upload is None else self._upload.report
+            self._opened.close(is_done=report is not None and report.committed)
+
+    def _check(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        place = parse_s3_url(asked["url"])
+        bucket = Bucket(place.bucket, self._settings.s3)
+        if asked["asset"] is not None:
+            place = place.join(asked["asset"])
+            if next(bucket.list(place.folder + MANIFEST), None) is not None:
+                raise AssetTakenError(f"{place} is there already, and whole", hint="Name another.")
+        bucket.check(place.folder)
+        return {}
+
+    def _claim(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        self._opened = OpenJob(asked["folder"])
+        job = Job(**asked["job"])
+        self._upload, self._job, _ = begin_job(self._opened, job, self._settings, self._tell)
+        return {"asset": self._job.asset, "url": str(self._job.place)}
+
+    def _send(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._upload is not None
+        assert self._job is not None
+        send_job(self._upload, self._job, asked["beside"])
+        return self._upload.count().describe()
+
+    def _commit(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._upload is not None
+        assert self._job is not None
+        send_job(self._upload, self._job)
+        return finish_job(self._upload, self._job).describe()
+
+    def _tell(self, progress: Progress) -> None:
+        if time.monotonic() - self._told_at < _TELL_EVERY_S:
+            return
+        self._told_at = time.monotonic()
+        told = {
+            "done_files": progress.done_files,
+            "files": progress.files,
+            "done_bytes": progress.done_size,
+            "bytes": progress.size,
+            "bytes_per_s": round(progress.transferred / max(progress.seconds, 1e-3)),
+        }
+        _say({"progress": told})
+
+
+def _say(told: Mapping[str, Any]) -> None:
+    sys.stdout.buffer.write(encode(told) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Answer until nobody asks any more."""
+    settings = pickle.loads(base64.b64decode(sys.stdin.buffer.readline()))
+    assert isinstance(settings, Settings)
+    worker = Worker(settings)
+    try:
+        for line in sys.stdin.buffer:
+            _say(worker.answer(decode(line) or {}))
+    finally:
+        worker.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,295 @@
+"""`capsule run --upload`: the results become an asset, and nothing of it harms the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aind_data_schema.core.data_description import DataDescription
+from aind_data_schema.core.processing import DataProcess
+
+from tests.conftest import Capsule, Finished, parse_strictly
+from tests.storage.conftest import credentials, moto, proxy  # noqa: F401
+from tests.storage.proxy import FaultyProxy, Request, answer
+from tests.storage.servers import Server
+
+RAW = "ecephys_123456_2024-04-17_12-12-44"
+DESCRIPTION = {
+    "schema_version": "2.0.0", "name": RAW, "subject_id": "123456", "creation_time": "2024-04-17T12:12:44Z",
+    "institution": {"name": "Allen Institute for Neural Dynamics", "abbreviation": "AIND", "registry": "Research Organization Registry (ROR)", "registry_identifier": "04szwah67"},
+    "funding_source": [{"funder": {"name": "Allen Institute", "abbreviation": "AI", "registry": "Research Organization Registry (ROR)", "registry_identifier": "03cpe7c52"}}],
+    "data_level": "raw", "investigators": [{"name": "A B"}], "project_name": "P", "modalities": [{"name": "Extracellular electrophysiology", "abbreviation": "ecephys"}],
+}  # fmt: skip
+
+
+class Uploading:
+    """A capsule with an input asset, and a bucket that its results go to."""
+
+    def __init__(self, capsule: Capsule, server: Server, proxy: FaultyProxy) -> None:  # noqa: F811
+        self.capsule = capsule
+        self.proxy = proxy
+        self.bucket = server.make_bucket()
+        self.client = server.make_client()
+        (capsule.data / RAW).mkdir()
+        (capsule.data / RAW / "data_description.json").write_text(json.dumps(DESCRIPTION))
+        capsule.environ |= {
+            name: value for name, value in os.environ.items() if name.startswith("AWS_")
+        }
+        capsule.environ |= {
+            "CAPSULE_S3__ENDPOINT_URL": proxy.url,
+            "CAPSULE_UPLOAD__URL": f"s3://{self.bucket}/assets",
+        }
+
+    def run(self, *command: str, **more: Any) -> Finished:
+        """Run it."""
+        return self.capsule.run(*command, **more)
+
+    def read(self) -> dict[str, bytes]:
+        """All objects by key."""
+        rows = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", ())
+        return {
+            row["Key"]: self.client.get_object(Bucket=self.bucket, Key=row["Key"])["Body"].read()
+            for row in rows
+        }
+
+    def read_asset(self, place: str) -> tuple[str, dict[str, bytes]]:
+        """The only asset below a place: its name and its objects."""
+        found = {key.removeprefix(place): data for key, data in self.read().items()}
+        names = {key.partition("/")[0] for key in found}
+        assert len(names) == 1, names
+        name = names.pop()
+        return name, {key.removeprefix(f"{name}/"): data for key, data in found.items()}
+
+    def resume(self) -> subprocess.CompletedProcess[str]:
+        """What people type then."""
+        return subprocess.run([sys.executable, "-m", "aind_capsule", "upload", "--resume"], cwd=self.capsule.code,
+                              env=self.capsule.environ, text=True, capture_output=True, timeout=60, check=False)  # fmt: skip
+
+
+@pytest.fixture
+def uploading(capsule: Capsule, moto: Server, proxy: FaultyProxy) -> Iterator[Uploading]:  # noqa: F811
+    yield Uploading(capsule, moto, proxy)
+
+
+def _get(objects: dict[str, bytes], ending: str) -> bytes:
+    (name,) = [name for name in objects if name.endswith(ending)]
+    return objects[name]
+
+
+def test_results_become_an_asset(uploading: Uploading) -> None:
+    """Results, whole log, run.json, provenance and a description that bears the name; manifest last."""
+    run = uploading.run("sh", "-c", "mkdir -p ../results/a; echo x > ../results/a/b.csv; echo done")
+    assert run.status == 0, run.stderr
+    name, objects = uploading.read_asset("assets/")
+    assert name.startswith(f"{RAW}_processed_20")
+    assert objects["a/b.csv"] == b"x\n"
+    log = _get(objects, ".log.jsonl").splitlines()
+    assert parse_strictly(log[-1]) == run.canonical
+    told = run.canonical["upload"]
+    assert told["url"] == f"s3://{uploading.bucket}/assets/{name}"
+    assert told["files"] == 2
+    assert "committed" not in told
+    manifest = json.loads(objects["manifest.json"])
+    assert {row["key"] for row in manifest["files"]} == set(objects) - {"manifest.json", ".claim"}
+    assert (
+        manifest["run_id"]
+        == manifest["source_run"]
+        == json.loads(objects[".claim"])["run_id"]
+        == run.canonical["run_id"]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        DataProcess.model_validate_json(_get(objects, "_data_process.json"))
+        described = DataDescription.model_validate_json(objects["data_description.json"])
+    assert (described.name, described.source_data) == (name, [RAW])
+    assert json.loads(_get(objects, ".run.json"))["status"] == "success"
+    assert uploading.capsule.run_json()["upload"]["committed"] is True
+    puts = [request.path for request in uploading.proxy.seen if request.method == "PUT"]
+    assert puts[0].endswith("/.claim")
+    assert puts[-1].endswith("/manifest.json")
+    assert not list(uploading.capsule.scratch.rglob("upload.sqlite*"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "has_results"), [("logs", False), ("all", True), ("never", None)]
+)
+def test_a_run_that_failed(uploading: Uploading, policy: str, has_results: bool | None) -> None:
+    """By policy: its run files, all, or nothing; below failed/, so that nobody takes it for an asset."""
+    run = uploading.run(
+        "sh", "-c", "echo x > ../results/b.csv; exit 3", env={"CAPSULE_UPLOAD__ON_FAILURE": policy}
+    )
+    assert (run.status, run.canonical["status"], run.canonical["exit_code"]) == (3, "fail", 3)
+    if has_results is None:
+        assert uploading.read() == {}
+        return
+    _, objects = uploading.read_asset("assets/failed/")
+    assert ("b.csv" in objects) is has_results
+    assert parse_strictly(_get(objects, ".log.jsonl").splitlines()[-1])["exit_code"] == 3
+    assert "manifest.json" in objects
+
+
+def test_a_run_that_was_stopped(uploading: Uploading) -> None:
+    """After a stop nothing is uploaded."""
+    process = uploading.capsule.start("sh", "-c", "echo up; sleep 60")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGTERM)
+    assert uploading.capsule.finish(process).status == 143
+    assert uploading.read() == {}
+
+
+def _refuse(request: Request) -> tuple[int, bytes] | None:
+    return answer(403, "AccessDenied") if request.method in ("PUT", "POST") else None
+
+
+def test_no_rights_are_told_before_the_start(uploading: Uploading) -> None:
+    """A definite refusal: 74, one canonical record, and the processing was never started."""
+    uploading.proxy.decide = _refuse
+    run = uploading.run("sh", "-c", "echo started")
+    assert (run.status, run.stdout) == (74, b"")
+    assert (run.canonical["status"], run.canonical["error_type"]) == ("fail", "UploadError")
+    assert "exit_code" not in run.canonical
+    assert "AccessDenied" in run.canonical["error_message"]
+
+
+@pytest.mark.parametrize("how", ["said", "pipeline"])
+def test_an_upload_that_is_not_required(uploading: Uploading, how: str) -> None:
+    """It warns, and the processing runs and keeps its status: where that is said, and in a pipeline."""
+    uploading.proxy.decide = _refuse
+    env = {"CAPSULE_UPLOAD__REQUIRED": "false"} if how == "said" else {"CO_PIPELINE_ID": "p"}
+    run = uploading.run("sh", "-c", "echo started", env=env)
+    assert (run.status, run.stdout) == (0, b"started\n")
+    assert run.canonical["status"] == "success"
+    told = [record["message"] for record in run.records if record["level"] == "WARNING"]
+    assert any("AccessDenied" in message for message in told)
+    assert "AccessDenied" in run.canonical["upload"]["problem"]
+
+
+def test_nobody_knows_its_name(uploading: Uploading) -> None:
+    """No input asset: 78 before the start, with what to say; said, it is taken."""
+    (uploading.capsule.data / RAW / "data_description.json").unlink()
+    (uploading.capsule.data / RAW).rmdir()
+    run = uploading.run("sh", "-c", "echo started")
+    assert (run.status, run.stdout) == (78, b"")
+    assert "--asset-name" in run.canonical["error_message"]
+    run = uploading.run("true", options=("--asset-name", "mine"))
+    assert run.status == 0, run.stderr
+    name, objects = uploading.read_asset("assets/")
+    assert name == "mine"
+    assert "data_description.json" not in objects
+    run = uploading.run("sh", "-c", "echo started", options=("--asset-name", "mine"))
+    assert (run.status, run.stdout) == (74, b"")
+    assert "whole" in run.canonical["error_message"]
+
+
+def test_rights_that_go_during_the_run(uploading: Uploading) -> None:
+    """The processing succeeded, the upload did not: 74, and --resume makes the asset whole."""
+    uploading.proxy.decide = lambda request: (
+        _refuse(request) if request.path.endswith("b.csv") else None
+    )
+    run = uploading.run("sh", "-c", "echo x > ../results/b.csv")
+    assert run.status == 74
+    canonical = run.canonical
+    assert (canonical["status"], canonical["exit_code"], canonical["error_type"]) == (
+        "fail",
+        0,
+        "UploadError",
+    )
+    assert uploading.capsule.run_json()["upload"]["committed"] is False
+    assert not any(key.endswith("manifest.json") for key in uploading.read())
+    uploading.proxy.decide = lambda request: None
+    done = uploading.resume()
+    assert done.returncode == 0, done.stderr
+    _, objects = uploading.read_asset("assets/")
+    assert objects["b.csv"] == b"x\n"
+    assert parse_strictly(_get(objects, ".log.jsonl").splitlines()[-1]) == canonical
+    assert "manifest.json" in objects
+    assert "data_description.json" in objects
+
+
+def test_a_manifest_that_fails(uploading: Uploading) -> None:
+    """The canonical record stays; run.json and stderr say it; 74, and --resume makes it whole."""
+    uploading.proxy.decide = lambda request: (
+        _refuse(request) if request.path.endswith("manifest.json") else None
+    )
+    run = uploading.run("true")
+    assert run.status == 74
+    assert run.canonical["status"] == "success"
+    assert b"not whole" in run.stderr
+    told = uploading.capsule.run_json()["upload"]
+    assert (told["committed"], "AccessDenied" in told["problem"]) == (False, True)
+    uploading.proxy.decide = lambda request: None
+    assert uploading.resume().returncode == 0
+    assert "manifest.json" in uploading.read_asset("assets/")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("UPLOAD__URL", "http://b"), ("S3__CHECKSUM", "md5"), ("UPLOAD__LABEL", "a/b")],
+)
+def test_a_wrong_setting(uploading: Uploading, name: str, value: str) -> None:
+    """Of an upload that was asked for: 78 before the start."""
+    run = uploading.run("sh", "-c", "echo started", env={f"CAPSULE_{name}": value})
+    assert (run.status, run.stdout) == (78, b"")
+    assert value in run.canonical["error_message"]
+
+
+def test_a_wrong_setting_of_an_upload_that_nobody_wants(capsule: Capsule) -> None:
+    """It is an ERROR, and the run goes on."""
+    run = capsule.run("true", env={"CAPSULE_S3__CHECKSUM": "md5"})
+    assert run.status == 0
+    assert any(
+        "s3.checksum" in record["message"] for record in run.records if record["level"] == "ERROR"
+    )
+
+
+@pytest.mark.slow
+def test_a_server_that_is_silent(uploading: Uploading) -> None:
+    """Not known before the start: a warning, and the processing runs; then 74, and the upload is owed."""
+    uploading.proxy.decide = lambda request: "cut"
+    run = uploading.run("sh", "-c", "echo started", timeout_s=180)
+    assert (run.status, run.stdout) == (74, b"started\n")
+    assert any(
+        "is not known" in record["message"]
+        for record in run.records
+        if record["level"] == "WARNING"
+    )
+    uploading.proxy.decide = lambda request: None
+    assert uploading.resume().returncode == 0
+    assert "manifest.json" in uploading.read_asset("assets/")[1]
+
+
+def test_the_processings_own_description(uploading: Uploading) -> None:
+    """It stays as it is, and its folder of results too: nothing of ours is added while it runs."""
+    uploading.run(
+        "sh",
+        "-c",
+        "echo '{}' > ../results/data_description.json; ls -A ../results > ../results/seen",
+    )
+    _, objects = uploading.read_asset("assets/")
+    assert objects["data_description.json"] == b"{}\n"
+    assert objects["seen"].split() == [b"data_description.json", b"seen"]
+
+
+def test_alone_nothing_is_uploaded(uploading: Uploading) -> None:
+    """A run of a Python process alone says so."""
+    code = "from aind_capsule import capsule_run\nwith capsule_run('x'): pass"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=uploading.capsule.code,
+        env=uploading.capsule.environ,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    log = uploading.capsule.find_log()
+    assert log is not None
+    assert b"uploaded by `capsule run`" in log.read_bytes()
+    assert uploading.read() == {}
