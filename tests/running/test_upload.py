@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from aind_data_schema.core.data_description import DataDescription
 from aind_data_schema.core.processing import DataProcess
 
-from tests.conftest import Capsule, Finished, parse_strictly
+from tests.conftest import Capsule, Finished, parse_strictly, wait_until
 from tests.storage.conftest import credentials, moto, proxy  # noqa: F401
 from tests.storage.proxy import FaultyProxy, Request, answer
 from tests.storage.servers import Server
@@ -276,6 +277,40 @@ def test_the_processings_own_description(uploading: Uploading) -> None:
     _, objects = uploading.read_asset("assets/")
     assert objects["data_description.json"] == b"{}\n"
     assert objects["seen"].split() == [b"data_description.json", b"seen"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_ended_during_the_upload(uploading: Uploading, number: signal.Signals) -> None:
+    """A stop is heard at once, a kill is survived: the upload is owed, and --resume makes it whole."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def before(request: Request) -> None:
+        if request.path.endswith("b.csv"):
+            reached.set()
+            go_on.wait(30)
+
+    uploading.proxy.before = before
+    process = uploading.capsule.start("sh", "-c", "echo x > ../results/b.csv")
+    assert reached.wait(60)
+    process.send_signal(number)
+    run = uploading.capsule.finish(process, timeout_s=20)
+    go_on.set()
+    uploading.proxy.before = lambda request: None
+    assert not any(key.endswith("manifest.json") for key in uploading.read())
+    if number == signal.SIGTERM:
+        assert run.status == 74
+        assert run.canonical["error_type"] == "UploadError"
+    else:
+        assert run.status == -signal.SIGKILL
+    wait_until(
+        lambda: (
+            "another process" not in (done := uploading.resume()).stderr and done.returncode == 0
+        )
+    )
+    _, objects = uploading.read_asset("assets/")
+    assert objects["b.csv"] == b"x\n"
+    assert _get(objects, ".log.jsonl").splitlines() == run.lines
+    assert "manifest.json" in objects
 
 
 def test_alone_nothing_is_uploaded(uploading: Uploading) -> None:

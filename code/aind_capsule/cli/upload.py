@@ -143,12 +143,17 @@ def _resume(folder: str | None, settings: Settings, *, overwrite: bool, as_json:
     wanted = None if folder is None else os.path.realpath(folder)
     is_whole, found = True, 0
     for path in list(find_job_folders(_find_scratch(settings), os.environ)):
-        opened = OpenJob(path)
+        try:
+            opened = OpenJob(path)
+        except CapsuleError as error:
+            is_whole = False
+            click.echo(f"capsule: {path}: {error.message}. {error.hint}", err=True)
+            continue
         job = opened.job
         places = [] if job is None else [job.source, job.run_folder]
         named = [os.path.realpath(place) for place in places if place is not None]
         if job is None or (wanted is not None and wanted not in named):
-            opened.close(is_done=False)
+            opened.close(is_done=job is None)
             continue
         found += 1
         click.echo(f"{job.source or job.run_folder} to {job.place}", err=True)
@@ -157,7 +162,7 @@ def _resume(folder: str | None, settings: Settings, *, overwrite: bool, as_json:
         except CapsuleError as error:
             is_whole = False
             click.echo(f"capsule: {error.message}\n         {error.hint}", err=True)
-    if not found:
+    if not found and is_whole:
         click.echo("Nothing is owed.", err=True)
     return 0 if is_whole else EXIT_OWED
 

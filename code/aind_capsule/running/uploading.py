@@ -6,22 +6,18 @@ and the manifest. Nothing of boto3 is imported here.
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import dataclasses
 import datetime as dt
 import os
-import pickle
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aind_capsule.errors import CapsuleError, SettingsError
-from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.outcome import Outcome
-from aind_capsule.running.own_python import ask_own_python, block_signals, build_own_command
+from aind_capsule.running.own_python import ask_own_python
 from aind_capsule.running.prepare import Prepared
+from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait
 from aind_capsule.storage.addresses import parse_s3_url
 from aind_capsule.upload.naming import NoNameError, build_asset_name
 
@@ -30,9 +26,6 @@ _CHECK_S = 10.0
 _DESCRIBE_S = 20.0
 _FAILED = "failed"
 _DESCRIPTION = "data_description.json"
-_RESUME = "`capsule upload --resume` does it later"
-
-Wait = Callable[[float], bool]
 
 
 class RunUpload:
@@ -130,7 +123,7 @@ class RunUpload:
             told = process.ask({"do": "commit"}, None, self._wait, self._tell)
             if "problem" in told:
                 told = {"committed": False, "problem": _join(told)}
-                self._complain(f"The asset is not whole: {told['problem']}; {_RESUME}")
+                self._complain(f"The asset is not whole: {told['problem']}; {RESUME}")
             self._report |= {name: value for name, value in told.items() if name != "seconds"}
         process.close()
         return self._report
@@ -221,95 +214,11 @@ class RunUpload:
         try:
             return process.ask(asked, limit_s, wait, self._tell)
         finally:
-            process.close(must_kill=True)
+            process.close()
 
     def _tell(self, progress: Mapping[str, Any]) -> None:
         done, total = progress["done_files"], progress["files"]
         self._log("INFO", f"Uploading: {done} of {total} files", **progress)
-
-
-class UploadProcess:
-    """`python -m aind_capsule.upload`, asked one thing after the other.
-
-    Args:
-        settings: The run's.
-
-    Raises:
-        OSError: It cannot be started.
-    """
-
-    def __init__(self, settings: object) -> None:
-        command = build_own_command("aind_capsule.upload", [])
-        with block_signals():
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                bufsize=0,
-            )
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self._rest = b""
-        self._write(base64.b64encode(pickle.dumps(settings)))
-
-    def ask(
-        self,
-        asked: Mapping[str, Any],
-        limit_s: float | None,
-        wait: Wait,
-        tell: Callable[[Mapping[str, Any]], None],
-    ) -> dict[str, Any]:
-        """Ask for one thing; what it answers, or why there is no answer.
-
-        Args:
-            asked: What.
-            limit_s: Seconds, or None to wait as long as it takes.
-            wait: Waits for so many seconds, or less; returns whether to stop waiting.
-            tell: Takes progress.
-        """
-        self._write(encode(asked))
-        deadline = None if limit_s is None else time.monotonic() + limit_s
-        while True:
-            for message in self._read():
-                if "progress" not in message:
-                    return message
-                tell(message["progress"])
-            if self._process.poll() is not None:
-                return {"problem": "the process for it has ended", "hint": _RESUME}
-            if deadline is not None and time.monotonic() > deadline:
-                return {"problem": f"no answer within {limit_s:g} s", "hint": ""}
-            if wait(0.02):
-                return {"problem": "it was interrupted", "hint": _RESUME}
-
-    def close(self, *, must_kill: bool = False) -> None:
-        """Take leave: it ends by itself, soon."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                assert pipe is not None
-                pipe.close()
-        if must_kill:
-            self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-            return
-        self._process.kill()
-        self._process.wait()
-
-    def _read(self) -> list[dict[str, Any]]:
-        data = b""
-        assert self._process.stdout is not None
-        with contextlib.suppress(OSError):
-            while chunk := os.read(self._process.stdout.fileno(), 1 << 16):
-                data += chunk
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [decode(line) or {} for line in lines]
-
-    def _write(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(line + b"\n")
 
 
 def _join(told: Mapping[str, Any]) -> str:

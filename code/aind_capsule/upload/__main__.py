@@ -68,6 +68,8 @@ class Worker:
                 "hint": error.hint,
                 "is_refused": not isinstance(error, SilentError),
             }
+        except Exception as error:  # ours; the run is told, and goes on
+            return {"problem": f"{type(error).__name__}: {error}", "hint": "", "is_refused": False}
         return told
 
     def close(self) -> None:

@@ -156,6 +156,11 @@ class AssetUpload:
             ) from error
         journal.end_walk(number)
 
+    def list_known(self) -> None:
+        """Have what an earlier manifest tells compared with what the server holds."""
+        if self._journal.has_known:
+            self.list()
+
     def list(self) -> bool:
         """Take what the server holds into the journal; False where that may not be known.
 
@@ -169,7 +174,9 @@ class AssetUpload:
                 (row for row in held if row.key[len(folder) :] not in _OURS), folder
             )
         except RefusedError as error:
-            self.report.warnings.append(f"What the server holds was not compared: {error.message}")
+            told = f"What the server holds was not compared: {error.message}"
+            if told not in self.report.warnings:
+                self.report.warnings.append(told)
             return False
         return True
 

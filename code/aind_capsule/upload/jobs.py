@@ -214,7 +214,7 @@ def send_job(upload: AssetUpload, job: Job, beside: Iterable[str] | None = None)
     Raises:
         StorageError: Something failed; what was sent is remembered.
     """
-    upload.list()
+    upload.list_known()
     upload.look_at(job.source, find_run_files(job) if beside is None else beside)
     upload.send()
 

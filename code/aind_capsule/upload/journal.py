@@ -188,6 +188,11 @@ class Journal:
         """Remember what an earlier manifest tells: keys, sizes, SHA-256."""
         self._write("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", rows)
 
+    @property
+    def has_known(self) -> bool:
+        """Whether an earlier manifest tells of anything."""
+        return self._do("SELECT 1 FROM known LIMIT 1").fetchone() is not None
+
     def set_held(self, rows: Iterable[Held], folder: str) -> None:
         """Remember what the server holds below a folder, and nothing else."""
         self._do("DELETE FROM held")

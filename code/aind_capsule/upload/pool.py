@@ -14,20 +14,9 @@ from aind_capsule.errors import CapsuleError
 from aind_capsule.storage.errors import StorageError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.storage.patience import Patience
+from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
 from aind_capsule.upload.journal import Journal
-from aind_capsule.upload.sending import (
-    MIB,
-    PART_BYTES,
-    Budget,
-    Event,
-    Failed,
-    Gone,
-    MayNotSendError,
-    PartsBegun,
-    PartSent,
-    Sender,
-    Sent,
-)
+from aind_capsule.upload.sending import MIB, PART_BYTES, Budget, MayNotSendError, Sender
 
 #: What may be in memory of files at a time.
 _BUDGET_BYTES = 96 * MIB

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from aind_capsule.errors import CapsuleError
 from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket, Part
+from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
 from aind_capsule.upload.journal import Begun, FileRow
 from aind_capsule.upload.tree import make_stamp
 
@@ -35,60 +36,6 @@ class UnsentError(CapsuleError):
 
 class MayNotSendError(CapsuleError):
     """A file would have to be sent, and nothing may be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The server has a file; what it has may be newer than what was found.
-
-    Attributes:
-        was_sent: Whether it was sent now; else it was there.
-        transferred: Bytes that no event of a part has told.
-    """
-
-    row: FileRow
-    size: int
-    stamp: str
-    sha256: bytes
-    was_sent: bool
-    transferred: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A file is not there any more."""
-
-    row: FileRow
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A file could not be sent."""
-
-    row: FileRow
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class PartSent:
-    """The server has a part of a file."""
-
-    key: str
-    part: Part
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class PartsBegun:
-    """An object in parts was begun."""
-
-    key: str
-    upload_id: str
-    part_size: int
-    stamp: str
-
-
-Event = Sent | Gone | Failed | PartSent | PartsBegun
 
 
 class Budget:
