@@ -7,14 +7,19 @@ import random
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from aind_capsule.errors import CapsuleError
+from aind_capsule.settings.groups import S3Settings
 from aind_capsule.storage.errors import RefusedError
+from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import NotWholeError
-from aind_capsule.upload.sending import PART_BYTES
+from aind_capsule.upload.events import Sent
+from aind_capsule.upload.journal import FileRow
+from aind_capsule.upload.sending import PART_BYTES, Budget, Sender
 from tests.conftest import wait_until
 from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, Request, answer
 from tests.upload.assets import Uploader
@@ -114,6 +119,27 @@ def test_a_file_that_changes_all_the_time(faulty: Uploader, proxy: FaultyProxy) 
     proxy.before = lambda request: None
     faulty.upload()
     faulty.check_whole({"big": path.read_bytes(), "a": b"dataa"})
+
+
+def test_a_file_that_is_emptied(uploader: Uploader) -> None:
+    """A large one that is small when its turn comes is sent as it is then."""
+    uploader.write("big", data=b"")
+    row = FileRow("big", b"big", os.fsencode(uploader.folder / "big"), 2 * PART_BYTES, "as it was")
+    events: list[object] = []
+    bucket = Bucket(uploader.bucket, S3Settings(endpoint_url=uploader.server.url))
+    with ThreadPoolExecutor(1) as workers:
+        Sender(
+            bucket,
+            "assets/name/",
+            {},
+            Budget(PART_BYTES),
+            workers,
+            events.append,
+            threading.Event(),
+        ).send(row, None)
+    (event,) = events
+    assert isinstance(event, Sent)
+    assert (event.size, uploader.read()) == (3, {"big": b"big"})
 
 
 def test_a_file_that_vanishes(faulty: Uploader, proxy: FaultyProxy) -> None:

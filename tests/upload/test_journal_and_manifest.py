@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sqlite3
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,25 @@ from aind_capsule.upload.manifest import ManifestError, read_files, read_head, w
 from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
 
 DIGEST = b"\1" * 32
+Open = Callable[[Path | None], Journal]
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Opens journals, which end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def open_journal(folder: Path | None) -> Journal:
+            journal = Journal(None if folder is None else str(folder))
+            stack.callback(_close, journal)
+            return journal
+
+        yield open_journal
+
+
+def _close(journal: Journal) -> None:
+    with contextlib.suppress(JournalError, sqlite3.ProgrammingError):  # full, or closed before
+        journal.close()
 
 
 def _add(journal: Journal, *names: bytes, stamp: str = "1", size: int = 3) -> None:
@@ -29,14 +50,14 @@ def _add(journal: Journal, *names: bytes, stamp: str = "1", size: int = 3) -> No
     journal.end_walk(walk)
 
 
-def test_what_was_sent_stays_sent(tmp_path: Path) -> None:
+def test_what_was_sent_stays_sent(tmp_path: Path, opened: Open) -> None:
     """Also when the folder is looked at again in another process; what has changed is sent again."""
-    journal = Journal(str(tmp_path))
+    journal = opened(tmp_path)
     _add(journal, b"a", b"b", b"c")
     for key in "ab":
         journal.set_sent(key, 3, "1", DIGEST)
     journal.close()
-    journal = Journal(str(tmp_path))
+    journal = opened(tmp_path)
     _add(journal, b"a", b"c")
     assert [row.key for row in journal.find_pending()] == ["c"]
     _add(journal, b"a", b"c", stamp="2")
@@ -46,18 +67,18 @@ def test_what_was_sent_stays_sent(tmp_path: Path) -> None:
     assert journal.count_strangers() == 1
 
 
-def test_known_only_where_held(tmp_path: Path) -> None:
+def test_known_only_where_held(tmp_path: Path, opened: Open) -> None:
     """An earlier manifest counts only for what the server holds in that size."""
-    journal = Journal(str(tmp_path))
+    journal = opened(tmp_path)
     _add(journal, b"a", b"b", b"c", b"d")
     journal.set_known([("a", 3, DIGEST), ("b", 3, DIGEST), ("c", 4, DIGEST)])
     journal.set_held([Held("a", 3), Held("b", 2), Held("c", 3), Held("d", 3)], "")
     assert [row.known for row in journal.find_pending()] == [DIGEST, None, None, None]
 
 
-def test_parts_are_remembered(tmp_path: Path) -> None:
+def test_parts_are_remembered(tmp_path: Path, opened: Open) -> None:
     """With the upload that they are of; a new one forgets them."""
-    journal = Journal(str(tmp_path))
+    journal = opened(tmp_path)
     journal.set_begun("k", "id", 8, "stamp")
     journal.add_part("k", Part(1, "e", DIGEST))
     begun = journal.find_begun("k")
@@ -74,27 +95,27 @@ def test_parts_are_remembered(tmp_path: Path) -> None:
     assert begun.parts == ()
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
+def test_one_process_at_a_time(tmp_path: Path, opened: Open) -> None:
     """Another one is told so."""
-    journal = Journal(str(tmp_path))
+    journal = opened(tmp_path)
     _add(journal, b"a")
     with pytest.raises(JournalError, match="another process"):
-        Journal(str(tmp_path))
+        opened(tmp_path)
     journal.close()
-    Journal(str(tmp_path)).close()
+    opened(tmp_path).close()
 
 
-def test_a_journal_that_is_broken(tmp_path: Path) -> None:
+def test_a_journal_that_is_broken(tmp_path: Path, opened: Open) -> None:
     """It is named, with what to do."""
     (tmp_path / "upload.sqlite").write_bytes(b"no database" * 1000)
     with pytest.raises(JournalError, match=r"upload\.sqlite"):
-        Journal(str(tmp_path))
+        opened(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full or a small disk")
-def test_no_room_for_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_the_journal(tmp_path: Path, opened: Open) -> None:
     """A full disk is told as what it is."""
-    journal = Journal(str(tmp_path))
+    journal = opened(tmp_path)
     journal._db.execute("PRAGMA max_page_count = 20")
     with pytest.raises(JournalError, match="full"):
         _add(journal, *(b"%0200d" % number for number in range(2000)))
@@ -109,7 +130,11 @@ def test_no_room_for_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_any_manifest(names: list[bytes]) -> None:
     """It is JSON to everybody, and read line by line it tells the same; names come back as they were."""
-    journal = Journal(None)
+    with contextlib.closing(Journal(None)) as journal:
+        _check_manifest(journal, names)
+
+
+def _check_manifest(journal: Journal, names: list[bytes]) -> None:
     _add(journal, *names)
     for name in names:
         journal.set_sent(make_key(name, 500), 3, "1", DIGEST)
@@ -152,9 +177,9 @@ def test_a_manifest_that_was_cut_or_changed(text: bytes) -> None:
         list(read_files(io.BytesIO(text)))
 
 
-def test_the_journal_is_sqlite(tmp_path: Path) -> None:
+def test_the_journal_is_sqlite(tmp_path: Path, opened: Open) -> None:
     """Anybody can look into it."""
-    Journal(str(tmp_path)).close()
+    opened(tmp_path).close()
     with sqlite3.connect(tmp_path / "upload.sqlite") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()

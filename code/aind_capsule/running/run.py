@@ -283,7 +283,7 @@ class Run:
         if self._must_print_canonical():
             self._console.write(format_line(canonical, "json"))
         if self._upload is not None:
-            more = {**more, "upload": self._upload.commit()}
+            more = {**more, "upload": self._upload.commit() or None}
         if self._delivery.is_on:
             more = {**more, "delivery": self._deliver_rest()}
         if not is_last:

@@ -26,8 +26,8 @@ from typing import Any
 from aind_capsule.errors import CapsuleError
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.settings.model import Settings
-from aind_capsule.storage.addresses import parse_s3_url
-from aind_capsule.storage.errors import SilentError
+from aind_capsule.storage.addresses import S3Url, parse_s3_url
+from aind_capsule.storage.errors import RefusedError, SilentError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import AssetUpload
 from aind_capsule.upload.jobs import (
@@ -83,7 +83,7 @@ class Worker:
         bucket = Bucket(place.bucket, self._settings.s3)
         if asked["asset"] is not None:
             place = place.join(asked["asset"])
-            if next(bucket.list(place.folder + MANIFEST), None) is not None:
+            if _is_whole(bucket, place):
                 raise AssetTakenError(f"{place} is there already, and whole", hint="Name another.")
         bucket.check(place.folder)
         return {}
@@ -118,6 +118,13 @@ class Worker:
             "bytes_per_s": round(progress.transferred / max(progress.seconds, 1e-3)),
         }
         _say({"progress": told})
+
+
+def _is_whole(bucket: Bucket, place: S3Url) -> bool:
+    try:
+        return next(bucket.list(place.folder + MANIFEST), None) is not None
+    except RefusedError:  # who may write need not be allowed to list
+        return False
 
 
 def _say(told: Mapping[str, Any]) -> None:

@@ -101,24 +101,23 @@ class Journal:
         self.path = ":memory:" if folder is None else os.path.join(folder, UPLOAD_JOURNAL)
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
+        except sqlite3.Error as error:
+            raise self._explain_opening(error) from error
+        try:
             for pragma in _PRAGMAS:
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.executescript(_TABLES)
         except sqlite3.Error as error:
-            if "locked" in str(error):
-                raise JournalError(
-                    "This upload is being done by another process", hint="Wait for its end."
-                ) from error
-            raise JournalError(
-                f"The journal {self.path} cannot be used: {error}",
-                hint="Make room there, or remove it: the upload then begins anew.",
-            ) from error
+            self._db.close()
+            raise self._explain_opening(error) from error
         self._committed_at = time.monotonic()
 
     def close(self) -> None:
         """Keep what was done."""
-        self.commit()
-        self._db.close()
+        try:
+            self.commit()
+        finally:
+            self._db.close()
 
     def commit(self) -> None:
         """Keep what was done so far.
@@ -342,6 +341,15 @@ class Journal:
     def _commit_sometimes(self) -> None:
         if time.monotonic() - self._committed_at > _COMMIT_EVERY_S:
             self.commit()
+
+    def _explain_opening(self, error: sqlite3.Error) -> JournalError:
+        if "locked" in str(error):
+            message = "This upload is being done by another process"
+            return JournalError(message, hint="Wait for its end.")
+        return JournalError(
+            f"The journal {self.path} cannot be used: {error}",
+            hint="Make room there, or remove it: the upload then begins anew.",
+        )
 
     def _explain(self, error: sqlite3.Error) -> JournalError:
         return JournalError(

@@ -119,6 +119,8 @@ class Sender:
             with open(row.path, "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
                 stamp, size = make_stamp(status), status.st_size
+                if size <= PART_BYTES:  # it was larger when it was found
+                    return self._send_small(row)
                 if row.known is not None and _hash(file.fileno()) == row.known:
                     return Sent(row, size, stamp, row.known, was_sent=False)
                 earlier, begun = begun, None
@@ -137,7 +139,7 @@ class Sender:
             with open(row.path, "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
                 stamp = make_stamp(status)
-                data = os.read(file.fileno(), min(status.st_size, PART_BYTES) + 1)
+                data = _read(file.fileno(), min(status.st_size, PART_BYTES) + 1)
                 after = make_stamp(os.fstat(file.fileno()))
             if after == stamp and len(data) == status.st_size:
                 break
@@ -178,7 +180,11 @@ class Sender:
                     raise failures[0]
                 self._must_go_on()
                 self.budget.take(part_size)
-                data = _read(fd, min(part_size, size - read))
+                try:
+                    data = _read(fd, min(part_size, size - read))
+                except OSError:
+                    self.budget.give_back(part_size)
+                    raise
                 if len(data) < min(part_size, size - read):  # it was cut meanwhile
                     self.budget.give_back(part_size)
                     self.bucket.abort(path, upload_id)
