@@ -92,7 +92,7 @@ class WrapperConnection:
             except Exception as error:  # whatever it is, the user's code must not see it
                 self.close()
                 say(f"the wrapper does not take records any more ({error}); they come here")
-            except BaseException:
+            except BaseException:  # raised again
                 # A signal handler of the user's ended the call (Ctrl-C): what was sent may end in
                 # the middle of a record, and the next one must not continue it.
                 self.forget()

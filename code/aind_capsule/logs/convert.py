@@ -200,7 +200,7 @@ def _open_partial(target: str) -> Iterator[LogWriter]:
             writer.close()
             _sync(partial)
             os.replace(partial, target)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nothing half-made stays
             writer.close()
             with contextlib.suppress(OSError):
                 os.unlink(partial)

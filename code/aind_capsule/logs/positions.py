@@ -87,7 +87,7 @@ class PositionFile:
             if not slots:
                 self._write(0, self.progress)
                 self._write(1, self.progress)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the lock goes with the descriptor
             os.close(self._fd)
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -29,6 +30,34 @@ def build_own_command(module: str, words: Sequence[str]) -> list[str]:
         raise FileNotFoundError("the path of this Python is unknown")
     # -B: nothing is written into the code folder.
     return [sys.executable, "-B", "-c", _BOOT, module, str(len(words)), *words, *sys.path]
+
+
+def start_own_python(module: str, words: Sequence[str]) -> Any:
+    """Start a module of ours that is told what to do on its stdin, and answers on its stdout.
+
+    It lives in a session of its own; its answers are read without waiting for them.
+
+    Returns:
+        The process, a `subprocess.Popen[bytes]`.
+
+    Raises:
+        OSError: No process is to be had.
+    """
+    import subprocess
+
+    command = build_own_command(module, words)
+    with block_signals():
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            bufsize=0,
+        )
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    return process
 
 
 def ask_own_python(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aind_capsule.records.encode import decode, encode
-from aind_capsule.running.own_python import block_signals, build_own_command
+from aind_capsule.running.own_python import start_own_python
 from aind_capsule.settings.model import Settings
 
 #: Its report is waited for so much longer than it may deliver.
@@ -105,19 +105,10 @@ class ShipperProcess:
                 self._tell(f"The log does not reach {destination} ({message['trouble']}); {then}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = build_own_command("aind_capsule.shipping", ["--linked", self.log])
-        with block_signals():
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                bufsize=0,
-            )
+        process: subprocess.Popen[bytes]
+        process = start_own_python("aind_capsule.shipping", ["--linked", self.log])
         assert process.stdin is not None
         assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
         self._process = process
         self._on_started(process.pid)
         with contextlib.suppress(OSError):

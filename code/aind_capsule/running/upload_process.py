@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aind_capsule.records.encode import decode, encode
-from aind_capsule.running.own_python import block_signals, build_own_command
+from aind_capsule.running.own_python import start_own_python
 
 RESUME = "`capsule upload --resume` does it later"
 
@@ -30,18 +30,7 @@ class UploadProcess:
     """
 
     def __init__(self, settings: object) -> None:
-        command = build_own_command("aind_capsule.upload", [])
-        with block_signals():
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                bufsize=0,
-            )
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
+        self._process: subprocess.Popen[bytes] = start_own_python("aind_capsule.upload", [])
         self._rest = b""
         self._is_busy = False
         self._write(base64.b64encode(pickle.dumps(settings)))

@@ -8,12 +8,10 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from aind_capsule.settings.groups import S3Settings
 from aind_capsule.storage.errors import RefusedError, SilentError, explain, find_region
-
-__all__ = ["Connection", "build_object_arguments", "build_object_headers", "build_payer", "quote"]
 
 CONNECT_S = 10.0
 READ_S = 60.0

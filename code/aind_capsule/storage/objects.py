@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from aind_capsule.settings.groups import S3Settings
 from aind_capsule.storage import connect
@@ -148,7 +149,7 @@ class Bucket:
             StorageError: It cannot be written.
         """
         digest = hashlib.sha256(body).digest()
-        query = f"partNumber={number}&uploadId={connect.quote(upload_id, safe='')}"
+        query = f"partNumber={number}&uploadId={quote(upload_id, safe='')}"
         what = f"Writing part {number} of {self._name(key)}"
         payer = {"x-amz-request-payer": self._settings.request_payer or ""}
         headers = payer if self._settings.request_payer else {}

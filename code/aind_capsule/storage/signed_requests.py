@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from aind_capsule.settings.groups import S3Settings
 from aind_capsule.storage.connect import (
@@ -20,7 +21,6 @@ from aind_capsule.storage.connect import (
     READ_S,
     Connection,
     find_ca_file,
-    quote,
 )
 from aind_capsule.storage.errors import EXPIRED_CODES, RefusedError, SilentError
 
