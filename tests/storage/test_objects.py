@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from aind_capsule.settings.groups import S3Settings
+from aind_capsule.settings.s3_groups import S3Settings
+from aind_capsule.storage.checksums import find_checksum
 from aind_capsule.storage.errors import (
     AbsentError,
     RefusedError,
@@ -64,6 +65,28 @@ def test_an_object_in_parts(server: Server) -> None:
     bucket.abort("x/left", left)
     bucket.abort("x/left", left)
     assert list(bucket.list_uploads("x/")) == []
+
+
+@pytest.mark.parametrize("kind", ["sha256", "crc32", "crc32c"])
+def test_checksums_that_the_server_keeps(server: Server, kind: str) -> None:
+    """Each kind is sent with objects and parts, and is what the server then tells, if it does."""
+    bucket = _open(server.url, server.make_bucket(), checksum=kind)
+    bucket.put("small", b"some bytes")
+    data = os.urandom(5 * MIB) + b"the end"
+    upload_id = bucket.begin("big", {})
+    pieces = (data[: 5 * MIB], data[5 * MIB :])
+    parts = [bucket.put_part("big", upload_id, n, piece) for n, piece in enumerate(pieces, 1)]
+    bucket.complete("big", upload_id, parts)
+    assert bucket.read_small("big", len(data)) == data
+    checksum = find_checksum(kind)
+    assert checksum is not None
+    client = server.make_client()
+    head = client.head_object(Bucket=bucket.name, Key="small", ChecksumMode="ENABLED")
+    small = checksum.encode(b"some bytes", hashlib.sha256(b"some bytes").digest())
+    assert head.get(checksum.argument, small) == small
+    assert checksum.argument in head or server.name != "localstack"  # which tells
+    for part, piece in zip(parts, pieces, strict=True):
+        assert part.checksum == checksum.encode(piece, part.sha256)
 
 
 def test_only_where_there_is_none(server: Server) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aind_capsule.errors import CapsuleError
-from aind_capsule.settings.groups import S3Settings
+from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import NotWholeError

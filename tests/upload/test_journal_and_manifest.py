@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import sqlite3
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aind_capsule.storage.objects import Held, Part
-from aind_capsule.upload.journal import Journal, JournalError
+from aind_capsule.upload.journal import Begun, Journal, JournalError
 from aind_capsule.upload.keys import make_key
 from aind_capsule.upload.manifest import ManifestError, read_files, read_head, write_manifest
 from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
@@ -79,20 +80,14 @@ def test_known_only_where_held(tmp_path: Path, opened: Open) -> None:
 def test_parts_are_remembered(tmp_path: Path, opened: Open) -> None:
     """With the upload that they are of; a new one forgets them."""
     journal = opened(tmp_path)
-    journal.set_begun("k", "id", 8, "stamp")
-    journal.add_part("k", Part(1, "e", DIGEST))
-    begun = journal.find_begun("k")
-    assert begun is not None
-    assert (begun.upload_id, begun.part_size, begun.stamp, begun.parts) == (
-        "id",
-        8,
-        "stamp",
-        (Part(1, "e", DIGEST),),
-    )
-    journal.set_begun("k", "id2", 8, "stamp")
-    begun = journal.find_begun("k")
-    assert begun is not None
-    assert begun.parts == ()
+    begun = Begun("id", 8, "stamp", "crc32")
+    journal.set_begun("k", begun)
+    part = Part(1, "e", DIGEST, "AAAAAA==")
+    journal.add_part("k", part)
+    assert journal.find_begun("k") == dataclasses.replace(begun, parts=(part,))
+    again = dataclasses.replace(begun, upload_id="id2")
+    journal.set_begun("k", again)
+    assert journal.find_begun("k") == again
 
 
 def test_one_process_at_a_time(tmp_path: Path, opened: Open) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aind_capsule.settings.groups import S3Settings
+from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import NotWholeError

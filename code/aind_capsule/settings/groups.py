@@ -1,56 +1,18 @@
-"""The groups of the settings' table, and what a row of it is made of.
+"""The groups of the settings' table; those of S3 are in `s3_groups`.
 
-A new setting is one field, here or in `model.Settings`; the docs page, `capsule settings` and the
-readers of files and environment follow.
+A new setting is one field, in a group or in `model.Settings`; the docs page, `capsule settings` and
+the readers of files and environment follow.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from aind_capsule.settings import values
+from aind_capsule.settings.row import setting
 from aind_capsule.settings.secret import Secret
-
-
-def setting(
-    default: Any,
-    parse: Callable[[Any], Any],
-    description: str,
-    *,
-    env: tuple[str, ...] = (),
-    flag: str = "",
-    form: str = "text",
-    is_fatal: bool = False,
-    file_only: bool = False,
-    is_secret: bool = False,
-) -> Any:
-    """A row of the table.
-
-    Args:
-        default: The value where no source gives one.
-        parse: Turns a flag's or a variable's text, or a file's value, into the setting's value;
-            raises ValueError with what was expected.
-        description: What it does, for people.
-        env: Further variables that are honoured as they are, after `CAPSULE_…`.
-        flag: The option of `capsule run` that sets it.
-        form: What a value looks like, for people.
-        is_fatal: Whether a wrong value ends `capsule run` with 78 before the start; any other
-            wrong value is an ERROR, and the default holds; in a group with a `SWITCH`, which is
-            the name of the setting that turns it on, the group is off.
-        file_only: Whether only `capsule.toml` may set it.
-        is_secret: Whether it is never shown, and never read from a `capsule.toml`; `parse` then
-            makes `Secret`s.
-    """
-    meta = {
-        "parse": parse, "description": description, "env": env, "flag": flag, "form": form,
-        "is_fatal": is_fatal, "file_only": file_only, "is_secret": is_secret,
-    }  # fmt: skip
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=meta)
-    return field(default=default, metadata=meta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,106 +193,6 @@ class LokiSettings:
         values.parse_file,
         "Its key, where it is not in the same file.",
         form="file",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """How objects are written to S3; credentials are found as boto3 finds them."""
-
-    endpoint_url: str | None = setting(
-        None,
-        values.parse_http_url,
-        "S3 server that is not AWS's; by default what boto3 finds (`AWS_ENDPOINT_URL`).",
-        form="http or https url",
-    )
-    region_name: str | None = setting(
-        None, values.parse_text, "The bucket's region; by default the bucket is asked."
-    )
-    addressing_style: str = setting(
-        "auto",
-        values.parse_addressing_style,
-        "Where the bucket's name stands: in the path, or before the server's name.",
-        form="`auto`, `path` or `virtual`",
-    )
-    verify: bool | str = setting(
-        True,
-        values.parse_verify,
-        "Whether the server's certificate is verified, or the file of the authorities that it is"
-        " trusted by (also `AWS_CA_BUNDLE`).",
-        form="boolean, or a file",
-    )
-    checksum: str = setting(
-        "auto",
-        values.parse_checksum,
-        "Checksum that objects are sent and kept with; `auto` does without where a server cannot.",
-        form="`auto`, `sha256` or `none`",
-    )
-    max_concurrency: int = setting(
-        16, values.parse_concurrency, "Requests at the same time.", form="1 to 256"
-    )
-    server_side_encryption: str | None = setting(
-        None, values.parse_text, "Encryption at rest, such as `AES256` or `aws:kms`."
-    )
-    sse_kms_key_id: str | None = setting(None, values.parse_text, "Key of AWS KMS for it.")
-    storage_class: str | None = setting(
-        None, values.parse_text, "Storage class, such as `INTELLIGENT_TIERING`."
-    )
-    acl: str | None = setting(
-        None, values.parse_text, "Canned ACL, such as `bucket-owner-full-control`."
-    )
-    tagging: dict[str, Any] = setting(
-        {}, values.parse_fields, "Tags of every object.", form="table, or `name=value` pairs"
-    )
-    request_payer: str | None = setting(
-        None, values.parse_payer, "Who pays for requests, if not the owner.", form="`requester`"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class UploadSettings:
-    """Results to S3."""
-
-    url: str | None = setting(
-        None,
-        values.parse_s3_url,
-        "Below which the results of a run become a data asset. Not set: nothing is uploaded.",
-        flag="--upload",
-        form="`s3://bucket/prefix`",
-        is_fatal=True,
-    )
-    asset_name: str | None = setting(
-        None,
-        values.parse_asset_name,
-        "Name of that asset, where the inputs do not tell it.",
-        flag="--asset-name",
-        is_fatal=True,
-    )
-    on_failure: str = setting(
-        "logs",
-        values.parse_on_failure,
-        "What is uploaded of a run that failed, below `failed/`: nothing, its run files, or all.",
-        form="`never`, `logs` or `all`",
-    )
-    required: bool | None = setting(
-        None,
-        values.parse_boolean,
-        "Whether an upload that is not whole makes a run that succeeded end with 74; by default"
-        " yes, and no inside a pipeline task.",
-        form="boolean",
-    )
-    label: str = setting(
-        "processed",
-        values.parse_label,
-        "What the name of a derived data asset says of the step: `<input>_<label>_<time>`.",
-        form="letters, digits, `.`, `_`, `-`",
-    )
-    content_types: dict[str, Any] = setting(
-        {},
-        values.parse_fields,
-        "Content types by ending of the file's name, such as `.nwb = application/x-hdf5`; others"
-        " are guessed.",
-        form="table, or `name=value` pairs",
     )
 
 

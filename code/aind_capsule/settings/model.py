@@ -21,12 +21,11 @@ from aind_capsule.settings.groups import (
     LokiSettings,
     ProvenanceSettings,
     RedactSettings,
-    S3Settings,
     SessionSettings,
     ShippingSettings,
-    UploadSettings,
-    setting,
 )
+from aind_capsule.settings.row import setting
+from aind_capsule.settings.s3_groups import S3Settings, UploadSettings
 from aind_capsule.settings.secret import Secret
 
 RunFiles = frozenset[str]

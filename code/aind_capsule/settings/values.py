@@ -32,14 +32,6 @@ _HTTP_URL = re.compile(
     re.IGNORECASE,
 )
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
-_LABEL = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_ASSET_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,256}")
-#: A bucket's name (also older, looser ones), or the ARN of an access point.
-_S3_URL = re.compile(
-    r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[A-Za-z0-9:._/-]+?accesspoint/[\w.-]+)"
-    r"(?:/(?P<prefix>.*))?",
-    re.ASCII | re.DOTALL,
-)
 _HEADER_NAME = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*$", re.IGNORECASE)
 
@@ -265,38 +257,12 @@ def parse_file(value: Any) -> str:
     return value
 
 
-def parse_addressing_style(value: Any) -> str:
-    """One of boto3's."""
-    return _choose(value, ("auto", "path", "virtual"))
-
-
-def parse_checksum(value: Any) -> str:
-    """A checksum of objects."""
-    return _choose(value, ("auto", "sha256", "none"))
-
-
-def parse_payer(value: Any) -> str:
-    """Who pays for requests."""
-    return _choose(value, ("requester",))
-
-
-def _choose(value: Any, words: Sequence[str]) -> str:
+def choose_word(value: Any, words: Sequence[str]) -> str:
+    """One of some words, in any case."""
     text = str(value).strip().lower()
     if text not in words:
         raise ValueError(" or ".join((", ".join(words[:-1]), words[-1])) if words[1:] else words[0])
     return text
-
-
-def parse_verify(value: Any) -> bool | str:
-    """Whether certificates are verified, or by which file.
-
-    >>> parse_verify("no")
-    False
-    """
-    try:
-        return parse_boolean(value)
-    except ValueError:
-        return parse_file(value)
 
 
 def parse_concurrency(value: Any) -> int:
@@ -311,52 +277,6 @@ def parse_concurrency(value: Any) -> int:
     if not 1 <= int(text) <= 256:
         raise ValueError("a number from 1 to 256")
     return int(text)
-
-
-def split_s3_url(value: Any) -> tuple[str, str]:
-    """Bucket and prefix of an address on S3.
-
-    >>> split_s3_url("s3://aind-open-data/assets/")
-    ('aind-open-data', 'assets')
-    """
-    match = _S3_URL.fullmatch(value.strip()) if isinstance(value, str) else None
-    prefix = (match["prefix"] or "").strip("/") if match else ""
-    if match is None or (prefix and not prefix.isprintable()):
-        raise ValueError("an address such as s3://bucket/prefix")
-    if prefix and any(part in ("", ".", "..") for part in prefix.split("/")):
-        raise ValueError("an address such as s3://bucket/prefix, without empty parts, `.` and `..`")
-    return match["bucket"], prefix
-
-
-def parse_s3_url(value: Any) -> str:
-    """An address on S3, as it is written."""
-    bucket, prefix = split_s3_url(value)
-    return f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
-
-
-def parse_asset_name(value: Any) -> str:
-    """The name of a data asset: one part of a key."""
-    text = value if isinstance(value, str) else ""
-    if not _ASSET_NAME.fullmatch(text) or text in (".", "..") or text != text.strip():
-        raise ValueError("a name without slashes, at most 256 characters")
-    return text
-
-
-def parse_on_failure(value: Any) -> str:
-    """What is uploaded of a run that failed."""
-    return _choose(value, ("never", "logs", "all"))
-
-
-def parse_label(value: Any) -> str:
-    """What a derived asset's name says of a step.
-
-    >>> parse_label("sorted-ks4")
-    'sorted-ks4'
-    """
-    text = value.strip() if isinstance(value, str) else ""
-    if not _LABEL.fullmatch(text):
-        raise ValueError("letters, digits, `.`, `_` and `-`, at most 64")
-    return text
 
 
 def parse_http_url(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aind_capsule.settings.values import split_s3_url
+from aind_capsule.settings.s3_values import split_s3_url
 
 
 @dataclass(frozen=True, slots=True)

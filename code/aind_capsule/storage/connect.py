@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from aind_capsule.settings.groups import S3Settings
+from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.errors import RefusedError, SilentError, explain, find_region
 
 CONNECT_S = 10.0

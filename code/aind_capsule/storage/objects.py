@@ -6,23 +6,21 @@ all else is boto3's.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from aind_capsule.settings.groups import S3Settings
+from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage import connect
 from aind_capsule.storage.addresses import S3Url
+from aind_capsule.storage.checksums import find_checksum
 from aind_capsule.storage.errors import SilentError, StorageError, TakenError, UnableError, explain
 from aind_capsule.storage.patience import Patience
 from aind_capsule.storage.signed_requests import Answer, SignedRequests
 
 _MIB = 1024 * 1024
-_SHA256_HEADER = "x-amz-checksum-sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +43,13 @@ class Part:
         number: From 1.
         etag: The server's name for it.
         sha256: Digest of its bytes.
+        checksum: What it was sent with, as its header has it; empty where that was none.
     """
 
     number: int
     etag: str
     sha256: bytes
+    checksum: str
 
 
 class Bucket:
@@ -60,20 +60,24 @@ class Bucket:
         settings: How objects are written.
         patience: How long a request is tried.
 
+    Attributes:
+        checksum: What objects are sent with, as `s3.checksum` says it.
+
     Raises:
         StorageError: There are no credentials, or the settings cannot be used.
     """
 
     def __init__(self, name: str, settings: S3Settings, patience: Patience | None = None) -> None:
         self.name = name
+        self.checksum = settings.checksum
         self._settings = settings
         self._patience = patience or Patience()
         self._connection = connect.Connection(name, settings)
         self._requests = SignedRequests(self._connection, settings)
         self._headers = connect.build_object_headers(settings)
-        self._lock = threading.Lock()
-        #: Whether checksums are sent; None until a server that was to tell has told.
-        self._has_checksums = {"auto": None, "sha256": True, "none": False}[settings.checksum]
+        self._checksum = find_checksum(settings.checksum)
+        self._is_auto = settings.checksum == "auto"
+        self._is_proven = False  # that this server takes it
 
     def check(self, folder: str) -> None:
         """Find out whether objects can be written, without writing one.
@@ -125,8 +129,8 @@ class Bucket:
         given: dict[str, Any] = {**connect.build_object_arguments(self._settings)}
         if "content-type" in headers:
             given["ContentType"] = headers["content-type"]
-        if self._has_checksums is not False:
-            given["ChecksumAlgorithm"] = "SHA256"
+        if self._checksum is not None:
+            given["ChecksumAlgorithm"] = self._checksum.name
         what = f"Writing {self._name(key)}"
 
         def create(**more: Any) -> str:
@@ -136,10 +140,10 @@ class Bucket:
         try:
             return create(**given)
         except UnableError:
-            if given.pop("ChecksumAlgorithm", None) is None or self._settings.checksum != "auto":
+            if given.pop("ChecksumAlgorithm", None) is None or not self._is_auto:
                 raise
             upload_id = create(**given)
-            self._has_checksums = False
+            self._checksum = None
             return upload_id
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> Part:
@@ -153,8 +157,8 @@ class Bucket:
         what = f"Writing part {number} of {self._name(key)}"
         payer = {"x-amz-request-payer": self._settings.request_payer or ""}
         headers = payer if self._settings.request_payer else {}
-        answer = self._write(what, key, query, body, digest, headers)
-        return Part(number, answer.headers.get("etag", ""), digest)
+        answer, checksum = self._write(what, key, query, body, digest, headers)
+        return Part(number, answer.headers.get("etag", ""), digest, checksum)
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Make one object of the parts.
@@ -164,18 +168,20 @@ class Bucket:
         Raises:
             StorageError: It cannot be done.
         """
-        rows: list[dict[str, Any]] = [
-            {"PartNumber": part.number, "ETag": part.etag} for part in parts
-        ]
-        if self._has_checksums:
-            for row, part in zip(rows, parts, strict=True):
-                row["ChecksumSHA256"] = _encode(part.sha256)
+        rows = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        checksum = self._checksum if all(part.checksum for part in parts) else None
+        if checksum is not None:
+            rows = [
+                {**row, checksum.argument: part.checksum}
+                for row, part in zip(rows, parts, strict=True)
+            ]
         what = f"Completing {self._name(key)}"
         more = {"UploadId": upload_id, "MultipartUpload": {"Parts": rows}}
         answer = self._call(what, "complete_multipart_upload", Key=key, **more)
-        told = answer.get("ChecksumSHA256")
-        whole = hashlib.sha256(b"".join(part.sha256 for part in parts)).digest()
-        if told and told.partition("-")[0] != _encode(whole) and "-" in told:
+        if checksum is None:
+            return
+        told, _, count = answer.get(checksum.argument, "").partition("-")
+        if count and told != checksum.encode_whole(part.checksum for part in parts):
             raise SilentError(f"{what}: the server's checksum {told} is not that of what was sent")
 
     def abort(self, key: str, upload_id: str) -> None:
@@ -272,44 +278,39 @@ class Bucket:
         body: bytes,
         digest: bytes,
         headers: Mapping[str, str],
-    ) -> Answer:
-        has_checksum = self._has_checksums is not False
-        given = {**headers, _SHA256_HEADER: _encode(digest)} if has_checksum else dict(headers)
+    ) -> tuple[Answer, str]:
+        """Write an object or a part; the answer, and the checksum that it was sent with."""
+        checksum = self._checksum
+        mine = "" if checksum is None else checksum.encode(body, digest)
+        header = "" if checksum is None else checksum.header
 
         def send(more: Mapping[str, str]) -> Answer:
             def once() -> Answer:
                 answer = self._requests.put(key, query, body, digest, more)
                 if answer.status not in (200, 201, 204):
                     raise explain(what, answer.status, answer.code, answer.message)
-                told = answer.headers.get(_SHA256_HEADER)
-                if told and told != _encode(digest):
+                told = answer.headers.get(header)
+                if told and told != mine:
                     raise SilentError(f"{what}: the server's checksum is not that of what was sent")
                 return answer
 
             return self._patience.keep_trying(once)
 
+        if checksum is None:
+            return send(headers), ""
         try:
-            answer = send(given)
+            answer = send({**headers, header: mine})
         except TakenError:
             raise
         except StorageError as error:
-            if not has_checksum or self._has_checksums or isinstance(error, SilentError):
+            if not self._is_auto or self._is_proven or isinstance(error, SilentError):
                 raise
             # It may have been the checksum, which not every server knows.
             try:
                 answer = send(headers)
             except StorageError as second:
                 raise second from error
-            with self._lock:
-                if self._has_checksums is None:
-                    self._has_checksums = False
-            return answer
-        if has_checksum and self._has_checksums is None:
-            with self._lock:
-                if self._has_checksums is None:
-                    self._has_checksums = True
-        return answer
-
-
-def _encode(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()
+            self._checksum = None
+            return answer, ""
+        self._is_proven = True
+        return answer, mine

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from aind_capsule.settings.groups import S3Settings
+from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.connect import (
     CONNECT_S,
     HINT_SILENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aind_capsule.storage.objects import Part
-from aind_capsule.upload.journal import FileRow
+from aind_capsule.upload.journal import Begun, FileRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,7 @@ class PartsBegun:
     """An object in parts was begun."""
 
     key: str
-    upload_id: str
-    part_size: int
-    stamp: str
+    begun: Begun
 
 
 Event = Sent | Gone | Failed | PartSent | PartsBegun

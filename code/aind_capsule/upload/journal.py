@@ -33,10 +33,11 @@ CREATE TABLE IF NOT EXISTS file (
 CREATE TABLE IF NOT EXISTS other (name BLOB, why TEXT, is_failure INTEGER);
 CREATE TABLE IF NOT EXISTS known (key TEXT PRIMARY KEY, size INTEGER, sha256 BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS held (key TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS upload (key TEXT PRIMARY KEY, id TEXT, part_size INTEGER, stamp TEXT)
-    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload (
+    key TEXT PRIMARY KEY, id TEXT, part_size INTEGER, stamp TEXT, checksum TEXT
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (
-    key TEXT, number INTEGER, etag TEXT, sha256 BLOB, PRIMARY KEY (key, number)
+    key TEXT, number INTEGER, etag TEXT, sha256 BLOB, checksum TEXT, PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
 """
 
@@ -68,13 +69,20 @@ class Begun:
 
     Attributes:
         stamp: The file's, of then.
+        checksum: Which its parts are sent with.
         parts: Those that the server has.
     """
 
     upload_id: str
     part_size: int
     stamp: str
-    parts: tuple[Part, ...]
+    checksum: str
+    parts: tuple[Part, ...] = ()
+
+    def is_alike(self, other: Begun) -> bool:
+        """Whether its parts would be those of another one."""
+        mine = (self.part_size, self.stamp, self.checksum)
+        return mine == (other.part_size, other.stamp, other.checksum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,32 +233,33 @@ class Journal:
         """Whether objects in parts were begun."""
         return bool(self.get_job("has_parts"))
 
-    def set_begun(self, key: str, upload_id: str, part_size: int, stamp: str) -> None:
-        """Remember that an object in parts was begun."""
+    def set_begun(self, key: str, begun: Begun) -> None:
+        """Remember that an object in parts was begun; it has none yet."""
         self._do("DELETE FROM part WHERE key = ?", (key,))
         self._do(
-            "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?)", (key, upload_id, part_size, stamp)
+            "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?)",
+            (key, begun.upload_id, begun.part_size, begun.stamp, begun.checksum),
         )
         self.commit()
 
     def add_part(self, key: str, part: Part) -> None:
         """Remember a part that the server has."""
         self._do(
-            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
-            (key, part.number, part.etag, part.sha256),
+            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)",
+            (key, part.number, part.etag, part.sha256, part.checksum),
         )
         self._commit_sometimes()
 
     def find_begun(self, key: str) -> Begun | None:
         """The object in parts that was begun for a file."""
-        row = self._do("SELECT id, part_size, stamp FROM upload WHERE key = ?", (key,)).fetchone()
+        query = "SELECT id, part_size, stamp, checksum FROM upload WHERE key = ?"
+        row = self._do(query, (key,)).fetchone()
         if row is None:
             return None
-        parts = self._do(
-            "SELECT number, etag, sha256 FROM part WHERE key = ? ORDER BY number", (key,)
-        )
-        upload_id, part_size, stamp = row
-        return Begun(upload_id, part_size, stamp, tuple(Part(*part) for part in parts))
+        query = "SELECT number, etag, sha256, checksum FROM part WHERE key = ? ORDER BY number"
+        parts = tuple(Part(*part) for part in self._do(query, (key,)))
+        upload_id, part_size, stamp, checksum = row
+        return Begun(upload_id, part_size, stamp, checksum, parts)
 
     def find_pending(self) -> Iterator[FileRow]:
         """Files that the server has not, by key; rows may be changed meanwhile."""

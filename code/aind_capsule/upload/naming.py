@@ -14,7 +14,7 @@ from typing import Any
 
 from aind_capsule.context.asset_names import parse_asset_name
 from aind_capsule.errors import UsageError
-from aind_capsule.settings.values import parse_asset_name as parse_asset_name_setting
+from aind_capsule.settings.s3_values import parse_asset_name as parse_asset_name_setting
 
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME_CHARS = 19

@@ -165,7 +165,7 @@ class _Keeper:
     def _take(self, event: Event) -> None:
         progress, journal = self._progress, self._journal
         if isinstance(event, PartsBegun):
-            journal.set_begun(event.key, event.upload_id, event.part_size, event.stamp)
+            journal.set_begun(event.key, event.begun)
             progress.done_size -= self._in_parts.pop(event.key, 0)
         elif isinstance(event, PartSent):
             journal.add_part(event.key, event.part)

@@ -5,6 +5,7 @@ Runs in threads; what is to be remembered goes to the one that keeps the journal
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import mimetypes
 import os
@@ -160,15 +161,16 @@ class Sender:
         self._must_go_on()
         path = self.folder + key
         part_size = choose_part_size(size)
-        if begun is not None and (begun.stamp, begun.part_size) != (stamp, part_size):
+        mine = Begun("", part_size, stamp, self.bucket.checksum)
+        if begun is not None and not begun.is_alike(mine):
             self.bucket.abort(path, begun.upload_id)
             begun = None
-        have = {part.number: part for part in begun.parts} if begun else {}
         if begun is None:
             upload_id = self.bucket.begin(path, self._build_headers(key))
-            self.report(PartsBegun(key, upload_id, part_size, stamp))
-        else:
-            upload_id = begun.upload_id
+            begun = dataclasses.replace(mine, upload_id=upload_id)
+            self.report(PartsBegun(key, begun))
+        upload_id = begun.upload_id
+        have = {part.number: part for part in begun.parts}
         whole = hashlib.sha256()
         parts: list[Future[Part] | Part] = []
         failures: list[Exception] = []
