@@ -17,7 +17,7 @@ from aind_data_schema.core.data_description import DataDescription
 from aind_data_schema.core.processing import DataProcess
 
 from tests.conftest import Capsule, Finished, parse_strictly, wait_until
-from tests.storage.conftest import credentials, moto, proxy  # noqa: F401
+from tests.storage.conftest import credentials, moto, proxy, servers  # noqa: F401
 from tests.storage.proxy import FaultyProxy, Request, answer
 from tests.storage.servers import Server
 

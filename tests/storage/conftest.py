@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.storage.proxy import FaultyProxy
 from tests.storage.servers import CREDENTIALS, Server, start
+from tests.storage.tls import TlsFront
 
 
 @pytest.fixture(autouse=True)
@@ -24,27 +27,58 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, value)
 
 
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Finds a server by its name; each is started once."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def find(name: str) -> Server:
+            base, _, is_https = name.partition(" over ")
+            if not is_https:
+                running = start(base, tmp_path_factory.mktemp("s3"))
+                stack.callback(running.stop)
+                return running
+            plain = find(base)
+            front = TlsFront(plain.url, tmp_path_factory.mktemp("tls"))
+            stack.callback(front.stop)
+            return Server(base, front.url, ca=str(front.certificates.ca))
+
+        yield find
+
+
 @pytest.fixture(
-    scope="session",
     params=[
         "moto",
+        pytest.param("moto over https", marks=pytest.mark.slow),
         pytest.param("localstack", marks=pytest.mark.slow),
+        pytest.param("localstack over https", marks=pytest.mark.slow),
         pytest.param("given", marks=pytest.mark.skipif("S3_ENDPOINT_URL" not in os.environ, reason="S3_ENDPOINT_URL names no server")),
     ],
 )  # fmt: skip
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """Each server that there is."""
-    running = start(request.param, tmp_path_factory.mktemp("s3"))
-    yield running
-    running.stop()
+    request: pytest.FixtureRequest,
+    servers: Callable[[str], Server],
+    monkeypatch: pytest.MonkeyPatch,
+    credentials: None,
+) -> Server:
+    """Each server that there is; over https its authority is told as people do."""
+    running = servers(request.param)
+    if running.ca is not None:
+        monkeypatch.setenv("AWS_CA_BUNDLE", running.ca)
+    return running
 
 
 @pytest.fixture(scope="session")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def moto(servers: Callable[[str], Server]) -> Server:
     """The quickest server, for tests that are not about servers."""
-    running = start("moto", tmp_path_factory.mktemp("moto"))
+    return servers("moto")
+
+
+@pytest.fixture(scope="session")
+def tls(moto: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsFront]:
+    """The same over https."""
+    running = TlsFront(moto.url, tmp_path_factory.mktemp("tls"))
     yield running
     running.stop()
 

@@ -33,11 +33,13 @@ class Server:
     Attributes:
         name: `moto`, `localstack` or `given`.
         url: Its address.
+        ca: A file of the authority that its certificate is of, where it has one.
     """
 
     name: str
     url: str
     process: subprocess.Popen[bytes] | None = None
+    ca: str | None = None
 
     def stop(self) -> None:
         """End it."""

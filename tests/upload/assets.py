@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from aind_capsule.upload.jobs import OpenJob, do_job, find_job_folder, make_job
 from tests.conftest import build_environ
 from tests.storage.servers import Server
 
+#: Starts a command that reads only what its user may, also where that is root.
+WITHOUT_ROOTS_RIGHTS = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+)
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc)
 
 
@@ -80,9 +85,11 @@ class Uploader:
         """The command line."""
         return [sys.executable, "-m", "aind_capsule", "upload", *words]
 
-    def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Upload by the command."""
-        return subprocess.run(self.get_command(*words), env={**self.environ, **env}, cwd=self.root, text=True,
+    def run(
+        self, *words: str, before: Sequence[str] = (), **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Upload by the command, which another one may start."""
+        return subprocess.run([*before, *self.get_command(*words)], env={**self.environ, **env}, cwd=self.root, text=True,
                               capture_output=True, timeout=120, check=False)  # fmt: skip
 
     def read(self) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.conftest import credentials, moto, proxy, server  # noqa: F401
+from tests.storage.conftest import credentials, moto, proxy, server, servers  # noqa: F401
 from tests.storage.proxy import FaultyProxy
 from tests.storage.servers import Server
 from tests.upload.assets import Uploader

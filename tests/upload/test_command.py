@@ -9,7 +9,7 @@ import pytest
 
 from aind_capsule.cli.upload import show_bytes
 from tests.storage.proxy import FaultyProxy, answer
-from tests.upload.assets import Uploader
+from tests.upload.assets import WITHOUT_ROOTS_RIGHTS, Uploader
 
 
 def test_upload_verify_and_damage(uploader: Uploader) -> None:
@@ -116,6 +116,23 @@ def test_owed_is_said_and_resumed(faulty: Uploader, proxy: FaultyProxy) -> None:
     proxy.decide = lambda request: None
     assert faulty.run("--resume", "tree").returncode == 0
     faulty.check_whole({"a": b"dataa", "b": b"datab"})
+
+
+def test_what_cannot_be_read(uploader: Uploader) -> None:
+    """A file or a folder that may not be read: the rest is sent, the asset is owed, and goes on."""
+    uploader.write("a", "b", "d/c")
+    for name in ("a", "d"):
+        (uploader.folder / name).chmod(0)
+    words = ("tree", f"s3://{uploader.bucket}/assets", "--asset-name", "name")
+    owed = uploader.run(*words, before=WITHOUT_ROOTS_RIGHTS)
+    assert owed.returncode == 74
+    assert all(f"'{name}'" in owed.stderr or f"/{name}'" in owed.stderr for name in ("a", "d"))
+    assert (list(uploader.read()), uploader.get("manifest.json")) == (["b"], None)
+    for name in ("a", "d"):
+        (uploader.folder / name).chmod(0o700)
+    done = uploader.run("--resume", "--json")
+    assert json.loads(done.stdout)["transferred_files"] == 2, done.stderr
+    uploader.check_whole({"a": b"dataa", "b": b"datab", "d/c": b"datad/c"})
 
 
 def test_names_that_cannot_be_keys(uploader: Uploader) -> None:

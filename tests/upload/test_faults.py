@@ -72,6 +72,25 @@ def test_refused_in_the_middle_then_resumed(faulty: Uploader, proxy: FaultyProxy
     faulty.check_whole({path.name: path.read_bytes() for path in faulty.folder.iterdir()})
 
 
+@pytest.mark.parametrize(("checksum", "parts_again"), [("auto", 1), ("crc32", 3)])
+def test_resumed_with_another_checksum(
+    faulty: Uploader, proxy: FaultyProxy, checksum: str, parts_again: int
+) -> None:
+    """Parts go on where they were; those that have another checksum are aborted and sent anew."""
+    (faulty.folder / "big").write_bytes(os.urandom(2 * PART_BYTES + 1))
+    proxy.decide = lambda request: (
+        answer(403, "AccessDenied") if "partNumber=3" in request.path else None
+    )
+    with pytest.raises(RefusedError):
+        faulty.upload()
+    proxy.decide = lambda request: None
+    proxy.seen.clear()
+    faulty.upload(CAPSULE_S3__CHECKSUM=checksum)
+    again = [request for request in proxy.seen if "partNumber=" in request.path]
+    assert len(again) == parts_again
+    faulty.check_whole({"big": (faulty.folder / "big").read_bytes()})
+
+
 def test_something_removes_an_object(faulty: Uploader, proxy: FaultyProxy) -> None:
     """What was sent and is not there when all is over: no manifest, and it is sent again."""
     faulty.write("a", "b", "c")

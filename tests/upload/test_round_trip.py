@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.objects import Bucket
-from aind_capsule.upload.asset import NotWholeError
 from aind_capsule.upload.jobs import AssetTakenError
 from aind_capsule.upload.sending import PART_BYTES
 from aind_capsule.upload.tree import FoundFile, walk
@@ -122,18 +121,6 @@ def test_a_name_that_another_upload_has_claimed(uploader: Uploader) -> None:
     assert uploader.get("manifest.json") is None
     uploader.upload(overwrite=True)
     uploader.check_whole({"a": b"dataa"})
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_cannot_be_read(uploader: Uploader) -> None:
-    """The rest is sent, the asset is not whole, and once it is readable the upload goes on."""
-    uploader.write("a", "b")
-    (uploader.folder / "a").chmod(0)
-    with pytest.raises(NotWholeError, match="Permission denied"):
-        uploader.upload()
-    (uploader.folder / "a").chmod(0o600)
-    assert uploader.upload().transferred_files == 1
-    uploader.check_whole({"a": b"dataa", "b": b"datab"})
 
 
 _PARTS = st.text(st.characters(codec="utf-8", exclude_characters="\0/\n\r\\"), min_size=1, max_size=30).filter(
