@@ -92,6 +92,12 @@ class Uploader:
         return subprocess.run([*before, *self.get_command(*words)], env={**self.environ, **env}, cwd=self.root, text=True,
                               capture_output=True, timeout=120, check=False)  # fmt: skip
 
+    def ask_doctor(self, **env: str) -> tuple[int, list[dict[str, Any]]]:
+        """What `capsule doctor` says of the place: its exit status and its checks."""
+        done = subprocess.run([sys.executable, "-m", "aind_capsule", "doctor", "--json"], cwd=self.root, text=True, check=False,
+                              env={**self.environ, "CAPSULE_UPLOAD__URL": f"s3://{self.bucket}/assets", **env}, capture_output=True, timeout=60)  # fmt: skip
+        return done.returncode, json.loads(done.stdout)
+
     def read(self) -> dict[str, bytes]:
         """All objects of the bucket below the asset's folder, without ours."""
         found = {}

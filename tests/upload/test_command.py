@@ -135,6 +135,23 @@ def test_what_cannot_be_read(uploader: Uploader) -> None:
     uploader.check_whole({"a": b"dataa", "b": b"datab", "d/c": b"datad/c"})
 
 
+def test_doctor(faulty: Uploader, proxy: FaultyProxy) -> None:
+    """It finds out whether results can be written there, as a run does, and leaves nothing."""
+    status, (check,) = faulty.ask_doctor()
+    assert (status, check["name"], check["is_good"]) == (0, "upload", True)
+    assert check["address"] == f"s3://{faulty.bucket}/assets"
+    assert (faulty.list_uploads(), faulty.client.list_objects_v2(Bucket=faulty.bucket)["KeyCount"]) == ([], 0)  # fmt: skip
+    proxy.decide = lambda request: answer(403, "AccessDenied")
+    status, (check,) = faulty.ask_doctor()
+    assert (status, check["is_good"]) == (74, False)
+    assert "AccessDenied" in check["message"]
+    assert "s3:PutObject" in check["hint"]
+    proxy.stop()
+    status, (check,) = faulty.ask_doctor()
+    assert (status, check["is_good"]) == (74, False)
+    assert proxy.url in check["message"]
+
+
 def test_names_that_cannot_be_keys(uploader: Uploader) -> None:
     """They are changed, that is said, and the manifest has them as they were."""
     uploader.write("manifest.json", ".claim")

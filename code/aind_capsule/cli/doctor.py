@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict
 
 import click
 
 from aind_capsule.errors import SettingsError
 from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.running.upload_process import check_upload
 from aind_capsule.settings.load import LoadedSettings, find_code_folder, load_settings
+from aind_capsule.settings.model import Settings
 from aind_capsule.shipping.destination import Check
 from aind_capsule.shipping.registry import find_kinds
 
@@ -22,7 +25,8 @@ EXIT_FAILED = 74
 def command(*, as_json: bool) -> int:
     """Check each configured destination for real, and say what is wrong and what to do.
 
-    One probe record is sent to each, and read back. Exit status 0 where all that is configured
+    To a log server one probe record is sent, and read back; where results are uploaded to, an
+    object in parts is begun and aborted. Exit status 0 where all that is configured
     works, 74 where something does not, 78 where capsule.toml cannot be read.
     """
     loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
@@ -33,6 +37,7 @@ def command(*, as_json: bool) -> int:
         click.echo(json.dumps(shown, indent=2))
     elif not checks:
         click.echo("Nothing is configured. A Loki, for one: CAPSULE_LOKI__URL=http://host:3100")
+        click.echo("S3 for results: CAPSULE_UPLOAD__URL=s3://bucket/prefix")
     else:
         _print([Check(**row) for row in shown])
     return 0 if all(check.is_good for check in checks) else EXIT_FAILED
@@ -52,7 +57,22 @@ def run_checks(loaded: LoadedSettings) -> list[Check]:
             checks.append(
                 Check(kind.name, "", is_good=False, message=error.message, hint=error.hint)
             )
+    if loaded.settings.upload.url is not None:
+        checks.append(_check_upload(loaded.settings))
     return checks
+
+
+def _check_upload(settings: Settings) -> Check:
+    def wait(seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    told = check_upload(settings, wait)
+    problem = told.get("problem")
+    return Check(
+        "upload", settings.upload.url or "", is_good=problem is None,
+        message=problem or "results can be written there", hint=told.get("hint", ""),
+    )  # fmt: skip
 
 
 def _print(checks: list[Check]) -> None:

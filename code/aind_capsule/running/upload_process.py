@@ -13,8 +13,11 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.own_python import start_own_python
+from aind_capsule.settings.model import Settings
 
 RESUME = "`capsule upload --resume` does it later"
+#: A job of 20 hours is worth so many seconds of looking, and not more.
+_CHECK_S = 10.0
 
 Wait = Callable[[float], bool]
 
@@ -29,7 +32,7 @@ class UploadProcess:
         OSError: It cannot be started.
     """
 
-    def __init__(self, settings: object) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._process: subprocess.Popen[bytes] = start_own_python("aind_capsule.upload", [])
         self._rest = b""
         self._is_busy = False
@@ -93,3 +96,21 @@ class UploadProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.write(line + b"\n")
+
+
+def check_upload(settings: Settings, wait: Wait) -> dict[str, Any]:
+    """Find out whether `upload.url` can be written: `problem` says why not, or is left out.
+
+    Args:
+        settings: `upload` and `s3`.
+        wait: As for `UploadProcess.ask`.
+    """
+    asked = {"do": "check", "url": settings.upload.url, "asset": settings.upload.asset_name}
+    try:
+        process = UploadProcess(settings)
+    except OSError as error:
+        return {"problem": f"no process can be started for it: {error}", "hint": ""}
+    try:
+        return process.ask(asked, _CHECK_S, wait, lambda _: None)
+    finally:
+        process.close()

@@ -17,12 +17,11 @@ from aind_capsule.errors import CapsuleError, SettingsError
 from aind_capsule.running.outcome import Outcome
 from aind_capsule.running.own_python import ask_own_python
 from aind_capsule.running.prepare import Prepared
-from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait
+from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait, check_upload
 from aind_capsule.storage.addresses import parse_s3_url
 from aind_capsule.upload.naming import NoNameError, build_asset_name
 
 EXIT_UPLOAD = 74
-_CHECK_S = 10.0
 _DESCRIBE_S = 20.0
 _FAILED = "failed"
 _DESCRIPTION = "data_description.json"
@@ -68,9 +67,7 @@ class RunUpload:
                 self._find_name(found)
             except NoNameError as error:
                 return self._refuse(error.message, error.hint, "SettingsError")
-        told = self._ask_once(
-            {"do": "check", "url": self._url, "asset": self._name}, _CHECK_S, wait
-        )
+        told = check_upload(self._prepared.settings, wait)
         if "problem" not in told:
             return None
         if told.get("is_refused"):
@@ -205,16 +202,6 @@ class RunUpload:
     def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process is not None
         return self._process.ask(asked, None, self._wait, self._tell)
-
-    def _ask_once(self, asked: Mapping[str, Any], limit_s: float, wait: Wait) -> dict[str, Any]:
-        try:
-            process = UploadProcess(self._prepared.settings)
-        except OSError as error:
-            return {"problem": f"no process can be started for it: {error}"}
-        try:
-            return process.ask(asked, limit_s, wait, self._tell)
-        finally:
-            process.close()
 
     def _tell(self, progress: Mapping[str, Any]) -> None:
         done, total = progress["done_files"], progress["files"]

@@ -66,6 +66,7 @@ _HINTS = {
     "NoSuchUpload": "Start the upload again.",
 }  # fmt: skip
 _OF_EXPIRED = "Give fresh credentials; `capsule upload --resume` goes on where this ended."
+_OF_OTHERS = "Correct the s3 settings, or ask who runs the server."
 _OF_KMS = "Check s3.sse_kms_key_id, and the rights to use that key."
 
 
@@ -85,14 +86,14 @@ def explain(what: str, status: int, code: str, message: str) -> StorageError:
     if code in UNABLE_CODES or status in (405, 411, 501):
         return UnableError(text, hint="Set s3.checksum = none, or use another server.")
     if code in ("NoSuchKey", "NotFound") or (status == 404 and code in ("", "404")):
-        return AbsentError(text)
+        return AbsentError(text, hint="Check the address, and s3.endpoint_url.")
     if code in EXPIRED_CODES:
         return RefusedError(text, hint=_OF_EXPIRED)
     if status in PASSING_STATUSES or code in PASSING_CODES:
         return SilentError(text, hint="Try again later: capsule upload --resume")
     hint = _OF_KMS if code.startswith("KMS.") else _HINTS.get(code, "")
-    if not hint and status in (401, 403):
-        hint = _HINTS["AccessDenied"]
+    if not hint:
+        hint = _HINTS["AccessDenied"] if status in (401, 403) else _OF_OTHERS
     return RefusedError(text, hint=hint)
 
 
