@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +19,7 @@ from aind_data_schema.core.data_description import DataDescription
 from aind_data_schema.core.processing import DataProcess
 
 from tests.conftest import Capsule, Finished, parse_strictly, wait_until
+from tests.running.terminal import Terminal
 from tests.storage.conftest import credentials, moto, proxy, servers  # noqa: F401
 from tests.storage.proxy import FaultyProxy, Request, answer
 from tests.storage.servers import Server
@@ -77,6 +80,41 @@ class Uploading:
 @pytest.fixture
 def uploading(capsule: Capsule, moto: Server, proxy: FaultyProxy) -> Iterator[Uploading]:  # noqa: F811
     yield Uploading(capsule, moto, proxy)
+
+
+def test_progress_on_a_terminal(uploading: Uploading) -> None:
+    """One line is written over while results are sent, and is gone before the end is shown."""
+    (uploading.capsule.results / "a").write_bytes(b"x" * 1000)
+    terminal = Terminal(uploading.capsule, uploading.capsule.get_command("sh", "-c", "printf end"))
+    assert terminal.wait() == 0
+    line, _, after = terminal.seen[terminal.seen.index(b"end\r\n") :].partition(b"\r\x1b[K")
+    assert re.fullmatch(rb"(?s)end\r\n.*Uploading: \d of 2 files, .*", line), terminal.seen
+    assert b"Uploading: 2 of 2 files, " in terminal.seen
+    assert not after[after.rindex(b"\x1b[K") :].startswith(b"\x1b[KUploading"), terminal.seen
+    log = uploading.capsule.find_log()
+    assert log is not None
+    assert b"Uploading" not in log.read_bytes()
+    assert b"Uploading" not in uploading.run("true").stderr
+
+
+@pytest.mark.slow
+def test_progress_in_the_log(uploading: Uploading) -> None:
+    """Once a minute a record tells how far it is."""
+    for name in "abc":
+        (uploading.capsule.results / name).write_bytes(b"x" * 1000)
+
+    def hold(request: Request) -> None:
+        if request.method == "PUT" and request.path.endswith(("/b", "/c")):
+            began = time.monotonic()
+            wait_until(lambda: time.monotonic() - began > 31, 40)
+
+    uploading.proxy.before = hold
+    run = uploading.run("true", env={"CAPSULE_S3__MAX_CONCURRENCY": "1"}, timeout_s=150)
+    assert run.status == 0, run.stderr
+    (record,) = [row for row in run.records if row["message"].startswith("Uploading: ")]
+    assert record["files"] == 4
+    assert record["done_files"] >= 3
+    assert record["bytes_per_s"] > 0
 
 
 def _get(objects: dict[str, bytes], ending: str) -> bytes:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from aind_capsule.cli.upload import show_bytes
+from aind_capsule.upload.progress import show_bytes
 from tests.storage.proxy import FaultyProxy, answer
 from tests.upload.assets import WITHOUT_ROOTS_RIGHTS, Uploader
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -28,13 +29,12 @@ from aind_capsule.upload.jobs import (
     make_job,
 )
 from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
-from aind_capsule.upload.pool import Progress
+from aind_capsule.upload.progress import Progress, show_bytes
 from aind_capsule.upload.verify import Verdict, verify
 
 EXIT_OWED = 74
 _MAX_FAULTS = 20
 _SHOW_EVERY_S = 0.2
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 @click.command("upload")
@@ -213,19 +213,6 @@ def _describe(report: Report) -> str:
     return ", ".join(parts)
 
 
-def show_bytes(size: float) -> str:
-    """Bytes for people.
-
-    >>> show_bytes(81_920_000)
-    '81.9 MB'
-    """
-    for unit in _UNITS:
-        if size < 1000 or unit == _UNITS[-1]:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError
-
-
 class _Shower:
     """A line that is written over, on a terminal."""
 
@@ -235,13 +222,7 @@ class _Shower:
 
     def show(self, progress: Progress) -> None:
         """How far an upload is, how fast, and how long it will take."""
-        rate = progress.transferred / max(progress.seconds, 1e-3)
-        left_s = (progress.size - progress.done_size) / rate if rate > 0 else 0.0
-        left = f", {dt.timedelta(seconds=int(left_s))} left" if rate > 0 else ""
-        self._write(
-            f"{progress.done_files:,} of {progress.files:,} files, {show_bytes(progress.done_size)}"
-            f" of {show_bytes(progress.size)}, {show_bytes(rate)}/s{left}"
-        )
+        self._write(progress.describe())
 
     def show_verdict(self, verdict: Verdict) -> None:
         """How much was compared."""
@@ -256,5 +237,6 @@ class _Shower:
     def _write(self, text: str) -> None:
         if self._is_on and time.monotonic() - self._shown_at > _SHOW_EVERY_S:
             self._shown_at = time.monotonic()
-            sys.stderr.write(f"\r\x1b[K{text[:100]}")
+            width = shutil.get_terminal_size().columns
+            sys.stderr.write(f"\r\x1b[K{text[: width - 1]}")
             sys.stderr.flush()

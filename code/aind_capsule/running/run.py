@@ -98,7 +98,9 @@ class Run:
         self._out = Outlet(1, self._loop, self._update_reading, self._update_reading)
         self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
         settings = prepared.settings
-        self._console = ConsoleView(self._err, settings.console, environ, prepared.fields)
+        self._console = ConsoleView(
+            self._err, settings.console, environ, prepared.fields, self._out
+        )
         self._files = RunFiles(prepared, self._console.write)
         self._journal = Journal(
             self._files.writer,
@@ -234,7 +236,13 @@ class Run:
             return None
         from aind_capsule.running.uploading import RunUpload  # most runs upload nothing
 
-        return RunUpload(self._prepared, self._journal.log, self._files.complain, self._wait_at_end)
+        return RunUpload(
+            self._prepared,
+            self._journal.log,
+            self._files.complain,
+            self._console.show_progress,
+            self._wait_at_end,
+        )
 
     def _finish(
         self,

@@ -20,9 +20,12 @@ from aind_capsule.running.prepare import Prepared
 from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait, check_upload
 from aind_capsule.storage.addresses import parse_s3_url
 from aind_capsule.upload.naming import NoNameError, build_asset_name
+from aind_capsule.upload.progress import Progress
 
 EXIT_UPLOAD = 74
 _DESCRIBE_S = 20.0
+#: Between two records that tell how far it is.
+_LOG_EVERY_S = 60.0
 _FAILED = "failed"
 _DESCRIPTION = "data_description.json"
 
@@ -34,6 +37,7 @@ class RunUpload:
         prepared: The run.
         log: Writes a record of the wrapper's own: level, message, fields.
         complain: Says what went wrong once the log is closed.
+        show: Shows how far it is, on a line that the next replaces.
         wait: Waits for so many seconds, or less; returns whether to stop waiting.
     """
 
@@ -42,6 +46,7 @@ class RunUpload:
         prepared: Prepared,
         log: Callable[..., object],
         complain: Callable[[str], None],
+        show: Callable[[str], None],
         wait: Wait,
     ) -> None:
         given = prepared.settings.upload
@@ -51,6 +56,8 @@ class RunUpload:
         self._name = given.asset_name
         self._log = log
         self._complain = complain
+        self._show = show
+        self._told_at = time.monotonic()
         self._wait = wait
         self._report: dict[str, Any] = {}
         self._process: UploadProcess | None = None
@@ -117,7 +124,7 @@ class RunUpload:
         if process is None:
             return self._report
         if "problem" not in self._report:
-            told = process.ask({"do": "commit"}, None, self._wait, self._tell)
+            told = process.ask({"do": "commit"}, None, self._wait, lambda _: None)
             if "problem" in told:
                 told = {"committed": False, "problem": _join(told)}
                 self._complain(f"The asset is not whole: {told['problem']}; {RESUME}")
@@ -201,11 +208,18 @@ class RunUpload:
 
     def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process is not None
-        return self._process.ask(asked, None, self._wait, self._tell)
+        told = self._process.ask(asked, None, self._wait, self._tell)
+        self._show("")
+        return told
 
     def _tell(self, progress: Mapping[str, Any]) -> None:
-        done, total = progress["done_files"], progress["files"]
-        self._log("INFO", f"Uploading: {done} of {total} files", **progress)
+        told = Progress(**progress)
+        self._show(f"Uploading: {told.describe()}")
+        if time.monotonic() - self._told_at >= _LOG_EVERY_S:
+            self._told_at = time.monotonic()
+            self._log("INFO", f"Uploading: {told.describe()}", done_files=told.done_files,
+                      files=told.files, done_bytes=told.done_size, bytes=told.size,
+                      bytes_per_s=round(told.rate))  # fmt: skip
 
 
 def _join(told: Mapping[str, Any]) -> str:

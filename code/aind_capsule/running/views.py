@@ -14,18 +14,23 @@ from aind_capsule.settings.groups import ConsoleSettings
 
 #: Captured lines are in the session file; on the console they are there as they came.
 _CAPTURED = "stream"
+#: To the line's start, and all of it away (ECMA-48: EL).
+_COLUMNS = 80
+_CLEAR = b"\r\x1b[K"
 
 
 class Output(Protocol):
-    """Our stderr: `outlet.Outlet`, or one that is written at once."""
+    """Our stderr: `outlet.Outlet`, or one that is written at once.
+
+    Attributes:
+        ends_line: Whether what stands there ends with a line end.
+    """
+
+    ends_line: bool
 
     @property
     def fd(self) -> int | None:
         """The descriptor; None where there is none."""
-
-    @property
-    def ends_line(self) -> bool:
-        """Whether what stands there ends with a line end."""
 
     def write(self, data: bytes) -> None:
         """Write bytes."""
@@ -39,6 +44,7 @@ class ConsoleView:
         settings: Mode and level.
         environ: Our environment (`NO_COLOR`).
         fields: What every record of the run bears.
+        beside: Our stdout, which may be on the same terminal.
     """
 
     def __init__(
@@ -47,14 +53,18 @@ class ConsoleView:
         settings: ConsoleSettings,
         environ: Mapping[str, str],
         fields: Mapping[str, Any],
+        beside: Output | None = None,
     ) -> None:
         mode = settings.mode
-        is_terminal = outlet.fd is not None and os.isatty(outlet.fd)
+        is_terminal = _is_terminal(outlet)
         is_coloured = is_terminal and not environ.get("NO_COLOR")
         self.mode = "plain" if mode == "pretty" and not is_coloured else mode
         self._outlet = outlet
         self._threshold = LEVEL_NUMBERS[settings.level]
         self._fields = fields
+        self._is_terminal = is_terminal
+        self._beside = beside if is_terminal and beside and _is_terminal(beside) else None
+        self._has_line = False  # the terminal's last line is one that the next replaces
 
     @property
     def is_on(self) -> bool:
@@ -79,9 +89,32 @@ class ConsoleView:
             text = format_banner(title, rows, level=level, colours=self.mode == "pretty")
             self.write(text.encode("utf-8", "replace") + b"\n")
 
+    def show_progress(self, text: str) -> None:
+        """Show a line that the next one replaces, an empty one too; on a terminal only."""
+        fd = self._outlet.fd
+        if fd is None or not self._is_terminal or self.mode not in ("pretty", "plain"):
+            return
+        if not text and not self._has_line:
+            return
+        with contextlib.suppress(OSError):
+            text = text[: (os.get_terminal_size(fd).columns or _COLUMNS) - 1]
+        self._begin_line(text.encode("utf-8", "replace"))
+        self._has_line = True
+
     def write(self, data: bytes) -> None:
         """Write whole lines, on lines of their own."""
-        self._outlet.write(data if self._outlet.ends_line else b"\n" + data)
+        self._begin_line(data)
+        self._has_line = False
+
+    def _begin_line(self, data: bytes) -> None:
+        beside = self._beside
+        if self._has_line:
+            data = _CLEAR + data
+        elif not self._outlet.ends_line or (beside is not None and not beside.ends_line):
+            data = b"\n" + data
+        if beside is not None:
+            beside.ends_line = True
+        self._outlet.write(data)
 
 
 class SessionView:
@@ -115,3 +148,7 @@ class SessionView:
             self._file.write(data)
         except OSError:
             self.lost += 1
+
+
+def _is_terminal(output: Output) -> bool:
+    return output.fd is not None and os.isatty(output.fd)

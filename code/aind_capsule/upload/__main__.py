@@ -17,6 +17,7 @@ comes in between, once a minute.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import pickle
 import sys
 import time
@@ -39,9 +40,9 @@ from aind_capsule.upload.jobs import (
     send_job,
 )
 from aind_capsule.upload.keys import MANIFEST
-from aind_capsule.upload.pool import Progress
+from aind_capsule.upload.progress import Progress
 
-_TELL_EVERY_S = 60.0
+_TELL_EVERY_S = 0.5
 
 
 class Worker:
@@ -56,7 +57,7 @@ class Worker:
         self._opened: OpenJob | None = None
         self._upload: AssetUpload | None = None
         self._job: Job | None = None
-        self._told_at = time.monotonic()
+        self._told_at = 0.0
 
     def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Do one thing."""
@@ -110,13 +111,7 @@ class Worker:
         if time.monotonic() - self._told_at < _TELL_EVERY_S:
             return
         self._told_at = time.monotonic()
-        told = {
-            "done_files": progress.done_files,
-            "files": progress.files,
-            "done_bytes": progress.done_size,
-            "bytes": progress.size,
-            "bytes_per_s": round(progress.transferred / max(progress.seconds, 1e-3)),
-        }
+        told = dataclasses.asdict(progress)
         _say({"progress": told})
 
 

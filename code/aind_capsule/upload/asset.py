@@ -22,7 +22,8 @@ from aind_capsule.upload.claim import Claim, claim, read_claim
 from aind_capsule.upload.journal import Journal, JournalError
 from aind_capsule.upload.keys import CLAIM, MANIFEST, MAX_KEY_BYTES, make_key
 from aind_capsule.upload.manifest import read_files, read_head, write_manifest
-from aind_capsule.upload.pool import Progress, Tell, send_pending
+from aind_capsule.upload.pool import send_pending
+from aind_capsule.upload.progress import Progress, Tell
 from aind_capsule.upload.sending import PART_BYTES
 from aind_capsule.upload.tree import FoundFile, find_file, walk
 

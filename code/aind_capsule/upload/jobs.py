@@ -26,7 +26,7 @@ from aind_capsule.upload.asset import AssetUpload, Report
 from aind_capsule.upload.claim import Claim
 from aind_capsule.upload.journal import Journal, JournalError
 from aind_capsule.upload.naming import find_next_name, read_run
-from aind_capsule.upload.pool import Tell
+from aind_capsule.upload.progress import Tell
 from aind_capsule.version import __version__
 
 _FOLDER = "uploads"

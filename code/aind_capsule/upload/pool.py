@@ -6,9 +6,8 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from aind_capsule.errors import CapsuleError
 from aind_capsule.storage.errors import StorageError
@@ -16,6 +15,7 @@ from aind_capsule.storage.objects import Bucket
 from aind_capsule.storage.patience import Patience
 from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
 from aind_capsule.upload.journal import Journal
+from aind_capsule.upload.progress import Progress, Tell
 from aind_capsule.upload.sending import MIB, PART_BYTES, Budget, MayNotSendError, Sender
 
 #: What may be in memory of files at a time.
@@ -23,29 +23,6 @@ _BUDGET_BYTES = 96 * MIB
 #: Files in parts at the same time: while one ends the next begins.
 _LARGE_AT_A_TIME = 4
 _TELL_EVERY_S = 0.2
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far an upload is.
-
-    Attributes:
-        files: How many there are; `done_files` of them the server has.
-        size: Bytes of all; `done_size` of them the server has.
-        transferred: Bytes that were sent by this process, in `seconds`.
-    """
-
-    files: int
-    size: int
-    done_files: int
-    done_size: int
-    transferred: int = 0
-    transferred_files: int = 0
-    seconds: float = 0.0
-    failures: list[str] = field(default_factory=list)
-
-
-Tell = Callable[[Progress], object]
 
 
 def send_pending(
