@@ -20,7 +20,7 @@ from aind_data_schema.core.processing import DataProcess
 
 from tests.conftest import Capsule, Finished, parse_strictly, wait_until
 from tests.running.terminal import Terminal
-from tests.storage.conftest import credentials, moto, proxy, servers  # noqa: F401
+from tests.storage.conftest import credentials, proxy, s3, servers  # noqa: F401
 from tests.storage.proxy import FaultyProxy, Request, answer
 from tests.storage.servers import Server
 
@@ -78,8 +78,8 @@ class Uploading:
 
 
 @pytest.fixture
-def uploading(capsule: Capsule, moto: Server, proxy: FaultyProxy) -> Iterator[Uploading]:  # noqa: F811
-    yield Uploading(capsule, moto, proxy)
+def uploading(capsule: Capsule, s3: Server, proxy: FaultyProxy) -> Iterator[Uploading]:  # noqa: F811
+    yield Uploading(capsule, s3, proxy)
 
 
 def test_progress_on_a_terminal(uploading: Uploading) -> None:

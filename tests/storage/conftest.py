@@ -70,22 +70,22 @@ def server(
 
 
 @pytest.fixture(scope="session")
-def moto(servers: Callable[[str], Server]) -> Server:
-    """The quickest server, for tests that are not about servers."""
-    return servers("moto")
+def s3(servers: Callable[[str], Server]) -> Server:
+    """The server that is given, else the quickest, for tests that are not about servers."""
+    return servers("given" if "S3_ENDPOINT_URL" in os.environ else "moto")
 
 
 @pytest.fixture(scope="session")
-def tls(moto: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsFront]:
+def tls(s3: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsFront]:
     """The same over https."""
-    running = TlsFront(moto.url, tmp_path_factory.mktemp("tls"))
+    running = TlsFront(s3.url, tmp_path_factory.mktemp("tls"))
     yield running
     running.stop()
 
 
 @pytest.fixture
-def proxy(moto: Server) -> Iterator[FaultyProxy]:
+def proxy(s3: Server) -> Iterator[FaultyProxy]:
     """A proxy in front of it."""
-    running = FaultyProxy(moto.url)
+    running = FaultyProxy(s3.url)
     yield running
     running.stop()

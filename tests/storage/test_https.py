@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 
 @pytest.mark.parametrize("told_by", ["setting", "AWS_CA_BUNDLE", "no verification"])
 def test_bytes_over_https(
-    moto: Server, tls: TlsFront, monkeypatch: pytest.MonkeyPatch, told_by: str
+    s3: Server, tls: TlsFront, monkeypatch: pytest.MonkeyPatch, told_by: str
 ) -> None:
     """An object at once and one in parts come back whole, whoever names the authority."""
     settings = S3Settings(endpoint_url=tls.url)
@@ -28,7 +28,7 @@ def test_bytes_over_https(
         monkeypatch.setenv("AWS_CA_BUNDLE", ca)
     else:
         settings = S3Settings(endpoint_url=tls.url, verify=False)
-    bucket = Bucket(moto.make_bucket(), settings)
+    bucket = Bucket(s3.make_bucket(), settings)
     bucket.check("x/")
     bucket.put("x/small", b"some bytes")
     data = os.urandom(5 * MIB) + b"the end"
@@ -41,12 +41,12 @@ def test_bytes_over_https(
 
 
 @pytest.mark.parametrize("authority", ["the system's", "another"])
-def test_a_certificate_that_is_not_trusted(moto: Server, tls: TlsFront, authority: str) -> None:
+def test_a_certificate_that_is_not_trusted(s3: Server, tls: TlsFront, authority: str) -> None:
     """It is refused at once, with the setting that names its authority."""
     settings = S3Settings(endpoint_url=tls.url)
     if authority == "another":
         settings = S3Settings(endpoint_url=tls.url, verify=str(tls.certificates.other_ca))
-    name = moto.make_bucket()
+    name = s3.make_bucket()
     with pytest.raises(RefusedError, match="certificate") as told:
         Bucket(name, settings).check("x/")
     assert "s3.verify" in told.value.hint

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.conftest import credentials, moto, proxy, server, servers  # noqa: F401
+from tests.storage.conftest import credentials, proxy, s3, server, servers  # noqa: F401
 from tests.storage.proxy import FaultyProxy
 from tests.storage.servers import Server
 from tests.upload.assets import Uploader
 
 
 @pytest.fixture
-def uploader(moto: Server, tmp_path: Path) -> Uploader:  # noqa: F811
+def uploader(s3: Server, tmp_path: Path) -> Uploader:  # noqa: F811
     """Uploads to the quickest server."""
-    return Uploader(moto, moto.url, tmp_path)
+    return Uploader(s3, s3.url, tmp_path)
 
 
 @pytest.fixture
-def faulty(moto: Server, proxy: FaultyProxy, tmp_path: Path) -> Uploader:  # noqa: F811
+def faulty(s3: Server, proxy: FaultyProxy, tmp_path: Path) -> Uploader:  # noqa: F811
     """Uploads through a proxy that may fail."""
-    return Uploader(moto, proxy.url, tmp_path)
+    return Uploader(s3, proxy.url, tmp_path)

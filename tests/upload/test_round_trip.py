@@ -134,10 +134,10 @@ _TREES = st.dictionaries(
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_TREES)
 def test_any_tree(
-    moto: Server, tmp_path_factory: pytest.TempPathFactory, tree: dict[str, bytes]
+    s3: Server, tmp_path_factory: pytest.TempPathFactory, tree: dict[str, bytes]
 ) -> None:
     """Any names and contents: what comes back is what was there, under names that can be told."""
-    uploader = Uploader(moto, moto.url, tmp_path_factory.mktemp("any"))
+    uploader = Uploader(s3, s3.url, tmp_path_factory.mktemp("any"))
     for name, data in tree.items():
         path = uploader.folder / name
         try:

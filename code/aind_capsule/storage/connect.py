@@ -161,7 +161,9 @@ class Connection:
         except exceptions.ClientError as error:
             told = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            raise explain(what, status, told.get("Code", ""), told.get("Message", "")) from error
+            # Ceph's errors have an empty message, which is None here.
+            code, message = told.get("Code") or "", told.get("Message") or ""
+            raise explain(what, status, code, message) from error
         except exceptions.SSLError as error:
             raise RefusedError(f"{what} failed: {error}", hint=HINT_TLS) from error
         except (
