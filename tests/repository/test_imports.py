@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import IS_PLAIN, ROOT, Capsule
 
-HEAVY = ("loguru", "pydantic", "psutil", "boto3", "docker", "numpy", "asyncio", "logging", "tempfile",
+HEAVY = ("loguru", "pydantic", "psutil", "boto3", "botocore", "docker", "numpy", "asyncio", "logging", "tempfile",
          "multiprocessing", "importlib.metadata", "typing_extensions", "ssl", "http.client",
          "aind_capsule.shipping.destination", "aind_capsule.shipping.loki")  # fmt: skip
 if sys.version_info >= (3, 11):  # click imports uuid, which imports it on 3.10

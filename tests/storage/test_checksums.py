@@ -35,4 +35,4 @@ def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "awscrt.checksums", None)
     with pytest.raises(RefusedError, match="awscrt") as told:
         find_checksum("crc32c")
-    assert "boto3[crt]" in told.value.hint
+    assert "botocore[crt]" in told.value.hint

@@ -74,7 +74,11 @@ def test_known_only_where_held(tmp_path: Path, opened: Open) -> None:
     _add(journal, b"a", b"b", b"c", b"d")
     journal.set_known([("a", 3, DIGEST), ("b", 3, DIGEST), ("c", 4, DIGEST)])
     journal.set_held([Held("a", 3), Held("b", 2), Held("c", 3), Held("d", 3)], "")
-    assert [row.known for row in journal.find_pending()] == [DIGEST, None, None, None]
+    assert [(file.row.key, file.sha256) for file in journal.find_known()] == [("a", DIGEST)]
+    assert journal.has_new
+    assert [row.key for row in journal.find_pending()] == ["a", "b", "c", "d"]
+    journal.set_alike(journal.find_known())
+    assert [row.key for row in journal.find_pending()] == ["b", "c", "d"]
 
 
 def test_parts_are_remembered(tmp_path: Path, opened: Open) -> None:

@@ -67,7 +67,7 @@ def find_checksum(setting: str) -> Checksum | None:
         except ImportError as error:
             raise RefusedError(
                 "s3.checksum = crc32c needs awscrt, which is not installed",
-                hint="pip install 'boto3[crt]' where capsule is installed, or set crc32.",
+                hint="pip install 'botocore[crt]' where capsule is installed, or set crc32.",
             ) from error
         return Checksum("CRC32C", lambda body: crc32c(body).to_bytes(4, "big"))
     if setting in ("auto", "sha256"):

@@ -66,7 +66,7 @@ _HINTS = {
     "NoSuchUpload": "Start the upload again.",
 }  # fmt: skip
 _OF_EXPIRED = "Give fresh credentials; `capsule upload --resume` goes on where this ended."
-_OF_OTHERS = "Correct the s3 settings, or ask who runs the server."
+_OF_OTHERS = "Correct the s3 settings, such as s3.acl, or ask who runs the server."
 _OF_KMS = "Check s3.sse_kms_key_id, and the rights to use that key."
 
 

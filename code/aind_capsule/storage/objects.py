@@ -1,7 +1,7 @@
 """One bucket on S3: objects written in parts or at once, read, listed and removed.
 
 What there are many of (objects and parts that are written) goes the short way, `signed_requests`;
-all else is boto3's.
+all else is botocore's.
 """
 
 from __future__ import annotations

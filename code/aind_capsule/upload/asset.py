@@ -19,6 +19,7 @@ from aind_capsule.storage.errors import AbsentError, RefusedError, StorageError
 from aind_capsule.storage.objects import Bucket, Part
 from aind_capsule.storage.patience import Patience
 from aind_capsule.upload.claim import Claim, claim, read_claim
+from aind_capsule.upload.compare import compare_known
 from aind_capsule.upload.journal import Journal, JournalError
 from aind_capsule.upload.keys import CLAIM, MANIFEST, MAX_KEY_BYTES, make_key
 from aind_capsule.upload.manifest import read_files, read_head, write_manifest
@@ -187,8 +188,10 @@ class AssetUpload:
             return False
         if any(is_failure for _, _, is_failure in self._journal.find_others()):
             return False
-        progress = self._send(may_send=False)
-        return progress is not None and not progress.failures
+        if self._journal.has_new:
+            return False
+        compare_known(self._journal, self._tell)
+        return next(self._journal.find_pending(), None) is None
 
     def send(self) -> None:
         """Send what the server has not.
@@ -201,9 +204,8 @@ class AssetUpload:
             self._bucket.remove(self._asset.folder + MANIFEST)
             self._journal.set_job("had_manifest", value=False)
             self._journal.commit()
-        progress = self._send(may_send=True)
-        assert progress is not None
-        failures = progress.failures
+        compare_known(self._journal, self._tell)
+        failures = self._send().failures
         failures += [
             f"{os.fsdecode(name)!r}: {why}"
             for name, why, is_failure in self._journal.find_others()
@@ -272,22 +274,20 @@ class AssetUpload:
         self.report.left_out = len(others)
         return self.report
 
-    def _send(self, *, may_send: bool) -> Progress | None:
+    def _send(self) -> Progress:
         settings = self._settings
         progress = send_pending(
             self._bucket,
             self._asset.folder,
             self._journal,
             self._patience,
-            may_send=may_send,
             max_concurrency=settings.s3.max_concurrency,
             content_types=settings.upload.content_types,
             tell=self._tell,
         )
-        if progress is not None:
-            self.report.transferred_files += progress.transferred_files
-            self.report.transferred += progress.transferred
-            self.report.seconds += progress.seconds
+        self.report.transferred_files += progress.transferred_files
+        self.report.transferred += progress.transferred
+        self.report.seconds += progress.seconds
         return progress
 
     def _abort_leftovers(self) -> None:

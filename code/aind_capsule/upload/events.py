@@ -13,7 +13,6 @@ class Sent:
     """The server has a file; what it has may be newer than what was found.
 
     Attributes:
-        was_sent: Whether it was sent now; else it was there.
         transferred: Bytes that no event of a part has told.
     """
 
@@ -21,7 +20,6 @@ class Sent:
     size: int
     stamp: str
     sha256: bytes
-    was_sent: bool
     transferred: int = 0
 
 

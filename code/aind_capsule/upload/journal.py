@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aind_capsule.history.tidy import UPLOAD_JOURNAL
 from aind_capsule.storage.errors import StorageError
@@ -24,6 +24,10 @@ _PAGE = 500
 #: One process has it at a time. Killed at any moment it holds what was committed; a machine that
 #: dies may lose it, and then the upload begins anew.
 _PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=OFF", "cache_size=-4096")
+_MAY_BE_HELD = (
+    "JOIN known ON known.key = file.key AND known.size = file.size"
+    " JOIN held ON held.key = file.key AND held.size = file.size"
+)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS job (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (
@@ -52,7 +56,6 @@ class FileRow:
 
     Attributes:
         key: Below the asset's folder.
-        known: Size and SHA-256 of what the server holds there, where an earlier manifest tells it.
     """
 
     key: str
@@ -60,7 +63,17 @@ class FileRow:
     path: bytes
     size: int
     stamp: str
-    known: bytes | None = None
+
+
+class KnownFile(NamedTuple):
+    """A file of which an earlier manifest tells, and the server holds one of that size.
+
+    Attributes:
+        sha256: What the manifest tells.
+    """
+
+    row: FileRow
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,17 +276,33 @@ class Journal:
 
     def find_pending(self) -> Iterator[FileRow]:
         """Files that the server has not, by key; rows may be changed meanwhile."""
-        last = ""
         query = (
-            "SELECT file.key, name, path, file.size, stamp, known.sha256 FROM file LEFT JOIN known"
-            " ON known.key = file.key AND known.size = file.size AND EXISTS (SELECT 1 FROM held"
-            " WHERE held.key = file.key AND held.size = file.size)"
+            "SELECT key, name, path, size, stamp FROM file"
+            " WHERE key > ? AND sha256 IS NULL ORDER BY key LIMIT ?"
+        )
+        for row in self._page(query):
+            yield FileRow(*row)
+
+    def find_known(self) -> Iterator[KnownFile]:
+        """Those of them that the server may have as they are, by key."""
+        query = (
+            f"SELECT file.key, name, path, file.size, stamp, known.sha256 FROM file {_MAY_BE_HELD}"
             " WHERE file.key > ? AND file.sha256 IS NULL ORDER BY file.key LIMIT ?"
         )
-        while rows := self._do(query, (last, _PAGE)).fetchall():
-            for row in rows:
-                yield FileRow(*row)
-            last = rows[-1][0]
+        for *row, sha256 in self._page(query):
+            yield KnownFile(FileRow(*row), sha256)
+
+    @property
+    def has_new(self) -> bool:
+        """Whether there are files that the server surely has not."""
+        query = f"""SELECT 1 FROM file WHERE sha256 IS NULL AND key NOT IN
+                    (SELECT file.key FROM file {_MAY_BE_HELD}) LIMIT 1"""
+        return self._do(query).fetchone() is not None
+
+    def set_alike(self, files: Iterable[KnownFile]) -> None:
+        """Remember that the server has files as they are."""
+        rows = ((known.sha256, known.row.key, known.row.stamp) for known in files)
+        self._write("UPDATE file SET sha256 = ? WHERE key = ? AND stamp = ?", rows)
 
     def find_sent(self) -> Iterator[tuple[str, bytes, int, bytes]]:
         """Files that the server has: key, name, size, SHA-256; by key."""
@@ -326,6 +355,13 @@ class Journal:
         """Files whose key is not their name."""
         row = self._do("SELECT count(*) FROM file WHERE CAST(key AS BLOB) != name").fetchone()
         return int(row[0])
+
+    def _page(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Rows by key, some at a time: they may be changed meanwhile."""
+        last = ""
+        while rows := self._do(query, (last, _PAGE)).fetchall():
+            yield from rows
+            last = rows[-1][0]
 
     def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         self._begin()

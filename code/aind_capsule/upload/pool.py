@@ -16,7 +16,7 @@ from aind_capsule.storage.patience import Patience
 from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.progress import Progress, Tell
-from aind_capsule.upload.sending import MIB, PART_BYTES, Budget, MayNotSendError, Sender
+from aind_capsule.upload.sending import MIB, PART_BYTES, Budget, Sender
 
 #: What may be in memory of files at a time.
 _BUDGET_BYTES = 96 * MIB
@@ -31,19 +31,23 @@ def send_pending(
     journal: Journal,
     patience: Patience,
     *,
-    may_send: bool,
     max_concurrency: int,
     content_types: Mapping[str, str],
     tell: Tell,
-) -> Progress | None:
+) -> Progress:
     """Send all files that the server has not.
 
     Args:
-        may_send: Whether anything is sent; else it ends where something would have to be.
+        bucket: Where to.
+        folder: What keys begin with.
+        journal: Knows the files, and takes what was done.
+        patience: What the bucket's requests are tried with.
+        max_concurrency: Requests at the same time.
+        content_types: By ending of the file's name.
+        tell: Takes the progress.
 
     Returns:
-        How that went; `failures` names files that could not be read, or changed all the time. None
-        where something would have to be sent and may not be.
+        How that went; `failures` names files that could not be read, or changed all the time.
 
     Raises:
         StorageError: The server refuses, or does not answer any more; or the journal fails.
@@ -52,7 +56,7 @@ def send_pending(
     total = journal.count()
     progress = Progress(total.files, total.size, total.done_files, total.done_size)
     is_over = threading.Event()
-    keeper = _Keeper(journal, events, progress, tell, is_over)
+    keeper = _Keeper(journal, events, progress, tell)
     limits = (2 * max_concurrency, 2 * _LARGE_AT_A_TIME)
     try:
         with (
@@ -61,13 +65,8 @@ def send_pending(
             _ending(is_over, patience),
         ):
             budget = Budget(_BUDGET_BYTES)
-            sender = Sender(
-                bucket, folder, content_types, budget, workers, events.put, is_over, may_send
-            )
+            sender = Sender(bucket, folder, content_types, budget, workers, events.put, is_over)
             for row in journal.find_pending():
-                if is_over.is_set() or (row.known is None and not may_send):
-                    is_over.set()
-                    break
                 is_large = row.size > PART_BYTES
                 while keeper.outstanding[is_large] >= limits[is_large]:
                     keeper.take()
@@ -83,7 +82,7 @@ def send_pending(
                 keeper.take()
     finally:
         keeper.finish()
-    return None if is_over.is_set() else progress
+    return progress
 
 
 @contextlib.contextmanager
@@ -110,10 +109,8 @@ class _Keeper:
         events: queue.SimpleQueue[Event],
         progress: Progress,
         tell: Tell,
-        is_over: threading.Event,
     ) -> None:
         self.outstanding = [0, 0]
-        self._is_over = is_over
         self._journal = journal
         self._events = events
         self._progress = progress
@@ -157,7 +154,7 @@ class _Keeper:
             progress.done_files += 1
             progress.done_size += event.size - parts
             progress.transferred += event.transferred
-            progress.transferred_files += event.was_sent
+            progress.transferred_files += 1
         elif isinstance(event, Gone):
             self.outstanding[event.row.size > PART_BYTES] -= 1
             journal.forget(event.row.key)
@@ -170,9 +167,6 @@ class _Keeper:
 
     def _take_failure(self, event: Failed) -> None:
         self.outstanding[event.row.size > PART_BYTES] -= 1
-        if isinstance(event.error, MayNotSendError):
-            self._is_over.set()
-            return
         if isinstance(event.error, StorageError) or not isinstance(event.error, CapsuleError):
             raise event.error
         self._progress.failures.append(f"{event.error.message}. {event.error.hint}")

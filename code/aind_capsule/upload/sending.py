@@ -26,17 +26,12 @@ MIB = 1024 * 1024
 PART_BYTES = 8 * MIB
 _MAX_PARTS = 10_000
 _TRIES = 3
-_READ_BYTES = MIB
 
 
 class UnsentError(CapsuleError):
     """A file could not be read as it is; the others go on."""
 
     exit_status = 74
-
-
-class MayNotSendError(CapsuleError):
-    """A file would have to be sent, and nothing may be."""
 
 
 class Budget:
@@ -85,7 +80,6 @@ class Sender:
         workers: Where parts are sent.
         report: Takes events.
         is_over: Set where nothing is to be sent any more.
-        may_send: Whether anything may be sent at all.
     """
 
     bucket: Bucket
@@ -95,7 +89,6 @@ class Sender:
     workers: Executor
     report: Callable[[Event], object]
     is_over: threading.Event
-    may_send: bool = True
 
     def send(self, row: FileRow, begun: Begun | None) -> None:
         """Send a file and report how that went; for a small one room was taken before."""
@@ -122,8 +115,6 @@ class Sender:
                 stamp, size = make_stamp(status), status.st_size
                 if size <= PART_BYTES:  # it was larger when it was found
                     return self._send_small(row)
-                if row.known is not None and _hash(file.fileno()) == row.known:
-                    return Sent(row, size, stamp, row.known, was_sent=False)
                 earlier, begun = begun, None
                 try:
                     digest = self._send_parts(row.key, file.fileno(), size, stamp, earlier)
@@ -132,7 +123,7 @@ class Sender:
                         raise
                     continue  # the server has forgotten it
                 if digest is not None and make_stamp(os.fstat(file.fileno())) == stamp:
-                    return Sent(row, size, stamp, digest, was_sent=True)
+                    return Sent(row, size, stamp, digest)
         raise _tell_change(row)
 
     def _send_small(self, row: FileRow) -> Event:
@@ -147,12 +138,10 @@ class Sender:
         else:
             raise _tell_change(row)
         digest = hashlib.sha256(data).digest()
-        if digest == row.known:
-            return Sent(row, len(data), stamp, digest, was_sent=False)
         self._must_go_on()
         headers = self._build_headers(row.key)
         self.bucket.put(self.folder + row.key, data, digest=digest, headers=headers)
-        return Sent(row, len(data), stamp, digest, was_sent=True, transferred=len(data))
+        return Sent(row, len(data), stamp, digest, transferred=len(data))
 
     def _send_parts(
         self, key: str, fd: int, size: int, stamp: str, begun: Begun | None
@@ -234,8 +223,6 @@ class Sender:
             self.budget.give_back(taken)
 
     def _must_go_on(self) -> None:
-        if not self.may_send:
-            raise MayNotSendError("nothing may be sent")
         if self.is_over.is_set():
             raise UnsentError("the upload has ended")
 
@@ -264,13 +251,6 @@ def _read(fd: int, size: int) -> bytes:
         pieces.append(data)
         count += len(data)
     return b"".join(pieces)
-
-
-def _hash(fd: int) -> bytes:
-    digest = hashlib.sha256()
-    while data := os.read(fd, _READ_BYTES):
-        digest.update(data)
-    return digest.digest()
 
 
 def _tell_change(row: FileRow) -> UnsentError:
