@@ -1,6 +1,6 @@
 """The connection to a bucket's server, as boto3 finds it: credentials, region, address, proxies.
 
-By botocore, which boto3 is made of: what boto3 adds to it is not used here, and takes 0.1 s to import.
+By botocore, which boto3 is made of: what boto3 adds is not used, and takes 0.1 s to import.
 """
 
 from __future__ import annotations
