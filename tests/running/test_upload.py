@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,9 +72,9 @@ class Uploading:
         name = names.pop()
         return name, {key.removeprefix(f"{name}/"): data for key, data in found.items()}
 
-    def resume(self) -> subprocess.CompletedProcess[str]:
+    def resume(self, *words: str) -> subprocess.CompletedProcess[str]:
         """What people type then."""
-        return subprocess.run([sys.executable, "-m", "aind_capsule", "upload", "--resume"], cwd=self.capsule.code,
+        return subprocess.run([sys.executable, "-m", "aind_capsule", "upload", "--resume", *words], cwd=self.capsule.code,
                               env=self.capsule.environ, text=True, capture_output=True, timeout=60, check=False)  # fmt: skip
 
 
@@ -115,6 +116,65 @@ def test_progress_in_the_log(uploading: Uploading) -> None:
     assert record["files"] == 4
     assert record["done_files"] >= 3
     assert record["bytes_per_s"] > 0
+
+
+_LATE = """
+import os, time
+real = os.listdir
+def listdir(path="."):
+    while str(path) == {data!r} and not os.path.exists({go!r}):
+        time.sleep(0.02)
+    return real(path)
+os.listdir = listdir
+"""
+
+
+def test_inputs_that_are_known_late_and_tell_no_name(uploading: Uploading) -> None:
+    """The data folder answers after 2 s: said while the processing runs, owed at its end, and the
+    upload that is then given a name is whole: log, run.json, and a description that bears it."""
+    capsule = uploading.capsule
+    other = capsule.data / "behavior_654321_2024-05-17_12-12-44"
+    other.mkdir()
+    go, found = capsule.root / "go", capsule.root / "found"
+    (capsule.code / "sitecustomize.py").write_text(_LATE.format(data=str(capsule.data), go=str(go)))
+    path = os.pathsep.join([str(capsule.code), capsule.environ.get("PYTHONPATH", "")])
+    script = f"touch {go}; while [ ! -e {found} ]; do sleep 0.05; done; echo x > ../results/a.csv"
+    process = capsule.start("sh", "-c", script, env={"PYTHONPATH": path})
+
+    def is_said() -> bool:
+        log = capsule.find_log()
+        return log is not None and b"Results will not be uploaded" in log.read_bytes()
+
+    wait_until(is_said, 30)
+    found.touch()
+    run = capsule.finish(process)
+    assert (run.status, run.canonical["error_type"]) == (74, "UploadError")
+    assert "--asset-name NAME" in run.canonical["upload"]["problem"]
+    assert uploading.read() == {}
+    unnamed = uploading.resume()
+    assert unnamed.returncode == 74
+    assert f"capsule upload --resume {run.log.parent} --asset-name NAME" in unnamed.stderr
+    shutil.rmtree(other)  # of two inputs it could not be derived
+    named = uploading.resume("--asset-name", "chosen")
+    assert named.returncode == 0, named.stderr
+    name, objects = uploading.read_asset("assets/")
+    assert (name, objects["a.csv"]) == ("chosen", b"x\n")
+    assert json.loads(objects["data_description.json"])["name"] == "chosen"
+    assert parse_strictly(_get(objects, ".log.jsonl").splitlines()[-1]) == run.canonical
+    assert uploading.resume().stderr.strip() == "Nothing is owed."
+
+
+def test_a_description_also_where_the_claim_failed(uploading: Uploading) -> None:
+    """An upload that ended before its description was made makes it when it goes on."""
+    uploading.proxy.decide = lambda request: (
+        answer(403, "AccessDenied") if request.path.endswith(".claim") else None
+    )
+    run = uploading.run("true")
+    assert run.status == 74
+    uploading.proxy.decide = lambda request: None
+    assert uploading.resume().returncode == 0
+    name, objects = uploading.read_asset("assets/")
+    assert json.loads(objects["data_description.json"])["name"] == name
 
 
 def _get(objects: dict[str, bytes], ending: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import os
@@ -15,6 +16,7 @@ import click
 
 from aind_capsule.context.folders import find_folder
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
+from aind_capsule.running.describing import DESCRIPTION, make_description
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
@@ -60,7 +62,8 @@ def command(
     """Upload a folder to S3, as a data asset that is visible only when it is whole.
 
     The asset is URL/NAME/; its manifest.json is written last and lists every file with its SHA-256.
-    What ended early goes on with --resume (of DIR, or of all); what is there is not sent again.
+    What ended early goes on with --resume (of DIR, or of all); what is there is not sent again, and
+    --asset-name names an upload whose name nobody knew.
     Exit status 0 where the asset is whole, 74 where it is not, 78 for wrong settings.
     """
     settings = _load()
@@ -71,12 +74,13 @@ def command(
             )
         return _verify(_parse(verified), settings, as_json=as_json)
     if resumes:
-        if url is not None or asset_name is not None:
+        if url is not None:
             raise UsageError(
                 "capsule upload: --resume goes on as it was begun",
                 hint="Give the folder at most: capsule upload --resume [DIR]",
             )
-        return _resume(folder, settings, overwrite=overwrite, as_json=as_json)
+        name = None if asset_name is None else check_asset_name(asset_name)
+        return _resume(folder, name, settings, overwrite=overwrite, as_json=as_json)
     if folder is None or url is None:
         raise UsageError(
             "capsule upload: a folder and a place are needed",
@@ -128,7 +132,9 @@ def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_js
     shower = _Shower()
     is_done = False
     try:
-        report = do_job(opened, job, settings, shower.show, overwrite=overwrite)
+        report = do_job(
+            opened, job, settings, shower.show, overwrite=overwrite, prepare=_make_description
+        )
         is_done = True
     finally:
         shower.clear()
@@ -139,7 +145,23 @@ def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_js
     return 0
 
 
-def _resume(folder: str | None, settings: Settings, *, overwrite: bool, as_json: bool) -> int:
+def _make_description(job: Job) -> None:
+    """Where a run's upload ended before it: the description that bears the asset's name."""
+    if job.run_folder is None or job.data is None:
+        return
+
+    def wait(seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    problem = make_description(job.run_folder, job.source, job.data, job.asset, job.label, wait)
+    if problem is not None:
+        click.echo(f"capsule upload: the asset has no {DESCRIPTION}: {problem}", err=True)
+
+
+def _resume(
+    folder: str | None, name: str | None, settings: Settings, *, overwrite: bool, as_json: bool
+) -> int:
     wanted = None if folder is None else os.path.realpath(folder)
     is_whole, found = True, 0
     for path in list(find_job_folders(_find_scratch(settings), os.environ)):
@@ -156,6 +178,15 @@ def _resume(folder: str | None, settings: Settings, *, overwrite: bool, as_json:
             opened.close(is_done=job is None)
             continue
         found += 1
+        if not job.asset:
+            if name is None:
+                is_whole = False
+                told = f"capsule: {job.source or job.run_folder}: the asset's name is not known"
+                say = f"capsule upload --resume {job.run_folder} --asset-name NAME"
+                click.echo(f"{told}\n         {say}", err=True)
+                opened.close(is_done=False)
+                continue
+            job = dataclasses.replace(job, asset=name)
         click.echo(f"{job.source or job.run_folder} to {job.place}", err=True)
         try:
             _do(opened, job, settings, overwrite=overwrite, as_json=as_json)

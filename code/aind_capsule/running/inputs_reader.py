@@ -89,7 +89,7 @@ class InputsReader:
         for line in lines:
             told = decode(line) or {}
             self.found.update(told)
-            if told.get("inputs") or told.get("parents"):
+            if "inputs" in told or told.get("parents"):
                 self.on_upstream()
 
     def _close(self, wait_options: int) -> None:

@@ -146,8 +146,13 @@ class Run:
         def write_first() -> None:  # where the wrapper is killed it is all that tells of the inputs
             self._files.write_run_json(None, inputs.found, {})
 
+        def take_inputs() -> None:
+            write_first()
+            if self._upload is not None:
+                self._upload.look_at(inputs.found)
+
         write_first()
-        inputs.on_upstream = write_first
+        inputs.on_upstream = take_inputs
         intake = self._open_intake()
         ended: Ended | None = None
         refused = self._find_refusal(inputs.found)

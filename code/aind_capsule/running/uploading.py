@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aind_capsule.errors import CapsuleError, SettingsError
+from aind_capsule.errors import SettingsError
+from aind_capsule.running.describing import DESCRIPTION, make_description
 from aind_capsule.running.outcome import Outcome
-from aind_capsule.running.own_python import ask_own_python
 from aind_capsule.running.prepare import Prepared
 from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait, check_upload
 from aind_capsule.storage.addresses import parse_s3_url
@@ -23,11 +23,10 @@ from aind_capsule.upload.naming import NoNameError, build_asset_name
 from aind_capsule.upload.progress import Progress
 
 EXIT_UPLOAD = 74
-_DESCRIBE_S = 20.0
 #: Between two records that tell how far it is.
 _LOG_EVERY_S = 60.0
 _FAILED = "failed"
-_DESCRIPTION = "data_description.json"
+_NAME_IT = "`capsule upload --resume --asset-name NAME` does it once the run has ended"
 
 
 class RunUpload:
@@ -57,6 +56,7 @@ class RunUpload:
         self._log = log
         self._complain = complain
         self._show = show
+        self._has_looked = False
         self._told_at = time.monotonic()
         self._wait = wait
         self._report: dict[str, Any] = {}
@@ -70,6 +70,7 @@ class RunUpload:
             wait: As `wait` of the class, before the start.
         """
         if "inputs" in found:
+            self._has_looked = True
             try:
                 self._find_name(found)
             except NoNameError as error:
@@ -81,6 +82,17 @@ class RunUpload:
             return self._refuse(told["problem"], told["hint"], "UploadError")
         self._log("WARNING", f"Whether results can be uploaded is not known: {told['problem']}")
         return None
+
+    def look_at(self, found: Mapping[str, Any]) -> None:
+        """While the processing runs: say it as soon as the inputs tell no name for the asset."""
+        if self._has_looked or "inputs" not in found:
+            return
+        self._has_looked = True
+        try:
+            self._find_name(found)
+        except NoNameError as error:
+            level = "ERROR" if self.is_required else "WARNING"
+            self._log(level, f"Results will not be uploaded: {error.message}; {_NAME_IT}")
 
     def send(self, outcome: Outcome, found: Mapping[str, Any]) -> Outcome:
         """After the processing: claim the name and send the results; how the run ends now.
@@ -144,23 +156,33 @@ class RunUpload:
         if folder is None:
             return "there is no run folder, which would remember what was sent"
         now = dt.datetime.now(dt.timezone.utc)
+        problem = None
         try:
             name, may_be_later = self._find_name(found, now)
+        except NoNameError as error:
+            name, may_be_later, problem = "", False, f"{error.message}; {_NAME_IT}"
+        try:
             self._process = UploadProcess(prepared.settings)
-        except CapsuleError as error:
-            return f"{error.message}. {error.hint}"
         except OSError as error:
             return f"no process can be started for it: {error}"
+        data, label = prepared.facts.folders["data"], prepared.settings.upload.label
         job = {
             "source": source, "url": url, "asset": name, "may_be_later": may_be_later,
             "run_id": prepared.facts.run_id, "claimed_at": now.isoformat(timespec="seconds"),
-            "run_folder": folder.path,
+            "run_folder": folder.path, "data": data, "label": label,
         }  # fmt: skip
-        told = self._ask({"do": "claim", "folder": folder.path, "job": job})
+        told = self._ask({"do": "owe", "folder": folder.path, "job": job})
+        if "problem" in told or problem is not None:
+            return problem or _join(told)
+        told = self._ask({"do": "claim"})
         if "problem" in told:
             return _join(told)
         self._report |= {"url": told["url"]}
-        beside = self._make_description(told["asset"], folder.path, source)
+        problem = make_description(folder.path, source, data, told["asset"], label, self._wait)
+        if problem is not None:
+            self._log("WARNING", f"The asset has no {DESCRIPTION}: {problem}")
+        target = os.path.join(folder.path, DESCRIPTION)
+        beside = [target] if os.path.exists(target) else []
         told = self._ask({"do": "send", "beside": beside})
         if "problem" in told:
             return _join(told)
@@ -168,19 +190,6 @@ class RunUpload:
         for warning in told.get("warnings", ()):
             self._log("WARNING", warning)
         return None
-
-    def _make_description(self, asset: str, folder: str, source: str | None) -> list[str]:
-        """The asset's `data_description.json`, which bears its name; none where that cannot be."""
-        if source is not None and os.path.exists(os.path.join(source, _DESCRIPTION)):
-            return []  # the processing's own
-        target = os.path.join(folder, _DESCRIPTION)
-        data = self._prepared.facts.folders["data"]
-        words = [data, asset, self._prepared.settings.upload.label, target]
-        told = ask_own_python("aind_capsule.provenance.describe", words, _DESCRIBE_S, self._wait)
-        if "problem" in told:
-            self._log("WARNING", f"The asset has no {_DESCRIPTION}: {told['problem']}")
-            return []
-        return [target]
 
     def _find_name(
         self, found: Mapping[str, Any], now: dt.datetime | None = None

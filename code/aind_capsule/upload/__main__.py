@@ -6,7 +6,8 @@ the same way. When nobody is at the other end any more it ends, and what is not 
 | asked | does | answers |
 |---|---|---|
 | `check`: url, asset | finds out whether the asset can be written | `{}` |
-| `claim`: a job, folder | claims the name | `asset`, `url` |
+| `owe`: a job, folder | remembers the job: from now on it is owed | `{}` |
+| `claim` | claims the name | `asset`, `url` |
 | `send`: files beside | sends the results | the report |
 | `commit` | sends the run's own files, then the manifest | the report |
 
@@ -89,10 +90,16 @@ class Worker:
         bucket.check(place.folder)
         return {}
 
-    def _claim(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _owe(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         self._opened = OpenJob(asked["folder"])
-        job = Job(**asked["job"])
-        self._upload, self._job, _ = begin_job(self._opened, job, self._settings, self._tell)
+        self._job = Job(**asked["job"])
+        self._opened.set_job(self._job)
+        return {}
+
+    def _claim(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._opened is not None
+        assert self._job is not None
+        self._upload, self._job, _ = begin_job(self._opened, self._job, self._settings, self._tell)
         return {"asset": self._job.asset, "url": str(self._job.place)}
 
     def _send(self, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +51,13 @@ class Job:
     Attributes:
         source: The folder; None where only a run's own files are uploaded.
         url: Below which the asset is.
-        asset: Its name.
+        asset: Its name; empty where nobody knows it yet.
         may_be_later: Whether the name may be that of a later second.
         run_id: Of this upload, or of the run that it belongs to: the claim bears it.
         claimed_at: ISO 8601.
         run_folder: The run's, whose files are part of the asset.
+        data: That run's data folder, which the asset's description is derived from.
+        label: What was done, for that description.
     """
 
     source: str | None
@@ -65,6 +67,8 @@ class Job:
     run_id: str
     claimed_at: str
     run_folder: str | None = None
+    data: str | None = None
+    label: str = ""
 
     @property
     def place(self) -> S3Url:
@@ -148,7 +152,15 @@ def make_job(source: str, url: S3Url, asset: str, *, may_be_later: bool, now: dt
     return Job(os.path.abspath(source), str(url), asset, may_be_later, make_run_id(), told)
 
 
-def do_job(opened: OpenJob, job: Job, settings: Settings, tell: Tell, *, overwrite: bool) -> Report:
+def do_job(
+    opened: OpenJob,
+    job: Job,
+    settings: Settings,
+    tell: Tell,
+    *,
+    overwrite: bool,
+    prepare: Callable[[Job], object] = lambda _: None,
+) -> Report:
     """Do a job, from wherever it was left.
 
     Args:
@@ -157,6 +169,7 @@ def do_job(opened: OpenJob, job: Job, settings: Settings, tell: Tell, *, overwri
         settings: `s3` and `upload`.
         tell: Takes the progress.
         overwrite: Whether a whole asset of that name may be replaced.
+        prepare: Called once the name is claimed, with the job, which has it.
 
     Raises:
         AssetTakenError: The name is another's.
@@ -165,6 +178,7 @@ def do_job(opened: OpenJob, job: Job, settings: Settings, tell: Tell, *, overwri
     upload, job, report = begin_job(opened, job, settings, tell, overwrite=overwrite)
     if report is not None:
         return report
+    prepare(job)
     send_job(upload, job)
     return finish_job(upload, job)
 
