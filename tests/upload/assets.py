@@ -63,6 +63,7 @@ class Uploader:
         *,
         overwrite: bool = False,
         may_be_later: bool = False,
+        now: dt.datetime = NOW,
         **settings: str,
     ) -> Report:
         """Upload in this process; what was begun before goes on."""
@@ -71,7 +72,7 @@ class Uploader:
         url = parse_s3_url(f"s3://{self.bucket}/assets")
         opened = OpenJob(find_job_folder(str(self.folder), str(url), name, self.environ))
         job = opened.job or make_job(
-            str(self.folder), url, name, may_be_later=may_be_later, now=NOW
+            str(self.folder), url, name, may_be_later=may_be_later, now=now
         )
         is_done = False
         try:

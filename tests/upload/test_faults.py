@@ -18,7 +18,7 @@ from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import NotWholeError
 from aind_capsule.upload.events import Sent
-from aind_capsule.upload.journal import FileRow
+from aind_capsule.upload.rows import FileRow
 from aind_capsule.upload.sending import PART_BYTES, Budget, Sender
 from tests.conftest import wait_until
 from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, Request, answer

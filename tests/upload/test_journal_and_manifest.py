@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aind_capsule.storage.objects import Held, Part
-from aind_capsule.upload.journal import Begun, Journal, JournalError
+from aind_capsule.upload.database import JournalError
+from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.keys import make_key
 from aind_capsule.upload.manifest import ManifestError, read_files, read_head, write_manifest
+from aind_capsule.upload.rows import Begun
 from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
 
 DIGEST = b"\1" * 32
@@ -115,7 +117,7 @@ def test_a_journal_that_is_broken(tmp_path: Path, opened: Open) -> None:
 def test_no_room_for_the_journal(tmp_path: Path, opened: Open) -> None:
     """A full disk is told as what it is."""
     journal = opened(tmp_path)
-    journal._db.execute("PRAGMA max_page_count = 20")
+    journal._db.do("PRAGMA max_page_count = 20")
     with pytest.raises(JournalError, match="full"):
         _add(journal, *(b"%0200d" % number for number in range(2000)))
 

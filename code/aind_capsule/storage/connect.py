@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gzip
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from aind_capsule.records.encode import decode
 from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.errors import RefusedError, SilentError, explain, find_region
 
@@ -191,7 +194,24 @@ class Connection:
 def _make_loader(data_path: str | None) -> Any:
     from botocore.loaders import create_loader
 
-    return create_loader(data_path)
+    loader = create_loader(data_path)
+    loader.file_loader = _ModelFiles(loader.file_loader.exists)
+    return loader
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelFiles:
+    """botocore's models by our JSON reader: 3 MB, and a third of the time that a client takes."""
+
+    exists: Callable[[str], bool]
+
+    @staticmethod
+    def load_file(path: str) -> dict[str, Any] | None:
+        """A model, or None where there is none; its name has no ending."""
+        for ending, open_file in ((".json", open), (".json.gz", gzip.open)):
+            with contextlib.suppress(FileNotFoundError), open_file(path + ending, "rb") as file:
+                return decode(file.read())
+        return None
 
 
 def _make_session() -> Any:

@@ -20,7 +20,8 @@ from aind_capsule.storage.objects import Bucket, Part
 from aind_capsule.storage.patience import Patience
 from aind_capsule.upload.claim import Claim, claim, read_claim
 from aind_capsule.upload.compare import compare_known
-from aind_capsule.upload.journal import Journal, JournalError
+from aind_capsule.upload.database import JournalError
+from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.keys import CLAIM, MANIFEST, MAX_KEY_BYTES, make_key
 from aind_capsule.upload.manifest import read_files, read_head, write_manifest
 from aind_capsule.upload.pool import send_pending

@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from aind_capsule.upload.journal import FileRow, Journal, KnownFile
+from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.progress import Progress, Tell
+from aind_capsule.upload.rows import FileRow, KnownFile
 from aind_capsule.upload.tree import make_stamp
 
 #: More would wait for one another: the interpreter is free only while bytes are hashed.
@@ -29,7 +30,8 @@ _TELL_EVERY_S = 0.2
 def compare_known(journal: Journal, tell: Tell) -> None:
     """Take into the journal which files the server has as they are.
 
-    A file that cannot be read, or changes meanwhile, counts as one that it has not.
+    A file that cannot be read, or changes meanwhile, counts as one that it has not; one that is
+    as it was when its folder was last uploaded from here is not read again.
 
     Args:
         journal: Knows the files, what the manifest tells of them, and what the server holds.
@@ -38,6 +40,7 @@ def compare_known(journal: Journal, tell: Tell) -> None:
     Raises:
         JournalError: It cannot be written.
     """
+    journal.take_hashes()
     total = journal.count()
     progress = Progress(total.files, total.size, total.done_files, total.done_size)
     told_at = time.monotonic()

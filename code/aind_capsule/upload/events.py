@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aind_capsule.storage.objects import Part
-from aind_capsule.upload.journal import Begun, FileRow
+from aind_capsule.upload.rows import Begun, FileRow
 
 
 @dataclass(frozen=True, slots=True)

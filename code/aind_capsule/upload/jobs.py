@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ from aind_capsule.storage.objects import Bucket
 from aind_capsule.storage.patience import Patience
 from aind_capsule.upload.asset import AssetUpload, Report
 from aind_capsule.upload.claim import Claim
-from aind_capsule.upload.journal import Journal, JournalError
+from aind_capsule.upload.database import JournalError
+from aind_capsule.upload.journal import HASHES, Journal
 from aind_capsule.upload.naming import find_next_name, read_run
 from aind_capsule.upload.progress import Tell
 from aind_capsule.version import __version__
@@ -36,6 +38,9 @@ _RUN_FILES = (
     "data_description.json",
 )  # fmt: skip
 _ID_CHARS = 16
+#: Times of files are as coarse as this, somewhere.
+_COARSE_S = 2.0
+_KEPT_S = 30 * 86_400.0
 #: As many seconds are tried where a name with a time is taken.
 _MAX_SECONDS = 60
 
@@ -109,15 +114,32 @@ class OpenJob:
         self.journal.commit()
 
     def close(self, *, is_done: bool) -> None:
-        """End; a job that is done is forgotten."""
+        """End; of a job that is done a folder's hashes are remembered, for its next upload."""
+        with contextlib.suppress(StorageError):
+            job = self.job
+            if is_done and job is not None and job.run_folder is None:
+                began_s = dt.datetime.fromisoformat(job.claimed_at).timestamp()
+                self.journal.keep_hashes(int((began_s - _COARSE_S) * 1e9))
         with contextlib.suppress(StorageError):
             self.journal.close()
         if is_done:
             for name in os.listdir(self._folder):
                 if name.startswith(UPLOAD_JOURNAL):
                     os.unlink(os.path.join(self._folder, name))
-            with contextlib.suppress(OSError):  # a run's folder holds more
+            with contextlib.suppress(OSError):  # there may be more in it
                 os.rmdir(self._folder)
+            _forget_old_hashes(os.path.dirname(self._folder))
+
+
+def _forget_old_hashes(folder: str) -> None:
+    """Remove what nobody has used for long; so long runs are kept too."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name, HASHES)
+            with contextlib.suppress(OSError):
+                if time.time() - os.path.getmtime(path) > _KEPT_S:
+                    os.unlink(path)
+                    os.rmdir(os.path.dirname(path))
 
 
 def find_job_folder(source: str, url: str, asset: str | None, environ: Mapping[str, str]) -> str:

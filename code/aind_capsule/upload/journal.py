@@ -6,24 +6,20 @@ by one thread.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import sqlite3
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from aind_capsule.history.tidy import UPLOAD_JOURNAL
-from aind_capsule.storage.errors import StorageError
 from aind_capsule.storage.objects import Held, Part
-from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
+from aind_capsule.upload.database import Database, JournalError
+from aind_capsule.upload.rows import Begun, FileRow, KnownFile, Total
+from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut, find_change_ns
 
-_COMMIT_EVERY_S = 1.0
-_PAGE = 500
-#: One process has it at a time. Killed at any moment it holds what was committed; a machine that
-#: dies may lose it, and then the upload begins anew.
-_PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=OFF", "cache_size=-4096")
+#: Beside it: what stays of a journal whose upload is done.
+HASHES = "hashes.sqlite"
 _MAY_BE_HELD = (
     "JOIN known ON known.key = file.key AND known.size = file.size"
     " JOIN held ON held.key = file.key AND held.size = file.size"
@@ -46,68 +42,6 @@ CREATE TABLE IF NOT EXISTS part (
 """
 
 
-class JournalError(StorageError):
-    """The journal cannot be written or read."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """A file of the asset.
-
-    Attributes:
-        key: Below the asset's folder.
-    """
-
-    key: str
-    name: bytes
-    path: bytes
-    size: int
-    stamp: str
-
-
-class KnownFile(NamedTuple):
-    """A file of which an earlier manifest tells, and the server holds one of that size.
-
-    Attributes:
-        sha256: What the manifest tells.
-    """
-
-    row: FileRow
-    sha256: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """An object in parts that was begun.
-
-    Attributes:
-        stamp: The file's, of then.
-        checksum: Which its parts are sent with.
-        parts: Those that the server has.
-    """
-
-    upload_id: str
-    part_size: int
-    stamp: str
-    checksum: str
-    parts: tuple[Part, ...] = ()
-
-    def is_alike(self, other: Begun) -> bool:
-        """Whether its parts would be those of another one."""
-        mine = (self.part_size, self.stamp, self.checksum)
-        return mine == (other.part_size, other.stamp, other.checksum)
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """How much there is, and how much of it the server has."""
-
-    files: int
-    size: int
-    done_files: int
-    done_size: int
-
-
 class Journal:
     """The journal of one upload.
 
@@ -119,26 +53,18 @@ class Journal:
     """
 
     def __init__(self, folder: str | None) -> None:
-        self.path = ":memory:" if folder is None else os.path.join(folder, UPLOAD_JOURNAL)
-        try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
-        except sqlite3.Error as error:
-            raise self._explain_opening(error) from error
-        try:
-            for pragma in _PRAGMAS:
-                self._db.execute(f"PRAGMA {pragma}")
-            self._db.executescript(_TABLES)
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._explain_opening(error) from error
-        self._committed_at = time.monotonic()
+        path = ":memory:" if folder is None else os.path.join(folder, UPLOAD_JOURNAL)
+        self._db = Database(path, _TABLES)
+        self._hashes = path if folder is None else os.path.join(folder, HASHES)
+
+    @property
+    def path(self) -> str:
+        """Its file."""
+        return self._db.path
 
     def close(self) -> None:
-        """Keep what was done."""
-        try:
-            self.commit()
-        finally:
-            self._db.close()
+        """Keep what was done, and end."""
+        self._db.close()
 
     def commit(self) -> None:
         """Keep what was done so far.
@@ -146,17 +72,15 @@ class Journal:
         Raises:
             JournalError: There is no room, or the disk fails.
         """
-        if self._db.in_transaction:
-            self._do("COMMIT")
-        self._committed_at = time.monotonic()
+        self._db.commit()
 
     def set_job(self, name: str, value: Any) -> None:
         """Remember something of the job, as JSON has it."""
-        self._do("INSERT OR REPLACE INTO job VALUES (?, ?)", (name, json.dumps(value)))
+        self._db.do("INSERT OR REPLACE INTO job VALUES (?, ?)", (name, json.dumps(value)))
 
     def get_job(self, name: str) -> Any:
         """What was remembered, or None."""
-        row = self._do("SELECT value FROM job WHERE name = ?", (name,)).fetchone()
+        row = self._db.do("SELECT value FROM job WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def add_found(self, found: Iterable[tuple[FoundFile, str]], walk: int) -> None:
@@ -166,7 +90,7 @@ class Journal:
             found: They.
             walk: The number of the walk through the folder.
         """
-        self._write(
+        self._db.write(
             "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (key) DO UPDATE SET"
             " sha256 = CASE WHEN stamp = excluded.stamp THEN sha256 END, name = excluded.name,"
             " path = excluded.path, size = excluded.size, stamp = excluded.stamp,"
@@ -185,55 +109,55 @@ class Journal:
             else (other.name, None, False)
             for other in others
         )
-        self._write("INSERT INTO other VALUES (?, ?, ?)", rows)
+        self._db.write("INSERT INTO other VALUES (?, ?, ?)", rows)
 
     def begin_walk(self) -> int:
         """Begin to look at the folder; returns the number of this walk."""
         walk = int(self.get_job("walk") or 0) + 1
         self.set_job("walk", walk)
-        self._do("DELETE FROM other")
+        self._db.do("DELETE FROM other")
         return walk
 
     def end_walk(self, walk: int) -> None:
         """Forget the files that are not there any more; they stay known, as what may be removed."""
-        self._do(
+        self._db.do(
             "INSERT OR IGNORE INTO known SELECT key, size, sha256 FROM file"
             " WHERE seen != ? AND sha256 IS NOT NULL",
             (walk,),
         )
-        self._do("DELETE FROM file WHERE seen != ?", (walk,))
+        self._db.do("DELETE FROM file WHERE seen != ?", (walk,))
         self.commit()
 
     def set_known(self, rows: Iterable[tuple[str, int, bytes]]) -> None:
         """Remember what an earlier manifest tells: keys, sizes, SHA-256."""
-        self._write("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", rows)
+        self._db.write("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", rows)
 
     @property
     def has_known(self) -> bool:
         """Whether an earlier manifest tells of anything."""
-        return self._do("SELECT 1 FROM known LIMIT 1").fetchone() is not None
+        return self._db.do("SELECT 1 FROM known LIMIT 1").fetchone() is not None
 
     def set_held(self, rows: Iterable[Held], folder: str) -> None:
         """Remember what the server holds below a folder, and nothing else."""
-        self._do("DELETE FROM held")
-        self._write(
+        self._db.do("DELETE FROM held")
+        self._db.write(
             "INSERT OR REPLACE INTO held VALUES (?, ?)",
             ((row.key[len(folder) :], row.size) for row in rows),
         )
 
     def set_sent(self, key: str, size: int, stamp: str, sha256: bytes) -> None:
         """Remember that the server has a file, and which version of it."""
-        self._do(
+        self._db.do(
             "UPDATE file SET size = ?, stamp = ?, sha256 = ? WHERE key = ?",
             (size, stamp, sha256, key),
         )
-        self._do("DELETE FROM upload WHERE key = ?", (key,))
-        self._do("DELETE FROM part WHERE key = ?", (key,))
-        self._commit_sometimes()
+        self._db.do("DELETE FROM upload WHERE key = ?", (key,))
+        self._db.do("DELETE FROM part WHERE key = ?", (key,))
+        self._db.commit_sometimes()
 
     def forget(self, key: str) -> None:
         """Forget a file."""
-        self._do("DELETE FROM file WHERE key = ?", (key,))
+        self._db.do("DELETE FROM file WHERE key = ?", (key,))
 
     def note_parts(self) -> None:
         """Remember that objects in parts are begun from now on: some may be left over."""
@@ -248,8 +172,8 @@ class Journal:
 
     def set_begun(self, key: str, begun: Begun) -> None:
         """Remember that an object in parts was begun; it has none yet."""
-        self._do("DELETE FROM part WHERE key = ?", (key,))
-        self._do(
+        self._db.do("DELETE FROM part WHERE key = ?", (key,))
+        self._db.do(
             "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?)",
             (key, begun.upload_id, begun.part_size, begun.stamp, begun.checksum),
         )
@@ -257,20 +181,20 @@ class Journal:
 
     def add_part(self, key: str, part: Part) -> None:
         """Remember a part that the server has."""
-        self._do(
+        self._db.do(
             "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)",
             (key, part.number, part.etag, part.sha256, part.checksum),
         )
-        self._commit_sometimes()
+        self._db.commit_sometimes()
 
     def find_begun(self, key: str) -> Begun | None:
         """The object in parts that was begun for a file."""
         query = "SELECT id, part_size, stamp, checksum FROM upload WHERE key = ?"
-        row = self._do(query, (key,)).fetchone()
+        row = self._db.do(query, (key,)).fetchone()
         if row is None:
             return None
         query = "SELECT number, etag, sha256, checksum FROM part WHERE key = ? ORDER BY number"
-        parts = tuple(Part(*part) for part in self._do(query, (key,)))
+        parts = tuple(Part(*part) for part in self._db.do(query, (key,)))
         upload_id, part_size, stamp, checksum = row
         return Begun(upload_id, part_size, stamp, checksum, parts)
 
@@ -280,7 +204,7 @@ class Journal:
             "SELECT key, name, path, size, stamp FROM file"
             " WHERE key > ? AND sha256 IS NULL ORDER BY key LIMIT ?"
         )
-        for row in self._page(query):
+        for row in self._db.page(query):
             yield FileRow(*row)
 
     def find_known(self) -> Iterator[KnownFile]:
@@ -289,7 +213,7 @@ class Journal:
             f"SELECT file.key, name, path, file.size, stamp, known.sha256 FROM file {_MAY_BE_HELD}"
             " WHERE file.key > ? AND file.sha256 IS NULL ORDER BY file.key LIMIT ?"
         )
-        for *row, sha256 in self._page(query):
+        for *row, sha256 in self._db.page(query):
             yield KnownFile(FileRow(*row), sha256)
 
     @property
@@ -297,27 +221,27 @@ class Journal:
         """Whether there are files that the server surely has not."""
         query = f"""SELECT 1 FROM file WHERE sha256 IS NULL AND key NOT IN
                     (SELECT file.key FROM file {_MAY_BE_HELD}) LIMIT 1"""
-        return self._do(query).fetchone() is not None
+        return self._db.do(query).fetchone() is not None
 
     def set_alike(self, files: Iterable[KnownFile]) -> None:
         """Remember that the server has files as they are."""
         rows = ((known.sha256, known.row.key, known.row.stamp) for known in files)
-        self._write("UPDATE file SET sha256 = ? WHERE key = ? AND stamp = ?", rows)
+        self._db.write("UPDATE file SET sha256 = ? WHERE key = ? AND stamp = ?", rows)
 
     def find_sent(self) -> Iterator[tuple[str, bytes, int, bytes]]:
         """Files that the server has: key, name, size, SHA-256; by key."""
-        yield from self._do(
+        yield from self._db.do(
             "SELECT key, name, size, sha256 FROM file WHERE sha256 IS NOT NULL ORDER BY key"
         )
 
     def find_others(self) -> Iterator[tuple[bytes, str | None, bool]]:
         """What is no file: name, why it is left out (None: an empty folder), whether it fails."""
-        for name, why, is_failure in self._do("SELECT * FROM other ORDER BY name"):
+        for name, why, is_failure in self._db.do("SELECT * FROM other ORDER BY name"):
             yield name, why, bool(is_failure)
 
     def find_missing(self) -> list[str]:
         """Some of the files that should be there and are not held, or not in their size."""
-        rows = self._do(
+        rows = self._db.do(
             "SELECT file.key FROM file LEFT JOIN held USING (key)"
             " WHERE held.size IS NOT file.size LIMIT 10"
         )
@@ -325,7 +249,7 @@ class Journal:
 
     def find_stale(self) -> Iterator[str]:
         """Held objects that were of the asset and are not any more."""
-        for row in self._do(
+        for row in self._db.do(
             "SELECT held.key FROM held JOIN known USING (key)"
             " WHERE held.key NOT IN (SELECT key FROM file)"
         ).fetchall():
@@ -333,11 +257,11 @@ class Journal:
 
     def unsend(self, keys: Iterable[str]) -> None:
         """Have files sent again."""
-        self._write("UPDATE file SET sha256 = NULL WHERE key = ?", ((key,) for key in keys))
+        self._db.write("UPDATE file SET sha256 = NULL WHERE key = ?", ((key,) for key in keys))
 
     def count(self) -> Total:
         """How much there is."""
-        row = self._do(
+        row = self._db.do(
             "SELECT count(*), coalesce(sum(size), 0), count(sha256),"
             " coalesce(sum(CASE WHEN sha256 IS NOT NULL THEN size END), 0) FROM file"
         ).fetchone()
@@ -345,7 +269,7 @@ class Journal:
 
     def count_strangers(self) -> int:
         """Held objects that this upload knows nothing of."""
-        row = self._do(
+        row = self._db.do(
             "SELECT count(*) FROM held WHERE key NOT IN (SELECT key FROM file)"
             " AND key NOT IN (SELECT key FROM known)"
         ).fetchone()
@@ -353,51 +277,40 @@ class Journal:
 
     def count_changed_names(self) -> int:
         """Files whose key is not their name."""
-        row = self._do("SELECT count(*) FROM file WHERE CAST(key AS BLOB) != name").fetchone()
+        row = self._db.do("SELECT count(*) FROM file WHERE CAST(key AS BLOB) != name").fetchone()
         return int(row[0])
 
-    def _page(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Rows by key, some at a time: they may be changed meanwhile."""
-        last = ""
-        while rows := self._do(query, (last, _PAGE)).fetchall():
-            yield from rows
-            last = rows[-1][0]
+    def keep_hashes(self, before_ns: int) -> None:
+        """Write the SHA-256 of all files beside the journal, for the folder's next upload.
 
-    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        self._begin()
-        try:
-            self._db.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
-        self._commit_sometimes()
+        Args:
+            before_ns: Only of files that were changed before this, ns since 1970: where a file
+                system's times are coarse, one that changes again looks as it did.
 
-    def _do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        if statement[0] in "UDI":
-            self._begin()
-        try:
-            return self._db.execute(statement, values)
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
+        Raises:
+            JournalError: It cannot be written.
+        """
+        with self._db.attached(self._hashes):
+            self._db.do("DROP TABLE IF EXISTS other.hash")
+            self._db.do(
+                "CREATE TABLE other.hash (key TEXT PRIMARY KEY, stamp TEXT, sha256 BLOB)"
+                " WITHOUT ROWID"
+            )
+            rows = self._db.do("SELECT key, stamp, sha256 FROM file WHERE sha256 IS NOT NULL")
+            self._db.write(
+                "INSERT INTO other.hash VALUES (?, ?, ?)",
+                (row for row in rows if find_change_ns(row[1]) < before_ns),
+            )
 
-    def _begin(self) -> None:
-        if not self._db.in_transaction:
-            self._db.execute("BEGIN")
-
-    def _commit_sometimes(self) -> None:
-        if time.monotonic() - self._committed_at > _COMMIT_EVERY_S:
-            self.commit()
-
-    def _explain_opening(self, error: sqlite3.Error) -> JournalError:
-        if "locked" in str(error):
-            message = "This upload is being done by another process"
-            return JournalError(message, hint="Wait for its end.")
-        return JournalError(
-            f"The journal {self.path} cannot be used: {error}",
-            hint="Make room there, or remove it: the upload then begins anew.",
-        )
-
-    def _explain(self, error: sqlite3.Error) -> JournalError:
-        return JournalError(
-            f"The journal {self.path} cannot be written: {error}",
-            hint="Make room there; then capsule upload --resume.",
-        )
+    def take_hashes(self) -> None:
+        """Remember that the server has files as they are, by what an earlier upload has kept."""
+        if not os.path.exists(self._hashes):
+            return
+        # What cannot be read is no loss: the files are.
+        with contextlib.suppress(JournalError), self._db.attached(self._hashes):
+            self._db.do(
+                "UPDATE file SET sha256 = (SELECT sha256 FROM other.hash WHERE key = file.key)"
+                f" WHERE sha256 IS NULL AND key IN (SELECT file.key FROM file {_MAY_BE_HELD}"
+                " JOIN other.hash ON hash.key = file.key AND hash.stamp = file.stamp"
+                " AND hash.sha256 = known.sha256)"
+            )

@@ -18,7 +18,7 @@ from aind_capsule.errors import CapsuleError
 from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket, Part
 from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
-from aind_capsule.upload.journal import Begun, FileRow
+from aind_capsule.upload.rows import Begun, FileRow
 from aind_capsule.upload.tree import make_stamp
 
 MIB = 1024 * 1024

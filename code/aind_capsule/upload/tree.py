@@ -63,6 +63,15 @@ def make_stamp(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
+def find_change_ns(stamp: str) -> int:
+    """When the file of a stamp was last changed, ns since 1970.
+
+    >>> find_change_ns("12:5:1700000000000000000:1700000000000000001")
+    1700000000000000001
+    """
+    return int(stamp.rpartition(":")[2])
+
+
 def find_file(path: bytes) -> FoundFile:
     """One file, under its own name.
 
