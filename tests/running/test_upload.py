@@ -72,9 +72,13 @@ class Uploading:
         name = names.pop()
         return name, {key.removeprefix(f"{name}/"): data for key, data in found.items()}
 
-    def resume(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def resume(self) -> subprocess.CompletedProcess[str]:
         """What people type then."""
-        return subprocess.run([sys.executable, "-m", "aind_capsule", "upload", "--resume", *words], cwd=self.capsule.code,
+        return self.upload("--resume")
+
+    def upload(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The command, in the code folder."""
+        return subprocess.run([sys.executable, "-m", "aind_capsule", "upload", *words], cwd=self.capsule.code,
                               env=self.capsule.environ, text=True, capture_output=True, timeout=60, check=False)  # fmt: skip
 
 
@@ -129,7 +133,8 @@ os.listdir = listdir
 """
 
 
-def test_inputs_that_are_known_late_and_tell_no_name(uploading: Uploading) -> None:
+@pytest.mark.parametrize("how", ["by its folder", pytest.param("resumed", marks=pytest.mark.slow)])
+def test_inputs_that_are_known_late_and_tell_no_name(uploading: Uploading, how: str) -> None:
     """The data folder answers after 2 s: said while the processing runs, owed at its end, and the
     upload that is then given a name is whole: log, run.json, and a description that bears it."""
     capsule = uploading.capsule
@@ -155,7 +160,8 @@ def test_inputs_that_are_known_late_and_tell_no_name(uploading: Uploading) -> No
     assert unnamed.returncode == 74
     assert f"capsule upload --resume {run.log.parent} --asset-name NAME" in unnamed.stderr
     shutil.rmtree(other)  # of two inputs it could not be derived
-    named = uploading.resume("--asset-name", "chosen")
+    words = ["--resume"] if how == "resumed" else ["../results", f"s3://{uploading.bucket}/assets"]
+    named = uploading.upload(*words, "--asset-name", "chosen")
     assert named.returncode == 0, named.stderr
     name, objects = uploading.read_asset("assets/")
     assert (name, objects["a.csv"]) == ("chosen", b"x\n")

@@ -89,10 +89,16 @@ def command(
     if not os.path.isdir(folder):
         raise UsageError(f"capsule upload: {folder} is no folder", hint="Name one.")
     place = _parse(url)
+    if asset_name is not None:
+        name = check_asset_name(asset_name)
+        waiting = _find_unnamed(folder, place, settings)
+        if waiting is not None:
+            opened, job = waiting
+            job = dataclasses.replace(job, asset=name)
+            return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
     opened = OpenJob(find_job_folder(folder, str(place), asset_name, os.environ))
-    job = opened.job
-    if job is None:
-        job = _make_job(opened, folder, place, asset_name, settings)
+    begun = opened.job
+    job = begun or _make_job(opened, folder, place, asset_name, settings)
     return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
 
 
@@ -196,6 +202,25 @@ def _resume(
     if not found and is_whole:
         click.echo("Nothing is owed.", err=True)
     return 0 if is_whole else EXIT_OWED
+
+
+def _find_unnamed(folder: str, place: S3Url, settings: Settings) -> tuple[OpenJob, Job] | None:
+    """The newest run's upload of this folder to that place that waits for a name."""
+    wanted = os.path.realpath(folder)
+    for path in reversed(list(find_job_folders(_find_scratch(settings), os.environ))):
+        try:
+            opened = OpenJob(path)
+        except CapsuleError:  # another process does it
+            continue
+        job = opened.job
+        if (
+            job is not None
+            and job.source is not None
+            and (job.asset, job.url, os.path.realpath(job.source)) == ("", str(place), wanted)
+        ):
+            return opened, job
+        opened.close(is_done=job is None)
+    return None
 
 
 def _find_scratch(settings: Settings) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 
+from aind_capsule.history.owed import UPLOAD_JOURNAL
 from aind_capsule.logs.positions import POSITION_SUFFIX, is_owed
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode
@@ -13,8 +14,6 @@ from aind_capsule.records.naming import LOG_SUFFIX, is_run_id
 
 _S_PER_DAY = 86400
 RUN_SUFFIX = ".run.json"
-#: There while an upload is not whole.
-UPLOAD_JOURNAL = "upload.sqlite"
 
 
 def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> list[str]:

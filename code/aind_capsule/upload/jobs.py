@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aind_capsule.history.tidy import UPLOAD_JOURNAL
+from aind_capsule.history.owed import UPLOAD_JOURNAL
 from aind_capsule.logs.place import find_bases
 from aind_capsule.records.naming import make_run_id
 from aind_capsule.settings.model import Settings

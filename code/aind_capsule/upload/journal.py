@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aind_capsule.history.tidy import UPLOAD_JOURNAL
+from aind_capsule.history.owed import UPLOAD_JOURNAL
 from aind_capsule.storage.objects import Held, Part
 from aind_capsule.upload.database import Database, JournalError
 from aind_capsule.upload.rows import Begun, FileRow, KnownFile, Total

@@ -1,0 +1,6 @@
+"""What in a run folder says that something is still owed, so that it is not tidied away."""
+
+from __future__ import annotations
+
+#: There while an upload is not whole.
+UPLOAD_JOURNAL = "upload.sqlite"
