@@ -24,6 +24,8 @@ def make_environment(name: str, *packages: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+            subprocess.run(
+                [python, "-m", "pip", "install", "--quiet", "--no-compile", *packages], check=True
+            )
             ready.touch()
     return python

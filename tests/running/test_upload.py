@@ -199,7 +199,7 @@ def test_results_become_an_asset(uploading: Uploading) -> None:
     assert parse_strictly(log[-1]) == run.canonical
     told = run.canonical["upload"]
     assert told["url"] == f"s3://{uploading.bucket}/assets/{name}"
-    assert told["files"] == 2
+    assert (told["files"], told["failures"]) == (2, 0)
     assert "committed" not in told
     manifest = json.loads(objects["manifest.json"])
     assert {row["key"] for row in manifest["files"]} == set(objects) - {"manifest.json", ".claim"}

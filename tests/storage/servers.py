@@ -15,7 +15,8 @@ from typing import Any
 
 from tests.environments import make_environment
 
-MOTO = ("moto[server]>=5,<6",)
+#: Its `server` extra is for all of AWS, and takes a minute to install.
+MOTO = ("moto[s3]>=5,<6", "flask>=2.3", "flask-cors>=4")
 #: What its pins leave open and later versions broke.
 LOCALSTACK = (
     "localstack-core[base-runtime]==4.9.*", "cbor2<5.7", "service-identity<25", "pyOpenSSL<25.1",

@@ -25,7 +25,9 @@ from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, R
 from tests.upload.assets import Uploader
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_a_bad_day(faulty: Uploader, proxy: FaultyProxy, seed: int) -> None:
     """Every fourth request is cut, lost, reset or throttled: the asset is whole all the same."""
     rng = random.Random(seed)
@@ -171,7 +173,9 @@ def test_a_file_that_vanishes(faulty: Uploader, proxy: FaultyProxy) -> None:
     faulty.check_whole({f"f{number:02}": f"dataf{number:02}".encode() for number in range(39)})
 
 
-@pytest.mark.parametrize("after", [3, 9, 14])
+@pytest.mark.parametrize(
+    "after", [3, *(pytest.param(after, marks=pytest.mark.slow) for after in (9, 14))]
+)
 def test_killed_then_resumed(faulty: Uploader, proxy: FaultyProxy, after: int) -> None:
     """kill -9 in the middle of it; --resume makes it whole, and no part is left over."""
     faulty.write(*(f"f{number}" for number in range(6)))

@@ -26,6 +26,8 @@ EXIT_UPLOAD = 74
 #: Between two records that tell how far it is.
 _LOG_EVERY_S = 60.0
 _FAILED = "failed"
+#: Of the upload's report.
+_COUNTS = ("files", "size", "transferred", "failures", "left_out")
 _NAME_IT = "`capsule upload --resume --asset-name NAME` does it once the run has ended"
 
 
@@ -125,8 +127,7 @@ class RunUpload:
 
     def describe(self) -> dict[str, Any]:
         """What the canonical record says of it."""
-        names = ("url", "files", "size", "transferred", "seconds", "left_out", "problem")
-        told = {name: self._report.get(name) for name in names}
+        told = {name: self._report.get(name) for name in ("url", "seconds", *_COUNTS, "problem")}
         told["bytes"] = told.pop("size")
         return {name: value for name, value in told.items() if value is not None}
 
@@ -140,7 +141,8 @@ class RunUpload:
             if "problem" in told:
                 told = {"committed": False, "problem": _join(told)}
                 self._complain(f"The asset is not whole: {told['problem']}; {RESUME}")
-            self._report |= {name: value for name, value in told.items() if name != "seconds"}
+            names = ("committed", "problem", "warnings", *_COUNTS)
+            self._report |= {name: told[name] for name in names if name in told}
         process.close()
         return self._report
 
@@ -184,9 +186,9 @@ class RunUpload:
         target = os.path.join(folder.path, DESCRIPTION)
         beside = [target] if os.path.exists(target) else []
         told = self._ask({"do": "send", "beside": beside})
+        self._report |= {name: told[name] for name in _COUNTS if name in told}
         if "problem" in told:
             return _join(told)
-        self._report |= {name: told[name] for name in told if name not in ("committed", "seconds")}
         for warning in told.get("warnings", ()):
             self._log("WARNING", warning)
         return None

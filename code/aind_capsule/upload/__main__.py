@@ -11,13 +11,14 @@ the same way. When nobody is at the other end any more it ends, and what is not 
 | `send`: files beside | sends the results | the report |
 | `commit` | sends the run's own files, then the manifest | the report |
 
-An answer with `problem` (and `hint`, `is_refused`) says why it was not done; one with `progress`
-comes in between, once a minute.
+An answer with `problem` (and `hint`, `is_refused`) says why it was not done, besides the report;
+one with `progress` comes in between, twice a second.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import pickle
 import sys
@@ -65,7 +66,9 @@ class Worker:
         try:
             told: dict[str, Any] = getattr(self, f"_{asked['do']}")(asked)
         except CapsuleError as error:
+            report = {} if self._upload is None else self._upload.report.describe()
             return {
+                **report,
                 "problem": error.message,
                 "hint": error.hint,
                 "is_refused": not isinstance(error, SilentError),
@@ -105,8 +108,12 @@ class Worker:
     def _send(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._upload is not None
         assert self._job is not None
-        send_job(self._upload, self._job, asked["beside"])
-        return self._upload.count().describe()
+        try:
+            send_job(self._upload, self._job, asked["beside"])
+        finally:
+            with contextlib.suppress(CapsuleError):
+                self._upload.count()
+        return self._upload.report.describe()
 
     def _commit(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._upload is not None

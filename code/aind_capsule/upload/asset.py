@@ -46,6 +46,7 @@ class Report:
         url: Of the asset.
         size: Bytes of all files.
         transferred_files: Files that had to be sent; the others were there.
+        failures: Files that could not be sent.
         left_out: What holds no data, or leads out of the folder.
         warnings: For people.
         committed: Whether the manifest is there.
@@ -57,6 +58,7 @@ class Report:
     transferred_files: int = 0
     transferred: int = 0
     seconds: float = 0.0
+    failures: int = 0
     left_out: int = 0
     warnings: list[str] = field(default_factory=list)
     committed: bool = False
@@ -212,6 +214,7 @@ class AssetUpload:
             for name, why, is_failure in self._journal.find_others()
             if is_failure
         ]
+        self.report.failures = len(failures)
         if failures:
             told = "; ".join(failures[:3])
             more = f", and {len(failures) - 3} more" if len(failures) > 3 else ""
