@@ -112,15 +112,14 @@ def build_commands(peers: Path, url: str, tree: Path, name: str) -> dict[str, li
     }  # fmt: skip
 
 
-def bench_tree(peers: Path, name: str, count: int, size: int) -> None:
+def bench_tree(peers: Path, tree: Path, name: str, count: int, size: int) -> None:
     """All tools on one kind of tree, in turn."""
     results: dict[str, list[Result]] = {"ours": [], "awscli": [], "rclone": [], "again": []}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        make_tree(root / "tree", count, size)
         with open_server(str(peers / "rclone"), root / "server") as url:
             for number in range(REPEATS):
-                commands = build_commands(peers, url, root / "tree", f"{name}{number}")
+                commands = build_commands(peers, url, tree, f"{name}{number}")
                 for tool, command in commands.items():
                     results[tool].append(measure(command, root, CAPSULE_S3__ENDPOINT_URL=url))
                 results["again"].append(
@@ -144,8 +143,12 @@ def bench_tree(peers: Path, name: str, count: int, size: int) -> None:
 def main() -> None:
     """Run all."""
     peers = Path(sys.argv[1])
-    for name, count, size in TREES:
-        bench_tree(peers, name, count, size)
+    with tempfile.TemporaryDirectory() as folder:
+        # All of them first: results are rarely uploaded twice within a minute of their making.
+        for name, count, size in TREES:
+            make_tree(Path(folder, name), count, size)
+        for name, count, size in TREES:
+            bench_tree(peers, Path(folder, name), name, count, size)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket
+from tests.storage.parts import put_in_parts
 from tests.storage.servers import Server
 from tests.storage.tls import TlsFront
 
@@ -31,11 +30,7 @@ def test_bytes_over_https(
     bucket = Bucket(s3.make_bucket(), settings)
     bucket.check("x/")
     bucket.put("x/small", b"some bytes")
-    data = os.urandom(5 * MIB) + b"the end"
-    upload_id = bucket.begin("x/big", {})
-    pieces = (data[: 5 * MIB], data[5 * MIB :])
-    parts = [bucket.put_part("x/big", upload_id, n, piece) for n, piece in enumerate(pieces, 1)]
-    bucket.complete("x/big", upload_id, parts)
+    data, _ = put_in_parts(bucket, "x/big")
     assert bucket.read_small("x/small") == b"some bytes"
     assert bucket.read_small("x/big", len(data)) == data
 

@@ -20,6 +20,7 @@ from aind_capsule.storage.errors import (
 )
 from aind_capsule.storage.objects import Bucket, Held
 from aind_capsule.storage.patience import Patience
+from tests.storage.parts import put_in_parts
 from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, Request, answer
 from tests.storage.servers import Server
 
@@ -75,11 +76,7 @@ def test_checksums_that_the_server_keeps(server: Server, kind: str) -> None:
     """Each kind is sent with objects and parts, and is what the server then tells, if it does."""
     bucket = _open(server.url, server.make_bucket(), checksum=kind)
     bucket.put("small", b"some bytes")
-    data = os.urandom(5 * MIB) + b"the end"
-    upload_id = bucket.begin("big", {})
-    pieces = (data[: 5 * MIB], data[5 * MIB :])
-    parts = [bucket.put_part("big", upload_id, n, piece) for n, piece in enumerate(pieces, 1)]
-    bucket.complete("big", upload_id, parts)
+    data, parts = put_in_parts(bucket, "big")
     assert bucket.read_small("big", len(data)) == data
     checksum = find_checksum(kind)
     assert checksum is not None
@@ -88,7 +85,7 @@ def test_checksums_that_the_server_keeps(server: Server, kind: str) -> None:
     small = checksum.encode(b"some bytes", hashlib.sha256(b"some bytes").digest())
     assert head.get(checksum.argument, small) == small
     assert checksum.argument in head or server.name != "localstack"  # which tells
-    for part, piece in zip(parts, pieces, strict=True):
+    for part, piece in zip(parts, (data[: 5 * MIB], data[5 * MIB :]), strict=True):
         assert part.checksum == checksum.encode(piece, part.sha256)
 
 

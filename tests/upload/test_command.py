@@ -135,6 +135,16 @@ def test_what_cannot_be_read(uploader: Uploader) -> None:
     uploader.check_whole({"a": b"dataa", "b": b"datab", "d/c": b"datad/c"})
 
 
+@pytest.mark.parametrize("home", ["/dev/null", "/nowhere"])
+def test_a_home_that_is_no_folder(uploader: Uploader, home: str) -> None:
+    """As in containers: neither botocore's search for models nor our journal needs one."""
+    uploader.write("a")
+    words = ("tree", f"s3://{uploader.bucket}/assets", "--asset-name", "name")
+    done = uploader.run(*words, HOME=home, XDG_STATE_HOME=str(uploader.root / "state"))
+    assert done.returncode == 0, done.stderr
+    uploader.check_whole({"a": b"dataa"})
+
+
 def test_doctor(faulty: Uploader, proxy: FaultyProxy) -> None:
     """It finds out whether results can be written there, as a run does, and leaves nothing."""
     status, (check,) = faulty.ask_doctor()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import asdict
 
 import click
 
 from aind_capsule.errors import SettingsError
 from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.running.own_python import wait_patiently
 from aind_capsule.running.upload_process import check_upload
 from aind_capsule.settings.load import LoadedSettings, find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
@@ -63,11 +63,7 @@ def run_checks(loaded: LoadedSettings) -> list[Check]:
 
 
 def _check_upload(settings: Settings) -> Check:
-    def wait(seconds: float) -> bool:
-        time.sleep(seconds)
-        return False
-
-    told = check_upload(settings, wait)
+    told = check_upload(settings, wait_patiently)
     problem = told.get("problem")
     return Check(
         "upload", settings.upload.url or "", is_good=problem is None,

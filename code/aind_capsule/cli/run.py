@@ -61,7 +61,7 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     """
     from aind_capsule.context.procfs import read_initial_variables
     from aind_capsule.running.prepare import RunRequest
-    from aind_capsule.running.run import run_command
+    from aind_capsule.running.wrap import run_command
     from aind_capsule.settings.model import ROWS
 
     if sys.platform != "linux":

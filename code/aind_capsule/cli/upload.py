@@ -17,6 +17,7 @@ import click
 from aind_capsule.context.folders import find_folder
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.running.describing import DESCRIPTION, make_description
+from aind_capsule.running.own_python import wait_patiently
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
@@ -155,12 +156,9 @@ def _make_description(job: Job) -> None:
     """Where a run's upload ended before it: the description that bears the asset's name."""
     if job.run_folder is None or job.data is None:
         return
-
-    def wait(seconds: float) -> bool:
-        time.sleep(seconds)
-        return False
-
-    problem = make_description(job.run_folder, job.source, job.data, job.asset, job.label, wait)
+    problem = make_description(
+        job.run_folder, job.source, job.data, job.asset, job.label, wait_patiently
+    )
     if problem is not None:
         click.echo(f"capsule upload: the asset has no {DESCRIPTION}: {problem}", err=True)
 

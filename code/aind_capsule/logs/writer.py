@@ -163,7 +163,7 @@ class LogWriter:
             trouble = (None if is_free else self._find_trouble(len(data))) or self._write(data)
             if trouble is None:
                 self.next_seq = seq + 1
-        except BaseException:
+        except BaseException:  # Ctrl-C too, and what a signal handler raises: raised again
             self._end, self.next_seq = end, seq
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, end)

@@ -223,7 +223,7 @@ class LoneRun:
         """Wait for what is done behind the canonical record; whether somebody wants it to end."""
         try:
             time.sleep(limit_s)
-        except BaseException as error:
+        except BaseException as error:  # raised at the end
             self._interrupts.append(error)
         return bool(self._interrupts)
 

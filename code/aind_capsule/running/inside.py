@@ -104,7 +104,7 @@ class Run:
         error: BaseException | None = None
         try:
             yield
-        except BaseException as caught:
+        except BaseException as caught:  # raised again
             error = caught
             raise
         finally:

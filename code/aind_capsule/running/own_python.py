@@ -20,6 +20,12 @@ _BOOT = (
 )
 
 
+def wait_patiently(seconds: float) -> bool:
+    """Wait, for those who stop only where somebody interrupts them."""
+    time.sleep(seconds)
+    return False
+
+
 def build_own_command(module: str, words: Sequence[str]) -> list[str]:
     """The command line of a module of ours.
 

@@ -1,13 +1,11 @@
-"""A run from end to end: prepare, start, supervise, write the canonical record, publish.
+"""A run from end to end: start, supervise, write the canonical record, publish.
 
-`run_command` is what `capsule run` does. The order of what happens at the end is part of the
-product (see the documentation, "How a run ends").
+The order of what happens at the end is part of the product (see the documentation, "How a run
+ends").
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,13 +26,10 @@ from aind_capsule.running.journal import Journal, format_line
 from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
-    build_own_environ,
-    find_outer_run,
-    is_same_run,
 )
 from aind_capsule.running.outcome import Ended, Outcome, judge
 from aind_capsule.running.outlet import Outlet
-from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
+from aind_capsule.running.prepare import Prepared, RunRequest, find_code
 from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
 from aind_capsule.running.supervise import Manner, Supervision
@@ -47,36 +42,6 @@ if TYPE_CHECKING:
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long before the start, and at the end.
 _INPUTS_WAIT_S = 2.0
-
-
-def run_command(request: RunRequest) -> int:
-    """Wrap one command; returns the wrapper's exit status.
-
-    Inside another run it does not return: it becomes the command.
-    """
-    outer = find_outer_run(request.environ)
-    if outer is not None and is_same_run(outer):
-        return _pass_through(request)
-    is_stale = "CAPSULE_SOCKET" in request.environ and outer is None
-    own = build_own_environ(request.environ)
-    loop = Loop()
-    inbox = SignalInbox(loop)  # before there is a run folder: from here on a stop has its record
-    prepared = prepare(
-        RunRequest(request.command, request.flags, own, request.cwd, request.keeps_terminal)
-    )
-    return Run(request, prepared, own, loop, inbox).run(is_stale=is_stale)
-
-
-def _pass_through(request: RunRequest) -> int:
-    """Become the command: its records and its end belong to the run around us."""
-    environ = {**request.environ, "CAPSULE_WRAPPER_PID": str(os.getppid())}
-    try:
-        os.execvpe(request.command[0], list(request.command), environ)
-    except OSError as error:
-        failure = CannotStartError(error.errno, error.strerror)
-        status, _, message = find_reason(request.command, failure)
-        print(f"capsule run: {message}", file=sys.stderr)
-        return status
 
 
 class Run:

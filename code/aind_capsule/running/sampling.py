@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> None:
             f"Resources are not sampled: psutil cannot be imported ({error});"
             " install aind-capsule[resources]",
         )
-    except Exception as error:
+    except Exception as error:  # ours or psutil's; it is told, and the run goes on
         link.say("failure", f"The resource sampler has failed: {type(error).__name__}: {error}")
     link.send_last()
     os._exit(0)
@@ -214,7 +214,7 @@ class ProcessingUsage:
                 if process.status() == self._psutil.STATUS_ZOMBIE:
                     return _Process(pid, cpu_s)
                 rss_bytes, threads = process.memory_info().rss, process.num_threads()
-        except Exception:
+        except Exception:  # it has ended, or psutil cannot read it
             return None
         io = None
         with contextlib.suppress(Exception):  # another user's

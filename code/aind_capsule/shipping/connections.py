@@ -294,7 +294,7 @@ def _connect(opened: socket.socket, address: Any, timeout_s: float) -> socket.so
         opened.connect(address)
         # Headers and body are sent one after the other: the second must not wait for an answer.
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
+    except BaseException:  # raised again
         opened.close()
         raise
     return opened

@@ -98,7 +98,7 @@ class Delivery:
                 destination.encode,
                 max_bytes=destination.max_bytes,
             )
-        except BaseException:
+        except BaseException:  # raised again
             self._file.close()
             raise
         self._limit = destination.max_pieces

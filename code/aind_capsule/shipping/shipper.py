@@ -116,7 +116,7 @@ class Lane:
         except CapsuleError as error:
             self._is_in_use = isinstance(error, PositionInUseError)
             self._failure = f"{error.message}. {error.hint}"
-        except Exception as error:
+        except Exception as error:  # ours; it is told, and other destinations go on
             self._failure = f"{type(error).__name__}: {error}"
         finally:
             if self._delivery is not None:

@@ -209,8 +209,9 @@ class _ModelFiles:
     def load_file(path: str) -> dict[str, Any] | None:
         """A model, or None where there is none; its name has no ending."""
         for ending, open_file in ((".json", open), (".json.gz", gzip.open)):
-            with contextlib.suppress(FileNotFoundError), open_file(path + ending, "rb") as file:
-                return decode(file.read())
+            if os.path.isfile(path + ending):
+                with open_file(path + ending, "rb") as file:
+                    return decode(file.read())
         return None
 
 

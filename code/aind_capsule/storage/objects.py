@@ -310,7 +310,8 @@ class Bucket:
                 answer = send(headers)
             except StorageError as second:
                 raise second from error
-            self._checksum = None
+            if not self._is_proven:  # by another thread, meanwhile
+                self._checksum = None
             return answer, ""
         self._is_proven = True
         return answer, mine

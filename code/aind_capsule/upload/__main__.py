@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import pickle
 import sys
 import time
@@ -125,7 +124,7 @@ class Worker:
         if time.monotonic() - self._told_at < _TELL_EVERY_S:
             return
         self._told_at = time.monotonic()
-        told = dataclasses.asdict(progress)
+        told = {name: getattr(progress, name) for name in progress.__slots__ if name != "failures"}
         _say({"progress": told})
 
 

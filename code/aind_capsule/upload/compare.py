@@ -59,7 +59,7 @@ def compare_known(journal: Journal, tell: Tell) -> None:
                     tell(progress)
             while waiting:
                 _take(waiting.popleft(), journal, progress)
-        except BaseException:
+        except BaseException:  # raised again
             is_over.set()
             raise
 

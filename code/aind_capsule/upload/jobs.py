@@ -38,8 +38,9 @@ _RUN_FILES = (
     "data_description.json",
 )  # fmt: skip
 _ID_CHARS = 16
-#: Times of files are as coarse as this, somewhere.
-_COARSE_S = 2.0
+#: A file that has changed later than this before its upload is read again by the next one: times
+#: are coarse somewhere, and a mapped page has a new time only once it was written back (35 s).
+_SETTLED_S = 60.0
 _KEPT_S = 30 * 86_400.0
 #: As many seconds are tried where a name with a time is taken.
 _MAX_SECONDS = 60
@@ -119,7 +120,7 @@ class OpenJob:
             job = self.job
             if is_done and job is not None and job.run_folder is None:
                 began_s = dt.datetime.fromisoformat(job.claimed_at).timestamp()
-                self.journal.keep_hashes(int((began_s - _COARSE_S) * 1e9))
+                self.journal.keep_hashes(int((began_s - _SETTLED_S) * 1e9))
         with contextlib.suppress(StorageError):
             self.journal.close()
         if is_done:

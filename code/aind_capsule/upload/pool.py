@@ -90,7 +90,7 @@ def _ending(is_over: threading.Event, patience: Patience) -> Iterator[None]:
     """Have the threads end soon where something fails, or somebody interrupts."""
     try:
         yield
-    except BaseException:
+    except BaseException:  # raised again
         is_over.set()
         patience.end()
         raise

@@ -214,7 +214,7 @@ class Sender:
             self._must_go_on()
             part = self.bucket.put_part(self.folder + key, upload_id, number, data)
             self.report(PartSent(key, part, len(data)))
-        except Exception as error:
+        except Exception as error:  # the reader of the file raises it
             failures.append(error)
             raise
         else:
