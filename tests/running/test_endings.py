@@ -16,8 +16,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capsule run nee
 
 
 def test_exit_0_is_success(capsule: Capsule) -> None:
-    """Exit 0: status success, INFO, stage_complete, and the wrapper ends with 0."""
-    run = capsule.run("true")
+    """Exit 0: status success, INFO, stage_complete, and the wrapper ends with 0.
+
+    A time limit of any length changes nothing of it.
+    """
+    run = capsule.run("sleep", "0.1", options=("--timeout", "30d", "--grace", "1e300"))
     told = run.canonical
     assert run.status == 0
     assert (told["status"], told["level"], told["event_type"]) == (

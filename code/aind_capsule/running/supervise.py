@@ -307,7 +307,8 @@ class Supervision:
         if self._wait_status is None and not self._stopped_by:
             self._is_timed_out = True
             self._journal.log(
-                "ERROR", f"Still running after {self._manner.timeout_s:g} s: ending the processing"
+                "ERROR",
+                f"Still running after {self._manner.timeout_s:.15g} s: ending the processing",
             )
             self._end_group(signal.SIGTERM)
 
