@@ -141,7 +141,6 @@ class StreamCapture:
                 {"level": "ERROR", "message": message, "exception": exception},
                 self._suffix,
             )
-            self._journal.last_exception = (found.type, found.message)
         for text in held_back:
             self._write_line(Line(text))
 

@@ -25,6 +25,7 @@ from aind_capsule.records.timestamps import (
     format_timestamp,
 )
 from aind_capsule.running.additions import KIND, Additions
+from aind_capsule.running.tracebacks import Traceback
 from aind_capsule.version import __version__
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
@@ -46,7 +47,7 @@ class Journal:
         additions: What the processing has said of the run.
         counts: Records in the log, by level.
         lost: Records that were lost before they came to the writer, by cause.
-        last_exception: Type and message of the last traceback seen.
+        last_exception: The last traceback seen.
         viewers: Called with each record that is not simply a captured line.
         captured_viewer: Called with each captured line's record, where somebody wants them.
     """
@@ -65,7 +66,7 @@ class Journal:
         self.additions = Additions()
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
-        self.last_exception: tuple[str, str] | None = None
+        self.last_exception: Traceback | None = None
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
@@ -217,7 +218,8 @@ class Journal:
             self.counts[level] += 1
         exception = record.get("exception")
         if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
-            self.last_exception = (str(exception["type"]), str(exception.get("message", "")))
+            words = (str(exception.get(name, "")) for name in ("type", "message", "traceback"))
+            self.last_exception = Traceback(*words)
         self._show(record)
 
     def _show(self, record: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from aind_capsule.context.cgroup import read_oom_kill_count
+from aind_capsule.context.cgroup import is_counter_shared, read_oom_kill_count
 from aind_capsule.context.folders import build_variables
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
@@ -27,7 +27,7 @@ from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
 )
-from aind_capsule.running.outcome import Ended, Outcome, judge
+from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
 from aind_capsule.running.signals import STOPS, SignalInbox
@@ -149,11 +149,13 @@ class Run:
         except CannotStartError as error:
             status, kind, message = find_reason(self._request.command, error)
             return None, Outcome("fail", "ERROR", status, status, None, kind, message)
-        oom_kills = self._count_oom_kills()
-        outcome = judge(ended, oom_kills=oom_kills, exception=self._journal.last_exception)
-        if oom_kills and outcome.status == "success":
-            message = f"The kernel killed {oom_kills} processes of this container: memory ran out"
-            self._journal.log("WARNING", message, oom_kills=oom_kills)
+        kills = self._count_oom_kills()
+        is_shared = kills > 0 and is_counter_shared(self._prepared.cgroup)
+        exception = self._journal.last_exception
+        outcome = judge(ended, oom_kills=kills, is_oom_shared=is_shared, exception=exception)
+        if kills and outcome.error_type != "OutOfMemory":
+            message = describe_oom(kills, is_shared=is_shared)
+            self._journal.log("WARNING", message, oom_kills=kills)
         return ended, outcome
 
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:

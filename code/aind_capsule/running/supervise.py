@@ -126,6 +126,7 @@ class Supervision:
             self._start(command, environ, inbox, watcher.pipe_fd, foreground.terminal_fd)
             self._run_until(lambda: self._wait_status is not None)
             self._drain()
+            has_killed_orphan = self._usage.has_killed_orphan  # before we kill any ourselves
             self._end_leftovers()
         finally:
             foreground.take_back()
@@ -144,6 +145,7 @@ class Supervision:
             foreground.is_handed_over,
             self._usage.cpu_s,
             self._usage.max_rss_bytes,
+            has_killed_orphan,
         )
 
     def add_helper(self, pid: int) -> None:
