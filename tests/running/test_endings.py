@@ -172,12 +172,6 @@ def test_command_not_executable(capsule: Capsule) -> None:
     assert "interpreter" in run.canonical["error_message"]
 
 
-def test_script_without_shebang_runs(capsule: Capsule) -> None:
-    """A script that names no interpreter is a shell's, as for every other launcher."""
-    script = capsule.write("run", "echo plain $1\n")
-    assert capsule.run(str(script), "a b").stdout == b"plain a b\n"
-
-
 def _stop(
     capsule: Capsule, command: tuple[str, ...], number: int, *options: str
 ) -> tuple[object, dict]:

@@ -140,6 +140,7 @@ class StreamCapture:
             self._journal.write_fields(
                 {"level": "ERROR", "message": message, "exception": exception},
                 self._suffix,
+                is_printed=True,
             )
         for text in held_back:
             self._write_line(Line(text))

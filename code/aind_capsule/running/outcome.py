@@ -13,8 +13,6 @@ from aind_capsule.running.recording.worker_deaths import is_worker_death
 from aind_capsule.running.tracebacks import Traceback
 
 EXIT_TIMEOUT = 124
-EXIT_NOT_EXECUTABLE = 126
-EXIT_NOT_FOUND = 127
 _SIGKILL = 9
 _WHO_KILLS = "(out of memory, a time limit of the container or batch system, or kill -9)"
 #: A child that ends like this on a terminal was interrupted from its keyboard.

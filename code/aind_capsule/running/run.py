@@ -6,6 +6,7 @@ ends").
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,9 @@ from aind_capsule.running.nesting import (
 from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
+from aind_capsule.running.process.start_failure import find_reason, find_script_fault
 from aind_capsule.running.signals import STOPS, SignalInbox
-from aind_capsule.running.spawn import CannotStartError, find_reason
+from aind_capsule.running.spawn import CannotStartError
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
 
@@ -66,7 +68,7 @@ class Run:
         self._console = ConsoleView(
             self._err, settings.console, environ, prepared.fields, self._out
         )
-        self._files = RunFiles(prepared, self._console.write)
+        self._files = RunFiles(prepared, self._console.say)
         self._journal = Journal(
             self._files.writer,
             prepared.fields,
@@ -147,7 +149,7 @@ class Run:
                 self._request.command, environ, self._inbox, intake, own_pids
             )
         except CannotStartError as error:
-            status, kind, message = find_reason(self._request.command, error)
+            status, kind, message = find_reason(self._request.command, error, environ)
             return None, Outcome("fail", "ERROR", status, status, None, kind, message)
         kills = self._count_oom_kills()
         is_shared = kills > 0 and is_counter_shared(self._prepared.cgroup)
@@ -156,6 +158,13 @@ class Run:
         if kills and outcome.error_type != "OutOfMemory":
             message = describe_oom(kills, is_shared=is_shared)
             self._journal.log("WARNING", message, oom_kills=kills)
+        fault = find_script_fault(self._request.command, environ)
+        if fault is not None and outcome.error_type == "ExitStatus":
+            outcome = dataclasses.replace(
+                outcome, error_message=f"{outcome.error_message}: {fault}"
+            )
+        elif fault is not None:
+            self._journal.log("WARNING", fault)
         return ended, outcome
 
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
@@ -173,7 +182,7 @@ class Run:
         self._delivery.start(watch, self._supervision.add_helper)
 
     def _warn(self, message: str) -> None:
-        self._console.write(f"capsule: WARNING: {message}\n".encode("utf-8", "replace"))
+        self._console.say(f"WARNING: {message}")
 
     def _start_sampler(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Sample what the processing uses, where that is asked for; the sampler's pid."""
@@ -251,6 +260,8 @@ class Run:
         )
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
+        if ended is None and outcome.status == "fail":
+            self._console.show_refusal(canonical)
         more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
         is_last = not self._delivery.is_on and self._upload is None
         if self._files.has_data_process:
@@ -301,7 +312,7 @@ class Run:
 
     def _tell(self, sentence: str) -> None:
         if self._console.is_on:
-            self._console.write(f"capsule: {sentence}\n".encode("utf-8", "replace"))
+            self._console.say(sentence)
 
     def _open_intake(self) -> Intake | None:
         try:
