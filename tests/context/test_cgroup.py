@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aind_capsule.context.cgroup import (
     Cgroup,
     find_cgroup,
+    is_counter_shared,
     read_cpu_limit,
     read_memory_limit_bytes,
     read_oom_kill_count,
@@ -144,6 +145,51 @@ def test_both_versions_with_memory_in_version_2(tmp_path: Path) -> None:
     }
     paths = "1:cpu:/\n0::/job\n"
     assert _read(_find(tmp_path, paths, groups)) == (24 * MIB, 3.0, 6)
+
+
+V2 = "cgroup.controllers"
+KILLS_2, KILLS_1 = "memory.events", "memory.oom_control"
+
+
+@pytest.mark.parametrize(
+    ("paths", "files", "is_shared"),
+    [
+        # A container of version 2 sees its own group as the root; the machine's root counts nothing.
+        ("0::/", [KILLS_2], False),
+        ("0::/../other", [KILLS_2], False),
+        ("0::/system.slice/docker-ab.scope", [f"system.slice/docker-ab.scope/{KILLS_2}"], False),
+        ("0::/kubepods.slice/pod1/c", [f"kubepods.slice/{KILLS_2}", "kubepods.slice/pod1/c/cpu.max"], False),
+        ("0::/user.slice/user-7.slice/user@7.service/user.slice/libpod-ab.scope/container",
+         [f"user.slice/user-7.slice/user@7.service/user.slice/libpod-ab.scope/container/{KILLS_2}"], False),
+        ("0::/user.slice/user-7.slice/session-2.scope", [f"user.slice/user-7.slice/session-2.scope/{KILLS_2}"], True),
+        ("0::/system.slice/slurmstepd.scope/job_5/step_batch/user/task_0",
+         [f"system.slice/slurmstepd.scope/job_5/step_batch/user/task_0/{KILLS_2}"], True),
+        ("0::/a/b", [f"a/{KILLS_2}", "a/b/cpu.max"], True),
+        # Version 1: a container's mount shows only its own group, by a path of the host's.
+        ("4:memory:/docker/ab", [f"memory/{KILLS_1}"], False),
+        ("4:memory:/ecs/task/ab", [f"memory/{KILLS_1}"], False),
+        ("4:memory:/somebody/ab", [f"memory/{KILLS_1}"], False),
+        ("4:memory:/docker/ab", [f"memory/docker/ab/{KILLS_1}"], False),
+        ("4:memory:/", [f"memory/{KILLS_1}"], True),
+        ("4:memory:/slurm/uid_7/job_5/step_0", [f"memory/slurm/uid_7/job_5/step_0/{KILLS_1}"], True),
+        ("4:memory:/user.slice/user-7.slice", [f"memory/user.slice/user-7.slice/{KILLS_1}"], True),
+        # Both versions at once.
+        ("4:memory:/job\n0::/docker/ab", [f"memory/job/{KILLS_1}", "unified/cgroup.controllers"], True),
+        ("1:cpu:/\n0::/docker/ab", [f"unified/docker/ab/{KILLS_2}", "unified/cgroup.controllers"], False),
+        ("1:cpu:/\n0::/job", [f"unified/job/{KILLS_2}", "unified/cgroup.controllers"], True),
+        ("", [], True),
+    ],
+)  # fmt: skip
+def test_whose_kills_are_counted(
+    tmp_path: Path, paths: str, files: list[str], is_shared: bool
+) -> None:
+    """A container engine's group counts for this container alone; a user's, a job's and the machine's do not."""
+    groups = dict.fromkeys(files, "oom_kill 1\n")
+    if not any("unified" in file or "memory/" in file for file in files):
+        groups["cgroup.controllers"] = "memory\n"
+    cgroup = _find(tmp_path, f"{paths}\n", groups)
+    assert read_oom_kill_count(cgroup) == (1 if files else None)
+    assert is_counter_shared(cgroup) == is_shared
 
 
 def test_without_groups_all_is_unknown(tmp_path: Path) -> None:

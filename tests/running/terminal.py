@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import struct
+import termios
 
 from tests.conftest import Capsule
 
@@ -12,9 +15,10 @@ from tests.conftest import Capsule
 class Terminal:
     """A shell-like parent on a pseudo-terminal: the run is a job of its own in the foreground."""
 
-    def __init__(self, capsule: Capsule, command: list[str]) -> None:
+    def __init__(self, capsule: Capsule, command: list[str], columns: int = 0) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
             os.chdir(capsule.code)
             os.execvpe(command[0], command, capsule.environ)
         self.seen = b""

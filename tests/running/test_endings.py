@@ -6,18 +6,24 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aind_capsule.context.cgroup import find_cgroup
 from tests.conftest import Capsule, is_alive, wait_until
 
+PY = sys.executable
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capsule run needs Linux")
 
 
 def test_exit_0_is_success(capsule: Capsule) -> None:
-    """Exit 0: status success, INFO, stage_complete, and the wrapper ends with 0."""
-    run = capsule.run("true")
+    """Exit 0: status success, INFO, stage_complete, and the wrapper ends with 0.
+
+    A time limit of any length changes nothing of it.
+    """
+    run = capsule.run("sleep", "0.1", options=("--timeout", "30d", "--grace", "1e300"))
     told = run.canonical
     assert run.status == 0
     assert (told["status"], told["level"], told["event_type"]) == (
@@ -71,6 +77,64 @@ def test_sigkill_to_a_grandchild_under_bash(capsule: Capsule) -> None:
     assert "SIGKILL" in told["error_message"]
 
 
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group of 96 MB below our own, for those who may make one."""
+    cgroup = find_cgroup()
+    name = f"aind-capsule-test-{os.getpid()}"
+    limit = "memory.limit_in_bytes" if cgroup.memory else "memory.max"
+    for folder in (*cgroup.memory[:1], *cgroup.unified[:1]):
+        group = Path(folder, name)
+        try:
+            group.mkdir()
+            (group / limit).write_text(f"{96 << 20}\n")
+        except OSError:
+            group.rmdir() if group.exists() else None
+            continue
+        yield group
+        wait_until(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+        return
+    pytest.skip("no control group can be made here")
+
+
+EATS = "import itertools\nheld = [b'x' * (4 << 20) for _ in itertools.count()]"
+RUNS = (
+    "import subprocess, sys, concurrent.futures as f\neat = [sys.executable, '-c', sys.argv[1]]\n"
+)
+POOL = "with f.ProcessPoolExecutor(1) as pool: pool.submit(exec, sys.argv[1]).result()"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "status", "error_type"),
+    [
+        ("exec(sys.argv[1])", 137, "OutOfMemory"),
+        ("sys.exit(subprocess.call(eat) and 3)", 3, "OutOfMemory"),
+        ("subprocess.run(eat, check=True)", 1, "OutOfMemory"),
+        (POOL, 1, "OutOfMemory"),
+        ("subprocess.call(eat)\nraise ValueError('no units')", 1, "ValueError"),
+    ],
+    ids=["itself", "no exception", "sub-process", "pool", "another reason"],
+)
+def test_out_of_memory_only_when_it_was(
+    capsule: Capsule, small_group: Path, script: str, status: int, error_type: str
+) -> None:
+    """The kernel kills a process of the run: that is the reason, unless an exception gives another; it is counted."""
+    join = f'echo $$ > {small_group}/cgroup.procs; exec "$@"'
+    command = capsule.get_command(PY, "-c", RUNS + script, EATS)
+    process = subprocess.Popen(
+        ["sh", "-c", join, "sh", *command], cwd=capsule.code, env=capsule.environ,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    run = capsule.finish(process)
+    told = run.canonical
+    assert (run.status, told["error_type"], told["oom_kills"]) == (status, error_type, 1)
+    assert ("Memory ran out" in told["error_message"]) == (error_type == "OutOfMemory")
+    warned = [r for r in run.records if r["level"] == "WARNING" and "ran out" in r["message"]]
+    assert len(warned) == (error_type != "OutOfMemory")
+
+
 def test_timeout(capsule: Capsule) -> None:
     """--timeout: fail, 124, Timeout; the processing is ended."""
     run = capsule.run("sleep", "1000", options=("--timeout", "0.3"))
@@ -106,12 +170,6 @@ def test_command_not_executable(capsule: Capsule) -> None:
     run = capsule.run(str(script))
     assert (run.status, run.canonical["error_type"]) == (126, "NotExecutable")
     assert "interpreter" in run.canonical["error_message"]
-
-
-def test_script_without_shebang_runs(capsule: Capsule) -> None:
-    """A script that names no interpreter is a shell's, as for every other launcher."""
-    script = capsule.write("run", "echo plain $1\n")
-    assert capsule.run(str(script), "a b").stdout == b"plain a b\n"
 
 
 def _stop(

@@ -126,10 +126,10 @@ def test_under_a_wrapper(capsule: Capsule) -> None:
     ("end", "status", "told"),
     [
         ("raise ValueError('boom')", 1, ("fail", 1, "ValueError", "boom")),
-        ("raise SystemExit(7)", 7, ("fail", 7, "ExitStatus", "It ended with exit status 7")),
+        ("raise SystemExit(7)", 7, ("fail", 7, "ExitStatus", "Ended with exit status 7")),
         ("import sys; sys.exit('no units')", 1, ("fail", 1, "ExitStatus", "no units")),
         ("raise SystemExit", 0, ("success", 0, None, None)),
-        ("raise KeyboardInterrupt", -signal.SIGINT, ("stopped", 130, "Signal", "It was stopped by SIGINT")),
+        ("raise KeyboardInterrupt", -signal.SIGINT, ("stopped", 130, "Signal", "Stopped by SIGINT")),
     ],
 )  # fmt: skip
 def test_how_it_ends_alone(alone: Alone, end: str, status: int, told: tuple[Any, ...]) -> None:

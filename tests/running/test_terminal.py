@@ -127,15 +127,13 @@ def test_a_terminal_that_goes_away_stops_the_run(capsule: Capsule) -> None:
 
 
 def test_colours_only_on_a_terminal(capsule: Capsule) -> None:
-    """Banners have colours on a terminal, none in a pipe, and none where NO_COLOR asks for it."""
-    terminal = Terminal(capsule, capsule.get_command("true"))
-    assert terminal.wait() == 0
-    assert b"\x1b[1m" in terminal.seen
+    """Banners have colours on a terminal, none in a pipe, and none where it or NO_COLOR forbids them."""
     assert b"\x1b" not in capsule.run("true").stderr
-    capsule.environ["NO_COLOR"] = "1"
-    terminal = Terminal(capsule, capsule.get_command("true"))
-    terminal.wait()
-    assert b"\x1b" not in terminal.seen
+    for name, value, is_coloured in (("TERM", "xterm", True), ("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False)):  # fmt: skip
+        capsule.environ[name] = value
+        terminal = Terminal(capsule, capsule.get_command("true"))
+        assert terminal.wait() == 0
+        assert (b"\x1b" in terminal.seen) == (b"\x1b[1m" in terminal.seen) == is_coloured, name
 
 
 def test_nohup_survives_the_end_of_its_shell(capsule: Capsule) -> None:

@@ -255,10 +255,14 @@ def _refuse(request: Request) -> tuple[int, bytes] | None:
 
 
 def test_no_rights_are_told_before_the_start(uploading: Uploading) -> None:
-    """A definite refusal: 74, one canonical record, and the processing was never started."""
+    """A definite refusal: 74, one canonical record, and the processing was never started.
+
+    With the console off the reason is said all the same.
+    """
     uploading.proxy.decide = _refuse
-    run = uploading.run("sh", "-c", "echo started")
+    run = uploading.run("sh", "-c", "echo started", options=("--console", "off"))
     assert (run.status, run.stdout) == (74, b"")
+    assert run.stderr.decode() == f"capsule: {run.canonical['error_message']}\n"
     assert (run.canonical["status"], run.canonical["error_type"]) == ("fail", "UploadError")
     assert "exit_code" not in run.canonical
     assert "AccessDenied" in run.canonical["error_message"]

@@ -204,7 +204,7 @@ def test_a_file_that_is_no_text(sources: Sources) -> None:
         ("scratch = 7", "scratch", True),
         ("fields = 3", "fields", False),
         ("experimenters = [1]", "experimenters", False),
-        ("timeout = 0", "timeout", False),
+        ("timeout = -1", "timeout", False),
         ("strict = 2026-01-01", "strict", False),
     ],
 )

@@ -19,7 +19,13 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("level", "warning", "WARNING"),
     ("console_mode", "JSON", "json"), ("console_mode", False, "off"),
     ("duration", 30, 30.0), ("duration", "90m", 5400.0), ("duration", "2 h", 7200.0), ("duration", "1.5d", 129600.0), ("duration", "10sec", 10.0),
-    ("grace", 0, 0.0), ("grace", "10s", 10.0),
+    ("grace", 0, 0.0), ("grace", "10s", 10.0), ("grace", "0", 0.0), ("grace", ".5", 0.5), ("grace", "5.", 5.0), ("grace", 1e-05, 1e-05), ("grace", "1E3", 1000.0),
+    ("grace", "1h30m", 5400.0), ("grace", "1d12h", 129600.0), ("grace", "1h 30m 15s", 5415.0), ("grace", " 2 h ", 7200.0), ("grace", "90 min", 5400.0),
+    ("grace", "2D", 172800.0), ("grace", "1 day 2 hours 3 minutes 4 seconds", 93784.0), ("grace", "2hrs1secs", 7201.0), ("grace", "1e9", 1e9), ("grace", "1e2m", 6000.0),
+    ("grace", "9" * 400, values.LONGEST_S), ("grace", "1e400", values.LONGEST_S), ("grace", 1e22, values.LONGEST_S), ("grace", "1e400d", values.LONGEST_S),
+    ("time_limit", "30d", 2592000.0), ("time_limit", 0, None), ("time_limit", "0s", None), ("time_limit", ".0", None), ("time_limit", " None", None),
+    ("time_limit", float("inf"), None), ("time_limit", "inf", None), ("time_limit", "OFF", None), ("time_limit", "0h30m", 1800.0),
+    ("interval", "0", None), ("interval", 0.1, 0.1), ("interval", "1d", 86400.0),
     ("days", "0", 0.0), ("days", 2.5, 2.5),
     ("size", 262144, 262144), ("size", "500 MB", 500_000_000), ("size", "1gib", 2**30), ("size", "300k", 300_000), ("size", "1.5 MiB", 1_572_864),
     ("run_files", "all", frozenset(values.RUN_FILE_KINDS)), ("run_files", "none", frozenset()), ("run_files", "log, run", frozenset({"log", "run"})),
@@ -32,7 +38,10 @@ BAD: list[tuple[str, Any]] = [
     ("boolean", "maybe"), ("boolean", 2), ("boolean", ""), ("boolean", None), ("level", "LOUD"), ("level", 10), ("level", None),
     ("console_mode", "loud"), ("console_mode", True), ("console_mode", ""),
     ("duration", 0), ("duration", "0s"), ("duration", "-3"), ("duration", "3 weeks"), ("duration", True), ("duration", "nan"), ("duration", "inf"),
-    ("duration", "9" * 400), ("duration", "90000000000"), ("duration", ""), ("duration", None), ("grace", "-1"), ("grace", [1]),
+    ("duration", ""), ("duration", None), ("grace", "-1"), ("grace", [1]), ("grace", "none"), ("grace", "1h30"), ("grace", "5m2h"), ("grace", "1h1h"), ("grace", "h"),
+    ("grace", "1hm"), ("grace", "1 2h"), ("grace", "1hello"), ("grace", "1h,30m"), ("grace", "."), ("grace", "e5"), ("grace", "1_000"), ("grace", "\u0663"),
+    ("time_limit", -1), ("time_limit", "soon"), ("time_limit", False), ("time_limit", None), ("time_limit", float("nan")), ("time_limit", "-inf"), ("time_limit", ["none"]),
+    ("interval", "0.05"), ("interval", "1d1s"), ("interval", True),
     ("days", -1), ("days", "nan"), ("days", "inf"), ("days", True), ("days", None), ("days", "soon"), ("days", []),
     ("size", "1 kB"), ("size", "large"), ("size", -1), ("size", True), ("size", "1 XB"), ("size", "9" * 400),
     ("run_files", ""), ("run_files", "logs"), ("run_files", "all, log"), ("run_files", 3), ("run_files", []),
@@ -54,6 +63,14 @@ def test_values_that_are_refused(kind: str, given_value: Any) -> None:
     with pytest.raises((ValueError, TypeError, OverflowError)) as raised:
         getattr(values, f"parse_{kind}")(given_value)
     assert str(raised.value)
+
+
+def test_a_time_that_cannot_be_read_says_what_can() -> None:
+    """The error of each kind of time names forms that are read, and 0 where that means none."""
+    for kind in ("grace", "duration", "time_limit", "interval"):
+        with pytest.raises(ValueError, match="such as|90m") as raised:
+            getattr(values, f"parse_{kind}")("-3")
+        assert ("0 for none" in str(raised.value)) == (kind in ("time_limit", "interval"))
 
 
 ANY = st.one_of(

@@ -17,6 +17,8 @@ from aind_capsule.history.runs import find_default_folders, find_logs
 from aind_capsule.logs.convert import convert_log, is_own_log
 from aind_capsule.logs.foreign_file import find_stem
 from aind_capsule.logs.place import find_bases
+from aind_capsule.logs.screen import Screen, find_screen
+from aind_capsule.logs.stderr import find_stderr
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
@@ -203,6 +205,7 @@ class Push:
     give_up_s: float
     _given_up: set[str] = field(default_factory=set)
     _shown_at: float = 0.0
+    _screen: Screen = field(default_factory=lambda: find_screen(find_stderr(), os.environ))
 
     def push(self, logs: Iterable[str]) -> int:
         """Deliver; returns the exit status."""
@@ -252,18 +255,18 @@ class Push:
 
     def _show(self, delivery: Delivery) -> None:
         """A line that is written over, on a terminal."""
-        if not sys.stderr.isatty() or time.monotonic() - self._shown_at < _SHOW_EVERY_S:
+        if not self._screen.moves_cursor or time.monotonic() - self._shown_at < _SHOW_EVERY_S:
             return
         self._shown_at = time.monotonic()
         settled = delivery.progress.settled
         total = settled + count_owed(delivery.place.log, delivery.progress)
         state = f"  {delivery.problem}" if delivery.problem else ""
         text = f"{delivery.destination.name}: {settled:,} of {total:,} records{state}"
-        sys.stderr.write(f"\r\x1b[K{text[:100]}")
+        sys.stderr.write(f"\r\x1b[K{text[: (self._screen.count_columns() or 100) - 1]}")
         sys.stderr.flush()
 
     def _clear(self) -> None:
-        if sys.stderr.isatty():
+        if self._screen.moves_cursor:
             sys.stderr.write("\r\x1b[K")
 
 

@@ -23,7 +23,9 @@ from aind_capsule.errors import UsageError
 @click.option(
     "--field", "fields", metavar="K=V", multiple=True, help="A field of every record; repeatable."
 )
-@click.option("--timeout", metavar="TIME", help="End the processing after this: 30, 90m, 2h.")
+@click.option(
+    "--timeout", metavar="TIME", help="End the processing after this: 30, 90m, 1h30m, 30d."
+)
 @click.option(
     "--resources", metavar="TIME", help="Sample what the processing uses, so often: 5s, 1m."
 )

@@ -16,6 +16,8 @@ import click
 
 from aind_capsule.context.folders import find_folder
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
+from aind_capsule.logs.screen import find_screen
+from aind_capsule.logs.stderr import find_stderr
 from aind_capsule.running.describing import DESCRIPTION, make_description
 from aind_capsule.running.own_python import wait_patiently
 from aind_capsule.settings.load import find_code_folder, load_settings
@@ -271,7 +273,7 @@ class _Shower:
     """A line that is written over, on a terminal."""
 
     def __init__(self) -> None:
-        self._is_on = sys.stderr.isatty()
+        self._is_on = find_screen(find_stderr(), os.environ).moves_cursor
         self._shown_at = 0.0
 
     def show(self, progress: Progress) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Version 1 writes "no limit" as the largest page-aligned number.
 _NO_LIMIT_BYTES = 1 << 60
 _MAX_DIGITS = 20
+#: Parts of the names that container engines give their groups.
+CONTAINER_GROUPS = ("docker", "kubepods", "containerd", "libpod", "crio", "lxc", "/ecs/")
 #: Where version 1 mounts the controller `cpu`; not every system has the link of the first name.
 _CPU_MOUNTS = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
 
@@ -31,11 +33,13 @@ class Cgroup:
         unified: Version 2; empty where version 1 has both memory and cpu.
         memory: Version 1, controller `memory`.
         cpu: Version 1, controller `cpu`.
+        path: The group that counts memory, as /proc names it; it need not be visible.
     """
 
     unified: tuple[str, ...] = ()
     memory: tuple[str, ...] = ()
     cpu: tuple[str, ...] = ()
+    path: str = ""
 
 
 def find_cgroup(
@@ -44,14 +48,17 @@ def find_cgroup(
     """Find the groups of this process."""
     paths = _read_paths(f"{proc_root}/self/cgroup")
     if os.path.exists(f"{cgroup_root}/cgroup.controllers"):
-        return Cgroup(unified=_find_folders(str(cgroup_root), paths.get("", "/")))
+        path = paths.get("", "/")
+        return Cgroup(unified=_find_folders(str(cgroup_root), path), path=path)
     memory = _find_folders(f"{cgroup_root}/memory", paths.get("memory", "/"))
     cpu_folders = (_find_folders(f"{cgroup_root}/{m}", paths.get("cpu", "/")) for m in _CPU_MOUNTS)
     cpu = next(filter(None, cpu_folders), ())
     beside = f"{cgroup_root}/unified"
+    path = paths.get("memory" if memory else "", "")
     if (memory and cpu) or not os.path.exists(f"{beside}/cgroup.controllers"):
-        return Cgroup(memory=memory, cpu=cpu)
-    return Cgroup(unified=_find_folders(beside, paths.get("", "/")), memory=memory, cpu=cpu)
+        return Cgroup(memory=memory, cpu=cpu, path=path)
+    unified = _find_folders(beside, paths.get("", "/"))
+    return Cgroup(unified=unified, memory=memory, cpu=cpu, path=path)
 
 
 def read_oom_kill_count(cgroup: Cgroup) -> int | None:
@@ -61,13 +68,33 @@ def read_oom_kill_count(cgroup: Cgroup) -> int | None:
     we are part of the nearest one above in which it is. Version 1 counts in the killed process's
     own group.
     """
+    return _find_kills(cgroup)[1]
+
+
+def is_counter_shared(cgroup: Cgroup) -> bool:
+    """Return whether the out-of-memory kills may be those of processes outside of this container.
+
+    True on a workstation, and in a batch job, whose group holds all steps of the job. A container
+    engine makes a group of its own: named after the engine, or at the root of what is visible.
+    """
+    folder, _ = _find_kills(cgroup)
+    if any(word in cgroup.path for word in CONTAINER_GROUPS):
+        return False
+    if folder in cgroup.unified:
+        return folder != cgroup.unified[-1]  # the machine's own root has no such counter
+    # Version 1 without a namespace: the path is the host's, and only its end is mounted.
+    return folder is None or folder != cgroup.memory[-1] or cgroup.path.strip("/") == ""
+
+
+def _find_kills(cgroup: Cgroup) -> tuple[str | None, int | None]:
+    """Return the folder whose counter is ours, and the counter."""
     for folder in cgroup.unified:
         count = _read_key(f"{folder}/memory.events", "oom_kill")
         if count is not None:
-            return count
+            return folder, count
     if not cgroup.memory:
-        return None
-    return _read_key(f"{cgroup.memory[0]}/memory.oom_control", "oom_kill")
+        return None, None
+    return cgroup.memory[0], _read_key(f"{cgroup.memory[0]}/memory.oom_control", "oom_kill")
 
 
 def read_memory_limit_bytes(cgroup: Cgroup) -> int | None:

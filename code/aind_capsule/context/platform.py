@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from aind_capsule.context.cgroup import CONTAINER_GROUPS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,7 +34,6 @@ _MISSING = frozenset({"", "null", "none", "undefined"})
 _PLATFORM_FOLDERS = ("code", "root/capsule/code", "root/capsule/results")
 _CONTAINER_FILES = (".dockerenv", "run/.containerenv")
 _CONTAINER_VARIABLES = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER", "container")
-_CONTAINER_GROUPS = ("docker", "kubepods", "containerd", "libpod", "/ecs/")
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:
@@ -85,4 +86,4 @@ def find_run_mode(
             groups = file.read()
     except OSError:
         groups = ""
-    return CONTAINER if any(word in groups for word in _CONTAINER_GROUPS) else WORKSTATION
+    return CONTAINER if any(word in groups for word in CONTAINER_GROUPS) else WORKSTATION

@@ -1,16 +1,19 @@
 """Records and banners for people: on stderr, and in the session file.
 
-Pure text in, text out; whoever calls decides where it goes. Times are UTC, as in the log.
+Pure text in, text out; whoever calls decides where it goes, how wide that is, and by how much its
+clock differs from UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aind_capsule.records.encode import encode
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.simplify import decode_bytes
+from aind_capsule.records.timestamps import US_PER_S
 
 _COLOURS = {
     "DEBUG": "\x1b[2m",
@@ -21,12 +24,28 @@ _COLOURS = {
 }
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _WIDTH = 72
+#: Below the message of a record.
+_HANGING = 22
+#: Before the rows of a banner.
+_INDENT = 3
 #: Control characters that would move a terminal's cursor, hidden text included.
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), 11, 12, *range(14, 32), 127)}
 
 
-def format_record(record: Mapping[str, Any], *, colours: bool = False) -> str:
-    """One record as text without its line end; an exception's traceback follows below it.
+def format_record(
+    record: Mapping[str, Any],
+    *,
+    colours: bool = False,
+    utc_offset_s: int = 0,
+    columns: int | None = None,
+) -> str:
+    """Format one record without its line end; an exception's traceback follows below it.
+
+    Args:
+        record: The record.
+        colours: Colour it for a terminal.
+        utc_offset_s: Seconds that the shown clock is ahead of UTC.
+        columns: Fold a message of one line to this width.
 
     >>> format_record({"timestamp": "2026-01-02T03:04:05.678901Z", "level": "INFO",
     ...                "message": "read", "logger": "qc", "lineno": 7, "trials": 3})
@@ -36,17 +55,98 @@ def format_record(record: Mapping[str, Any], *, colours: bool = False) -> str:
     place = ":".join(str(record[key]) for key in ("logger", "lineno") if key in record)
     start, end = (_COLOURS.get(level, ""), _RESET) if colours else ("", "")
     dim = _DIM if colours else ""
-    text = f"{dim}{str(record.get('timestamp', ''))[11:23]}{end} {start}{level:<8}{end}"
-    text += f" {dim}{place}{end} -" if place else ""
-    text += f" {start}{str(record.get('message', '')).translate(_CONTROL)}{end}"
+    clock = shift_clock(str(record.get("timestamp", ""))[11:23], utc_offset_s)
+    message = str(record.get("message", "")).translate(_CONTROL)
     extras = " ".join(
         f"{name}={_format_value(value)}" for name, value in record.items() if name not in BY_NAME
     )
+    if columns is not None and "\n" not in message:
+        width = len(f"{clock} {level:<8} ") + (len(f"{place} - ") if place else 0)
+        lines = fold(message, columns, first=width, rest=_HANGING)
+        used = (width if len(lines) == 1 else _HANGING) + len(lines[-1])
+        if extras and used + 2 + len(extras) > columns:
+            lines, extras = [*lines, *fold(extras, columns, _HANGING, _HANGING)], ""
+        message = f"\n{' ' * _HANGING}".join(lines)
+    text = f"{dim}{clock}{end} {start}{level:<8}{end}"
+    text += f" {dim}{place}{end} -" if place else ""
+    text += f" {start}{message}{end}"
     text += f"  {dim}{extras}{end}" if extras else ""
     exception = record.get("exception")
     if isinstance(exception, Mapping) and exception.get("traceback"):
         text += "\n" + str(exception["traceback"]).rstrip("\n").translate(_CONTROL)
     return text
+
+
+def read_utc_offset_s() -> int:
+    """Return the seconds that this machine's clock is now ahead of UTC."""
+    return time.localtime().tm_gmtoff
+
+
+def shift_clock(clock: str, utc_offset_s: int) -> str:
+    """Return a time of day of UTC as another clock shows it; what is no such time stays.
+
+    >>> shift_clock("23:59:05.678", 5400), shift_clock("", 3600)
+    ('01:29:05.678', '')
+    """
+    parts = clock[:8].split(":")
+    if not utc_offset_s or len(parts) != 3 or not all(part.isdecimal() for part in parts):
+        return clock
+    hour, minute, second = map(int, parts)
+    seconds = (hour * 3600 + minute * 60 + second + utc_offset_s) % 86400
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{clock[8:]}"
+
+
+def format_local_time(time_us: int, utc_offset_s: int) -> str:
+    """Format a time with the offset of its zone.
+
+    >>> format_local_time(1700000000000042, -12600)
+    '2023-11-14 18:43:20 -03:30'
+    """
+    shown = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time_us // US_PER_S + utc_offset_s))
+    return f"{shown} {format_utc_offset(utc_offset_s)}"
+
+
+def format_utc_offset(utc_offset_s: int) -> str:
+    """Format what a clock is ahead of UTC as ISO 8601 does.
+
+    >>> format_utc_offset(0), format_utc_offset(-12600)
+    ('+00:00', '-03:30')
+    """
+    sign, minutes = "-" if utc_offset_s < 0 else "+", abs(utc_offset_s) // 60
+    return f"{sign}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def fold(text: str, columns: int, first: int, rest: int) -> list[str]:
+    """Break a line at its spaces, and a word that is too long at its slashes.
+
+    Spaces inside of a line stay as they are. A word that no line can hold stands alone.
+
+    Args:
+        text: One line.
+        columns: The width.
+        first: Columns that the first line has already.
+        rest: Columns that each other line will be indented by.
+
+    >>> fold("the log is in /a/long/path", 14, 4, 2)
+    ['the log is', 'in', '/a/long/path']
+    >>> fold("/a/longer/path", 14, 4, 4)
+    ['/a/longer/', 'path']
+    """
+    lines, line, room = [], "", columns - first
+    for piece in _cut_words(text, columns - rest):
+        if line.strip() and len(line) + len(piece.rstrip()) > room:
+            lines.append(line.rstrip())
+            line, room = "", columns - rest
+        line += piece if line or not lines else piece.lstrip()
+    return [*lines, line.rstrip()]
+
+
+def _cut_words(text: str, limit: int) -> Iterator[str]:
+    """Yield words with the spaces behind them; a path that is too long by its parts."""
+    for word in text.split(" "):
+        parts = word.split("/") if len(word) > limit else [word]
+        for index, part in enumerate(parts, 1):
+            yield part + ("/" if index < len(parts) else " ")
 
 
 def _format_value(value: Any) -> str:
@@ -56,9 +156,22 @@ def _format_value(value: Any) -> str:
 
 
 def format_banner(
-    title: str, rows: Sequence[tuple[str, str]], *, level: str = "INFO", colours: bool = False
+    title: str,
+    rows: Sequence[tuple[str, str]],
+    *,
+    level: str = "INFO",
+    colours: bool = False,
+    columns: int | None = None,
 ) -> str:
-    """A banner: a title in a rule, and a row for each thing worth knowing.
+    """Format a banner: a title in a rule, and a row for each thing worth knowing.
+
+    Args:
+        title: What it is about.
+        rows: Names and values.
+        level: Gives the title its colour.
+        colours: Colour it for a terminal.
+        columns: No line is longer. A path that is too long for its row stands whole on a line of
+            its own where it fits there.
 
     >>> print(format_banner("capsule run", [("log", "/x.jsonl")]))  # doctest: +ELLIPSIS
     ── capsule run ──...
@@ -66,8 +179,18 @@ def format_banner(
     """
     start, end = (_COLOURS.get(level, "") or _BOLD, _RESET) if colours else ("", "")
     width = max((len(name) for name, _ in rows), default=0)
-    lines = [f"{start}── {title} {'─' * max(2, _WIDTH - len(title) - 4)}{end}"]
-    lines += [f"   {name:<{width}}  {value}" for name, value in rows]
+    rule = min(columns or _WIDTH, _WIDTH)
+    title = title if columns is None else title[: columns - 6]
+    lines = [f"{start}── {title} {'─' * max(2, rule - len(title) - 4)}{end}"]
+    for name, value in rows:
+        indent = _INDENT + width + 2
+        values = [value] if columns is None else fold(value, columns, indent, indent)
+        if len(values) > 1 and " " not in value:  # a path: rather whole than beside its name
+            lines.append(f"   {name}")
+            lines += [f"   {part}" for part in fold(value, columns or 0, _INDENT, _INDENT)]
+            continue
+        lines.append(f"   {name:<{width}}  {values[0]}")
+        lines += [f"{' ' * indent}{more}" for more in values[1:]]
     return "\n".join(lines)
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from aind_capsule.context.folders import find_folder
 from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.errors import LogFileError
+from aind_capsule.logs.console import format_utc_offset, read_utc_offset_s
 from aind_capsule.logs.place import make_run_folder
+from aind_capsule.logs.screen import find_screen
 from aind_capsule.logs.stderr import find_stderr, print_record, say, write_stderr
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
@@ -129,19 +131,26 @@ class OwnLog:
         shipping = {"shipping": build_shipping(self.fields, self._settings.shipping)}
         self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
-            self._console.show(encode(first))
+            self._console.show_start(first)
 
 
 class _Console:
     """The process's stderr as the console's settings want it."""
 
     def __init__(self, settings: ConsoleSettings, environ: Mapping[str, str]) -> None:
-        fd = find_stderr()
-        is_terminal = fd is not None and os.isatty(fd) and not environ.get("NO_COLOR")
-        self._has_colours = settings.mode == "pretty" and is_terminal
+        self._has_colours = settings.mode == "pretty" and (
+            find_screen(find_stderr(), environ).has_colours
+        )
         self._is_json = settings.mode == "json"
         self._threshold = LEVEL_NUMBERS[settings.level]
         self.is_on = settings.mode != "off"
+
+    def show_start(self, first: Mapping[str, Any]) -> None:
+        """Show the first record; for people it says which clock the times are by."""
+        if not self._is_json:
+            offset = format_utc_offset(read_utc_offset_s())
+            first = {**first, "message": f"{first['message']} (times here: UTC{offset})"}
+        self.show(encode(first))
 
     def show(self, record: bytes, *, is_needed: bool = False) -> None:
         """Show a record where its level is high enough, or where it is nowhere else."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 
-from aind_capsule.logs.console import format_record
+from aind_capsule.logs.console import format_record, read_utc_offset_s
 from aind_capsule.records.encode import decode, encode
 
 
@@ -18,7 +18,8 @@ def print_record(record: bytes, *, colours: bool = False) -> None:
     """A record on stderr for people; where that fails too there is nowhere left."""
     decoded = decode(record) or {"message": record.decode("utf-8", "replace")}
     with contextlib.suppress(Exception):  # a broken record must not break the processing
-        write_stderr((format_record(decoded, colours=colours) + "\n").encode("utf-8", "replace"))
+        text = format_record(decoded, colours=colours, utc_offset_s=read_utc_offset_s())
+        write_stderr(f"{text}\n".encode("utf-8", "replace"))
 
 
 def say(message: str) -> None:

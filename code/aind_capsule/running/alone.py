@@ -83,7 +83,7 @@ class LoneRun:
         prepared, settings = self._prepared, self._prepared.settings
         self.run_id = prepared.facts.run_id
         self._console = ConsoleView(_Stderr(), settings.console, environ, prepared.fields)
-        self._files = RunFiles(prepared, self._console.write)
+        self._files = RunFiles(prepared, self._console.say)
         self.found = _read_inputs(request, prepared)
         run_fields = add_identity(prepared.fields, self.found.get("identity", {}), settings)
         self._journal = Journal(
@@ -133,7 +133,7 @@ class LoneRun:
         self._journal.viewers = viewers
 
     def _warn(self, message: str) -> None:
-        self._console.write(f"capsule: WARNING: {message}\n".encode("utf-8", "replace"))
+        self._console.say(f"WARNING: {message}")
 
     def _start(self) -> None:
         prepared, journal, session = self._prepared, self._journal, self._files.session
@@ -195,7 +195,7 @@ class LoneRun:
 
     def _tell(self, sentence: str) -> None:
         if self._console.is_on:
-            self._console.write(f"capsule: {sentence}\n".encode("utf-8", "replace"))
+            self._console.say(sentence)
 
     def _write_last_run_json(self, more: Mapping[str, Any], *, is_last: bool) -> None:
         self._files.write_run_json(

@@ -26,9 +26,9 @@ def show_start(prepared: Prepared, console: ConsoleView, session: SessionView | 
         ("log", folder.get_file("log") if folder else "none"),
     ]
     rows = _redact(prepared, rows)
-    console.show_banner("capsule run", rows)
+    console.show_banner("capsule run", rows, time_us=facts.started_us)
     if session is not None:
-        session.show_banner("capsule run", rows)
+        session.show_banner("capsule run", rows, time_us=facts.started_us)
 
 
 def show_end(

@@ -16,8 +16,6 @@ from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.settings.model import Settings
 from aind_capsule.version import __version__
 
-_MESSAGES = {"success": "finished", "fail": "failed", "stopped": "was stopped"}
-
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
@@ -71,12 +69,9 @@ def build_canonical(
         taken: What every record of the run bears.
         upload: How the upload of the results went.
     """
-    message = f"{facts.process_name} {_MESSAGES[outcome.status]}"
-    if outcome.error_message and outcome.status != "success":
-        message += f": {outcome.error_message}"
     record = {
         "level": outcome.level,
-        "message": message,
+        "message": f"{facts.process_name} {_describe_end(outcome)}",
         "event_type": outcome.event_type,
         "status": outcome.status,
         "exit_code": outcome.exit_code,
@@ -101,6 +96,14 @@ def build_canonical(
     }
     own = additions.describe(facts.parameters, {*record, *taken, *MACHINE_FIELDS})
     return {name: value for name, value in {**record, **own}.items() if value is not None}
+
+
+def _describe_end(outcome: Outcome) -> str:
+    if outcome.status == "success":
+        return "finished"
+    if outcome.status == "stopped":
+        return f"was stopped by {outcome.signal}" if outcome.signal else "was stopped"
+    return f"failed: {outcome.error_message}" if outcome.error_message else "failed"
 
 
 def build_run_json(

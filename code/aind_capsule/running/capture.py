@@ -140,8 +140,8 @@ class StreamCapture:
             self._journal.write_fields(
                 {"level": "ERROR", "message": message, "exception": exception},
                 self._suffix,
+                is_printed=True,
             )
-            self._journal.last_exception = (found.type, found.message)
         for text in held_back:
             self._write_line(Line(text))
 

@@ -27,7 +27,7 @@ class RunFiles:
 
     Args:
         prepared: The run.
-        say: Shows people a line.
+        say: Shows people a sentence.
 
     Attributes:
         writer: Writes the log; where no log can be had, into nothing.
@@ -35,7 +35,7 @@ class RunFiles:
         failures: What went wrong.
     """
 
-    def __init__(self, prepared: Prepared, say: Callable[[bytes], None]) -> None:
+    def __init__(self, prepared: Prepared, say: Callable[[str], None]) -> None:
         self._prepared = prepared
         self._folder = prepared.run_folder
         self._say = say
@@ -164,4 +164,4 @@ class RunFiles:
     def complain(self, message: str) -> None:
         """Say what went wrong where the log cannot take it."""
         self.failures.append(message)
-        self._say(f"capsule: {message}\n".encode("utf-8", "replace"))
+        self._say(message)

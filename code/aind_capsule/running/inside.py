@@ -22,7 +22,7 @@ from aind_capsule.records.simplify import simplify, str_safely
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.running.additions import KIND
 from aind_capsule.running.alone import LoneRun
-from aind_capsule.running.outcome import Outcome
+from aind_capsule.running.outcome import Outcome, describe_exit_status
 from aind_capsule.running.steps import end_step, start_step
 
 #: One message is at most so long, as a record is.
@@ -251,15 +251,13 @@ def _judge(error: BaseException | None) -> Outcome:
     if isinstance(error, (KeyboardInterrupt, StopRequested)):
         number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
         code, name = 128 + number, number.name
-        return Outcome(
-            "stopped", "WARNING", code, code, name, "Signal", f"It was stopped by {name}"
-        )
+        return Outcome("stopped", "WARNING", code, code, name, "Signal", f"Stopped by {name}")
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         code &= 0xFF
         if code == 0:
             return Outcome("success", "INFO", 0, 0)
-        said = error.code if isinstance(error.code, str) else f"It ended with exit status {code}"
+        said = error.code if isinstance(error.code, str) else describe_exit_status(code)
         return Outcome("fail", "ERROR", code, code, None, "ExitStatus", said)
     if error is None or isinstance(error, GeneratorExit):
         return Outcome("success", "INFO", 0, 0)

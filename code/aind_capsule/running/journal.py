@@ -25,6 +25,7 @@ from aind_capsule.records.timestamps import (
     format_timestamp,
 )
 from aind_capsule.running.additions import KIND, Additions
+from aind_capsule.running.tracebacks import Traceback
 from aind_capsule.version import __version__
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
@@ -46,9 +47,9 @@ class Journal:
         additions: What the processing has said of the run.
         counts: Records in the log, by level.
         lost: Records that were lost before they came to the writer, by cause.
-        last_exception: Type and message of the last traceback seen.
-        viewers: Called with each record that is not simply a captured line.
-        captured_viewer: Called with each captured line's record, where somebody wants them.
+        last_exception: The last traceback seen.
+        viewers: Called with each record that the processing did not print itself.
+        captured_viewer: Called with each record of what it printed, where somebody wants them.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Journal:
         self.additions = Additions()
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
-        self.last_exception: tuple[str, str] | None = None
+        self.last_exception: Traceback | None = None
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
@@ -160,12 +161,20 @@ class Journal:
         if foreign.get("capsule") == KIND:
             self.additions.take(foreign)
             return
-        self._write_record(self._adopt(foreign), self._suffix)
+        self._write_record(self._adopt(foreign), self._suffix, is_printed=True)
 
-    def write_fields(self, fields: Mapping[str, Any], suffix: bytes) -> None:
-        """Write a record of the processing's that was made here; it gets its time now."""
+    def write_fields(
+        self, fields: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
+    ) -> None:
+        """Write a record that was made here; it gets its time now.
+
+        Args:
+            fields: What it says.
+            suffix: From `build_suffix`.
+            is_printed: Whether people see what it was made of already.
+        """
         timestamp = format_timestamp(self._take_times(1))
-        self._write_record({"timestamp": timestamp, **fields}, suffix)
+        self._write_record({"timestamp": timestamp, **fields}, suffix, is_printed=is_printed)
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write a record of the wrapper's own."""
@@ -206,19 +215,27 @@ class Journal:
             self._formats = {(second, suffix): form}
         return [form % pair for pair in enumerate(texts, microsecond)]
 
-    def _write_record(self, record: Mapping[str, Any], suffix: bytes) -> None:
+    def _write_record(
+        self, record: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
+    ) -> None:
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
-        self._put(redacted[:-1] + suffix, str(record["level"]), shown)
+        self._put(redacted[:-1] + suffix, str(record["level"]), shown, is_printed=is_printed)
 
-    def _put(self, data: bytes, level: str, record: Mapping[str, Any]) -> None:
+    def _put(
+        self, data: bytes, level: str, record: Mapping[str, Any], *, is_printed: bool = False
+    ) -> None:
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
             self.counts[level] += 1
         exception = record.get("exception")
         if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
-            self.last_exception = (str(exception["type"]), str(exception.get("message", "")))
-        self._show(record)
+            words = (str(exception.get(name, "")) for name in ("type", "message", "traceback"))
+            self.last_exception = Traceback(*words)
+        if not is_printed:
+            self._show(record)
+        elif self.captured_viewer is not None:
+            self.captured_viewer(record)
 
     def _show(self, record: Mapping[str, Any]) -> None:
         for view in self.viewers:

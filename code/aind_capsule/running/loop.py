@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
+#: `poll` takes milliseconds as a C int; who waits for longer looks at its timers in between.
+_LONGEST_WAIT_MS = 86_400_000
 #: Reported whether asked for or not: the other end is gone, or the descriptor is broken.
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
@@ -67,7 +69,8 @@ class Loop:
         if self._timers:
             due_s = max(0.0, self._timers[0][0] - time.monotonic())
             wait_s = due_s if wait_s is None else min(wait_s, due_s)
-        for fd, events in self._poll.poll(None if wait_s is None else wait_s * 1000 + 0.5):
+        wait_ms = None if wait_s is None else min(wait_s * 1000 + 0.5, _LONGEST_WAIT_MS)
+        for fd, events in self._poll.poll(wait_ms):
             watched = self._callbacks.get(fd)
             if watched is not None and events & (watched[0] | _GONE):
                 watched[1](events)

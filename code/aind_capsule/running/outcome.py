@@ -9,10 +9,12 @@ import os
 import signal
 from dataclasses import dataclass
 
+from aind_capsule.running.recording.worker_deaths import is_worker_death
+from aind_capsule.running.tracebacks import Traceback
+
 EXIT_TIMEOUT = 124
-EXIT_NOT_EXECUTABLE = 126
-EXIT_NOT_FOUND = 127
-_KILLED = 128 + 9
+_SIGKILL = 9
+_WHO_KILLS = "(out of memory, a time limit of the container or batch system, or kill -9)"
 #: A child that ends like this on a terminal was interrupted from its keyboard.
 _KEYBOARD = {2: 128 + 2, 3: 128 + 3}
 
@@ -29,6 +31,7 @@ class Ended:
         on_terminal: Whether it had the terminal's foreground.
         cpu_s: CPU seconds of all its processes that were waited for.
         max_rss_bytes: Largest resident memory of one of them.
+        has_killed_orphan: Whether another process of the run was ended by a SIGKILL of others.
     """
 
     wait_status: int
@@ -38,6 +41,7 @@ class Ended:
     on_terminal: bool = False
     cpu_s: float = 0.0
     max_rss_bytes: int = 0
+    has_killed_orphan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,20 @@ class Outcome:
         return "stage_complete" if self.status == "success" else "stage_failure"
 
 
-def judge(ended: Ended, *, oom_kills: int = 0, exception: tuple[str, str] | None = None) -> Outcome:
+def judge(
+    ended: Ended,
+    *,
+    oom_kills: int = 0,
+    is_oom_shared: bool = False,
+    exception: Traceback | None = None,
+) -> Outcome:
     """Tell how a run ended.
 
     Args:
         ended: What was seen.
-        oom_kills: How far the container's counter of out-of-memory kills rose during the run.
-        exception: Type and message of the last traceback.
+        oom_kills: How far the counter of out-of-memory kills rose during the run.
+        is_oom_shared: Whether that counter belongs to more than this container.
+        exception: The last traceback.
     """
     number = os.WTERMSIG(ended.wait_status) if os.WIFSIGNALED(ended.wait_status) else 0
     own_code = os.WEXITSTATUS(ended.wait_status) if not number else 128 + number
@@ -79,7 +90,7 @@ def judge(ended: Ended, *, oom_kills: int = 0, exception: tuple[str, str] | None
     if ended.timeout_s is not None:
         return Outcome(
             "fail", "ERROR", EXIT_TIMEOUT, EXIT_TIMEOUT, None, "Timeout",
-            f"It was still running after {ended.timeout_s:g} s",
+            f"Still running after {ended.timeout_s:.15g} s",
         )  # fmt: skip
     for keyboard, code in _KEYBOARD.items():
         if ended.on_terminal and (number == keyboard or (not number and own_code == code)):
@@ -87,30 +98,66 @@ def judge(ended: Ended, *, oom_kills: int = 0, exception: tuple[str, str] | None
     if own_code == 0:
         return Outcome("success", "INFO", 0, 0)
     name = get_signal_name(number) if number else None
-    if oom_kills > 0:
-        message = f"The kernel killed {oom_kills} of its processes: memory ran out"
+    if oom_kills > 0 and _is_out_of_memory(ended, own_code, exception):
+        message = describe_oom(oom_kills, is_shared=is_oom_shared)
+        if exception is not None and is_worker_death(exception):
+            message += f" ({exception.type}: {exception.message})"
         return Outcome("fail", "ERROR", own_code, own_code, name, "OutOfMemory", message)
     if name:
-        message = f"It was ended by {name}"
-        if number == _KILLED - 128:
-            message += "; nobody but the kernel or an administrator sends that"
+        message = f"Killed by {name} {_WHO_KILLS}" if number == _SIGKILL else f"Ended by {name}"
         return Outcome("fail", "ERROR", own_code, own_code, name, "Signal", message)
     if exception is not None:
-        kind, message = exception
-        return Outcome("fail", "ERROR", own_code, own_code, None, kind, message or kind)
-    message = f"It ended with exit status {own_code}"
-    if own_code == _KILLED:
-        message += ": one of its processes was killed by SIGKILL"
+        message = exception.message or exception.type
+        return Outcome("fail", "ERROR", own_code, own_code, None, exception.type, message)
+    message = describe_exit_status(own_code)
     return Outcome("fail", "ERROR", own_code, own_code, None, "ExitStatus", message)
+
+
+def _is_out_of_memory(ended: Ended, own_code: int, exception: Traceback | None) -> bool:
+    """Return whether the kernel's kill is the reason of a failure, and not just beside it."""
+    if own_code == 128 + _SIGKILL:
+        return True
+    if os.WIFSIGNALED(ended.wait_status):
+        return ended.has_killed_orphan
+    return exception is None or is_worker_death(exception)
+
+
+def describe_oom(kills: int, *, is_shared: bool) -> str:
+    """Return a sentence on the kernel's kills for want of memory.
+
+    >>> describe_oom(1, is_shared=False)
+    'Memory ran out: the kernel killed 1 process of this container'
+    >>> describe_oom(2, is_shared=True).rpartition(", ")[2]
+    'by a counter shared with other processes of this machine'
+    """
+    count = f"{kills} {'process' if kills == 1 else 'processes'}"
+    if is_shared:
+        count += ", by a counter shared with other processes of this machine"
+    else:
+        count += " of this container"
+    return f"Memory ran out: the kernel killed {count}"
+
+
+def describe_exit_status(code: int) -> str:
+    """Return a sentence on an exit status, with the signal that a shell would mean by it.
+
+    >>> describe_exit_status(3), describe_exit_status(139)
+    ('Ended with exit status 3', 'Ended with exit status 139, as a shell reports SIGSEGV')
+    """
+    message = f"Ended with exit status {code}"
+    # A program may choose such a number itself (papermill leaves with 138): no signal is claimed.
+    if code - 128 in set(signal.Signals):
+        message += f", as a shell reports {get_signal_name(code - 128)}"
+    return f"{message} {_WHO_KILLS}" if code == 128 + _SIGKILL else message
 
 
 def _stopped(number: int, code: int) -> Outcome:
     name = get_signal_name(number)
-    return Outcome("stopped", "WARNING", code, code, name, "Signal", f"It was stopped by {name}")
+    return Outcome("stopped", "WARNING", code, code, name, "Signal", f"Stopped by {name}")
 
 
 def get_signal_name(number: int) -> str:
-    """`SIGKILL` of 9; a real-time signal has a number only."""
+    """Return `SIGKILL` for 9; a real-time signal has a number only."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -34,9 +34,11 @@ class Usage:
     Attributes:
         cpu_s: User and system seconds.
         max_rss_bytes: Largest resident memory of one of them.
+        has_killed_orphan: Whether an orphan was ended by SIGKILL.
     """
 
     def __init__(self) -> None:
+        self.has_killed_orphan = False
         self.cpu_s = 0.0
         self.max_rss_bytes = 0
 
@@ -53,9 +55,11 @@ def reap_orphans(own: Collection[int], usage: Usage) -> None:
         if pid in own:
             continue
         with contextlib.suppress(ChildProcessError):
-            done, _, used = os.wait4(pid, os.WNOHANG)
+            done, status, used = os.wait4(pid, os.WNOHANG)
             if done:
                 usage.add(used)
+                is_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+                usage.has_killed_orphan = usage.has_killed_orphan or is_killed
 
 
 def find_leftovers(group: int, own: Collection[int]) -> set[int]:

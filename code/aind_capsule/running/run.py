@@ -6,11 +6,12 @@ ends").
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from aind_capsule.context.cgroup import read_oom_kill_count
+from aind_capsule.context.cgroup import is_counter_shared, read_oom_kill_count
 from aind_capsule.context.folders import build_variables
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
@@ -27,11 +28,12 @@ from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
 )
-from aind_capsule.running.outcome import Ended, Outcome, judge
+from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
+from aind_capsule.running.process.start_failure import find_reason, find_script_fault
 from aind_capsule.running.signals import STOPS, SignalInbox
-from aind_capsule.running.spawn import CannotStartError, find_reason
+from aind_capsule.running.spawn import CannotStartError
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
 
@@ -66,7 +68,7 @@ class Run:
         self._console = ConsoleView(
             self._err, settings.console, environ, prepared.fields, self._out
         )
-        self._files = RunFiles(prepared, self._console.write)
+        self._files = RunFiles(prepared, self._console.say)
         self._journal = Journal(
             self._files.writer,
             prepared.fields,
@@ -147,13 +149,22 @@ class Run:
                 self._request.command, environ, self._inbox, intake, own_pids
             )
         except CannotStartError as error:
-            status, kind, message = find_reason(self._request.command, error)
+            status, kind, message = find_reason(self._request.command, error, environ)
             return None, Outcome("fail", "ERROR", status, status, None, kind, message)
-        oom_kills = self._count_oom_kills()
-        outcome = judge(ended, oom_kills=oom_kills, exception=self._journal.last_exception)
-        if oom_kills and outcome.status == "success":
-            message = f"The kernel killed {oom_kills} processes of this container: memory ran out"
-            self._journal.log("WARNING", message, oom_kills=oom_kills)
+        kills = self._count_oom_kills()
+        is_shared = kills > 0 and is_counter_shared(self._prepared.cgroup)
+        exception = self._journal.last_exception
+        outcome = judge(ended, oom_kills=kills, is_oom_shared=is_shared, exception=exception)
+        if kills and outcome.error_type != "OutOfMemory":
+            message = describe_oom(kills, is_shared=is_shared)
+            self._journal.log("WARNING", message, oom_kills=kills)
+        fault = find_script_fault(self._request.command, environ)
+        if fault is not None and outcome.error_type == "ExitStatus":
+            outcome = dataclasses.replace(
+                outcome, error_message=f"{outcome.error_message}: {fault}"
+            )
+        elif fault is not None:
+            self._journal.log("WARNING", fault)
         return ended, outcome
 
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
@@ -171,7 +182,7 @@ class Run:
         self._delivery.start(watch, self._supervision.add_helper)
 
     def _warn(self, message: str) -> None:
-        self._console.write(f"capsule: WARNING: {message}\n".encode("utf-8", "replace"))
+        self._console.say(f"WARNING: {message}")
 
     def _start_sampler(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Sample what the processing uses, where that is asked for; the sampler's pid."""
@@ -249,6 +260,8 @@ class Run:
         )
         self._files.writer.close()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
+        if ended is None and outcome.status == "fail":
+            self._console.show_refusal(canonical)
         more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
         is_last = not self._delivery.is_on and self._upload is None
         if self._files.has_data_process:
@@ -299,7 +312,7 @@ class Run:
 
     def _tell(self, sentence: str) -> None:
         if self._console.is_on:
-            self._console.write(f"capsule: {sentence}\n".encode("utf-8", "replace"))
+            self._console.say(sentence)
 
     def _open_intake(self) -> Intake | None:
         try:

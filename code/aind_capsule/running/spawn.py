@@ -15,6 +15,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aind_capsule.running.process.start_failure import find_program, is_binary
 from aind_capsule.running.terminal import set_foreground_group
 
 #: A bigger pipe than the default lets the processing run ahead of us; the kernel may refuse.
@@ -125,30 +126,7 @@ def _execute(command: Sequence[str], environ: Mapping[str, str]) -> None:
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
-    path = _find_program(command[0], environ)
+        path = find_program(command[0], environ)
+        if is_binary(path):
+            raise
     os.execve("/bin/sh", ["sh", path, *command[1:]], environ)
-
-
-def _find_program(name: str, environ: Mapping[str, str]) -> str:
-    if "/" in name:
-        return name
-    for folder in os.get_exec_path(environ):
-        if os.access(os.path.join(folder, name), os.X_OK):
-            return os.path.join(folder, name)
-    return name
-
-
-def find_reason(command: Sequence[str], error: CannotStartError) -> tuple[int, str, str]:
-    """Exit status (126 or 127), `error_type`, and words, of a command that could not be started."""
-    name = command[0]
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if "/" in name and os.path.isfile(name):
-            return (
-                126,
-                "NotExecutable",
-                f"{name!r} is there, but the interpreter that it names is not",
-            )
-        return 127, "NotFound", f"{name!r} was not found; check the name and PATH"
-    if error.errno == errno.EACCES:
-        return 126, "NotExecutable", f"{name!r} is not executable; try: chmod +x {name}"
-    return 126, "NotExecutable", f"{name!r} cannot be executed: {error.strerror}"

@@ -126,6 +126,7 @@ class Supervision:
             self._start(command, environ, inbox, watcher.pipe_fd, foreground.terminal_fd)
             self._run_until(lambda: self._wait_status is not None)
             self._drain()
+            has_killed_orphan = self._usage.has_killed_orphan  # before we kill any ourselves
             self._end_leftovers()
         finally:
             foreground.take_back()
@@ -144,6 +145,7 @@ class Supervision:
             foreground.is_handed_over,
             self._usage.cpu_s,
             self._usage.max_rss_bytes,
+            has_killed_orphan,
         )
 
     def add_helper(self, pid: int) -> None:
@@ -307,7 +309,8 @@ class Supervision:
         if self._wait_status is None and not self._stopped_by:
             self._is_timed_out = True
             self._journal.log(
-                "ERROR", f"Still running after {self._manner.timeout_s:g} s: ending the processing"
+                "ERROR",
+                f"Still running after {self._manner.timeout_s:.15g} s: ending the processing",
             )
             self._end_group(signal.SIGTERM)
 

@@ -7,15 +7,19 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from aind_capsule.logs.console import format_banner
+from aind_capsule.logs.console import (
+    fold,
+    format_banner,
+    format_local_time,
+    format_record,
+    read_utc_offset_s,
+)
+from aind_capsule.logs.screen import find_screen
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.running.journal import format_line
 from aind_capsule.settings.groups import ConsoleSettings
 
-#: Captured lines are in the session file; on the console they are there as they came.
-_CAPTURED = "stream"
 #: To the line's start, and all of it away (ECMA-48: EL).
-_COLUMNS = 80
 _CLEAR = b"\r\x1b[K"
 
 
@@ -42,7 +46,7 @@ class ConsoleView:
     Args:
         outlet: Our stderr.
         settings: Mode and level.
-        environ: Our environment (`NO_COLOR`).
+        environ: Our environment (`NO_COLOR`, `TERM`).
         fields: What every record of the run bears.
         beside: Our stdout, which may be on the same terminal.
     """
@@ -56,14 +60,15 @@ class ConsoleView:
         beside: Output | None = None,
     ) -> None:
         mode = settings.mode
-        is_terminal = _is_terminal(outlet)
-        is_coloured = is_terminal and not environ.get("NO_COLOR")
-        self.mode = "plain" if mode == "pretty" and not is_coloured else mode
+        self._screen = find_screen(outlet.fd, environ)
+        self.mode = "plain" if mode == "pretty" and not self._screen.has_colours else mode
         self._outlet = outlet
         self._threshold = LEVEL_NUMBERS[settings.level]
         self._fields = fields
-        self._is_terminal = is_terminal
-        self._beside = beside if is_terminal and beside and _is_terminal(beside) else None
+        # One offset for all of the run, for the first banner names it once.
+        self._utc_offset_s = read_utc_offset_s()
+        is_shared = self._screen.is_terminal and beside is not None and _is_terminal(beside)
+        self._beside = beside if is_shared else None
         self._has_line = False  # the terminal's last line is one that the next replaces
 
     @property
@@ -73,33 +78,63 @@ class ConsoleView:
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Show a record from inside or of the wrapper's own."""
-        is_json = self.mode == "json"
-        is_bannered = "shipping" in record or "status" in record
-        level = LEVEL_NUMBERS.get(str(record.get("level")), 20)
-        if not self.is_on or _CAPTURED in record or level < self._threshold:
+        if not self._is_shown(record):
             return
-        if is_json:
+        if self.mode == "json":
             self.write(format_line({**record, **self._fields}, "json"))
-        elif not is_bannered:
-            self.write(format_line(record, self.mode))
-
-    def show_banner(self, title: str, rows: Sequence[tuple[str, str]], level: str = "INFO") -> None:
-        """Show a banner; as JSON the records say it all."""
-        if self.mode in ("pretty", "plain"):
-            text = format_banner(title, rows, level=level, colours=self.mode == "pretty")
+        elif "shipping" not in record and "status" not in record:  # the banners say these
+            text = format_record(
+                record,
+                colours=self.mode == "pretty",
+                utc_offset_s=self._utc_offset_s,
+                # What others have laid out keeps its form.
+                columns=self._screen.count_columns() if _is_own(record) else None,
+            )
             self.write(text.encode("utf-8", "replace") + b"\n")
+
+    def show_banner(
+        self,
+        title: str,
+        rows: Sequence[tuple[str, str]],
+        level: str = "INFO",
+        *,
+        time_us: int | None = None,
+    ) -> None:
+        """Show a banner, with a time if one is given; as JSON the records say it all."""
+        if self.mode not in ("pretty", "plain"):
+            return
+        if time_us is not None:
+            rows = [("time", format_local_time(time_us, self._utc_offset_s)), *rows]
+        columns = self._screen.count_columns()
+        colours = self.mode == "pretty"
+        text = format_banner(title, rows, level=level, colours=colours, columns=columns)
+        self.write(text.encode("utf-8", "replace") + b"\n")
+
+    def show_refusal(self, canonical: Mapping[str, Any]) -> None:
+        """Show why nothing was started where nothing else does: with the console off."""
+        if self.is_on and (self.mode != "json" or self._is_shown(canonical)):
+            return
+        self.say(str(canonical.get("error_message")))
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence of ours, whatever the mode."""
+        columns, text = self._screen.count_columns(), f"capsule: {sentence}"
+        lines = fold(text, columns, 0, 9) if columns is not None else [text]
+        self.write(f"\n{' ' * 9}".join(lines).encode("utf-8", "replace") + b"\n")
 
     def show_progress(self, text: str) -> None:
         """Show a line that the next one replaces, an empty one too; on a terminal only."""
-        fd = self._outlet.fd
-        if fd is None or not self._is_terminal or self.mode not in ("pretty", "plain"):
+        if not self._screen.moves_cursor or self.mode not in ("pretty", "plain"):
             return
         if not text and not self._has_line:
             return
-        with contextlib.suppress(OSError):
-            text = text[: (os.get_terminal_size(fd).columns or _COLUMNS) - 1]
+        text = text[: (self._screen.count_columns() or 80) - 1]
         self._begin_line(text.encode("utf-8", "replace"))
         self._has_line = True
+
+    def _is_shown(self, record: Mapping[str, Any]) -> bool:
+        level = LEVEL_NUMBERS.get(str(record.get("level")), 20)
+        return self.is_on and level >= self._threshold
 
     def write(self, data: bytes) -> None:
         """Write whole lines, on lines of their own."""
@@ -134,8 +169,12 @@ class SessionView:
         if LEVEL_NUMBERS.get(str(record.get("level")), 20) >= self._threshold:
             self._write(format_line(record, "plain"))
 
-    def show_banner(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        """Write a banner."""
+    def show_banner(
+        self, title: str, rows: Sequence[tuple[str, str]], *, time_us: int | None = None
+    ) -> None:
+        """Write a banner; times in a file are UTC, for it travels."""
+        if time_us is not None:
+            rows = [("time", format_local_time(time_us, 0)), *rows]
         self._write(format_banner(title, rows).encode("utf-8", "replace") + b"\n")
 
     def close(self) -> None:
@@ -148,6 +187,10 @@ class SessionView:
             self._file.write(data)
         except OSError:
             self.lost += 1
+
+
+def _is_own(record: Mapping[str, Any]) -> bool:
+    return record.get("software_name") == "aind-capsule"
 
 
 def _is_terminal(output: Output) -> bool:

@@ -8,9 +8,9 @@ import sys
 from aind_capsule.running.loop import Loop
 from aind_capsule.running.nesting import build_own_environ, find_outer_run, is_same_run
 from aind_capsule.running.prepare import RunRequest, prepare
+from aind_capsule.running.process.start_failure import find_reason
 from aind_capsule.running.run import Run
 from aind_capsule.running.signals import SignalInbox
-from aind_capsule.running.spawn import CannotStartError, find_reason
 
 
 def run_command(request: RunRequest) -> int:
@@ -37,7 +37,6 @@ def _pass_through(request: RunRequest) -> int:
     try:
         os.execvpe(request.command[0], list(request.command), environ)
     except OSError as error:
-        failure = CannotStartError(error.errno, error.strerror)
-        status, _, message = find_reason(request.command, failure)
+        status, _, message = find_reason(request.command, error, environ)
         print(f"capsule run: {message}", file=sys.stderr)
         return status

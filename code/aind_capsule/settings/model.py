@@ -113,10 +113,10 @@ class Settings:
     )
     timeout: float | None = setting(
         None,
-        values.parse_duration,
+        values.parse_time_limit,
         "Time after which the processing is ended (status `fail`, exit status 124).",
         flag="--timeout",
-        form="seconds, or `90m`, `2h`",
+        form="seconds, or `90m`, `1h30m`, `30d`; 0 for none",
     )
     grace: float = setting(
         5.0,

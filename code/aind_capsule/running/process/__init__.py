@@ -1,0 +1,1 @@
+"""Processes of the run: how they are started, watched and ended; nothing here knows of records."""

@@ -1,0 +1,1 @@
+"""The stream of a run's records, and what its last one says."""
