@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from aind_capsule.logs.console import format_banner
+from aind_capsule.records.canonical import is_canonical
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.running.journal import format_line
 from aind_capsule.settings.groups import ConsoleSettings
@@ -74,7 +75,7 @@ class ConsoleView:
     def show(self, record: Mapping[str, Any]) -> None:
         """Show a record from inside or of the wrapper's own."""
         is_json = self.mode == "json"
-        is_bannered = "shipping" in record or "status" in record
+        is_bannered = "shipping" in record or is_canonical(record)
         level = LEVEL_NUMBERS.get(str(record.get("level")), 20)
         if not self.is_on or _CAPTURED in record or level < self._threshold:
             return
