@@ -172,8 +172,8 @@ def _walk(
 def count_results(folder: str) -> dict[str, int]:
     """Count what the processing left: `results_files` and `results_bytes` of a folder.
 
-    Run files, of whichever run, are not counted. A symbolic link counts as itself, with the length of its
-    target's name. A file with several names counts once. What cannot be read is passed over.
+    Run files, of whichever run, are not counted. A symbolic link counts as itself, with the length
+    of its target's name. A file with several names counts once. What cannot be read is passed over.
     """
     files = size_bytes = 0
     linked: set[tuple[int, int]] = set()

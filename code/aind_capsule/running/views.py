@@ -46,6 +46,9 @@ class ConsoleView:
         environ: Our environment (`NO_COLOR`).
         fields: What every record of the run bears.
         beside: Our stdout, which may be on the same terminal.
+
+    Attributes:
+        keeps_canonical: Whether the canonical record is left to the run, whose last line it is.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class ConsoleView:
         mode = settings.mode
         is_terminal = _is_terminal(outlet)
         is_coloured = is_terminal and not environ.get("NO_COLOR")
+        self.keeps_canonical = False
         self.mode = "plain" if mode == "pretty" and not is_coloured else mode
         self._outlet = outlet
         self._threshold = LEVEL_NUMBERS[settings.level]
@@ -75,9 +79,12 @@ class ConsoleView:
     def show(self, record: Mapping[str, Any]) -> None:
         """Show a record from inside or of the wrapper's own."""
         is_json = self.mode == "json"
-        is_bannered = "shipping" in record or is_canonical(record)
+        is_end = is_canonical(record)
+        is_bannered = "shipping" in record or is_end
         level = LEVEL_NUMBERS.get(str(record.get("level")), 20)
         if not self.is_on or _CAPTURED in record or level < self._threshold:
+            return
+        if is_end and self.keeps_canonical:
             return
         if is_json:
             self.write(format_line({**record, **self._fields}, "json"))
