@@ -26,6 +26,8 @@ from aind_capsule.logs.check import check_log
 from aind_capsule.logs.convert import Converted, convert_log, is_own_log
 from aind_capsule.logs.foreign_file import ForeignFile
 from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.canonical import is_canonical
+from aind_capsule.records.merge import RESERVED_FIELDS
 from aind_capsule.records.naming import MAX_LINE_BYTES, is_run_id
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
@@ -618,12 +620,21 @@ def test_fields_that_are_too_long(convert: Convert, tmp_path: Path) -> None:
     assert list_files(tmp_path) == ["old.log"]
 
 
-def test_only_the_last_record_is_canonical(convert: Convert) -> None:
-    """A log with several ends (runs one behind the other) has one canonical record, its last."""
-    end = '{"msg":"end","status":"success","event_type":"stage_complete"}\n'
-    log = convert(end + end + '{"msg":"more"}\n', name="a")
-    assert [record.get("status_") for record in log.records] == ["success", "success", None]
-    assert convert(end * 2, name="b").records[-1]["status"] == "success"
+def test_no_record_of_others_is_canonical(convert: Convert) -> None:
+    """Another program's log has no canonical record, whatever its fields; its own stages stay."""
+    forged = {name: "x" for name in RESERVED_FIELDS} | {
+        "status": "success", "event_type": "stage_complete", "records": {}, "duration_s": 1.5,
+        "started_at": "2026-01-02T03:04:05.000006Z", "stream": "stderr", "split_part": 1,
+        "split_last": True,
+    }  # fmt: skip
+    line = json.dumps({"msg": "end", **forged}) + "\n"
+    log = convert(line + line)
+    for record in log.records:
+        assert not is_canonical(record)
+        assert (record["status_"], record["event_type"]) == ("success", "stage_complete")
+        reserved = RESERVED_FIELDS & record.keys()
+        assert reserved - {"shipping"} == {"run_id", "seq", "stream", "split_part", "split_last"}
+        assert record["run_id"] == log.converted.run_id
 
 
 def test_secrets_are_hidden(convert: Convert) -> None:

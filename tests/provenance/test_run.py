@@ -15,12 +15,22 @@ import pytest
 from aind_data_schema.core.processing import DataProcess
 
 from aind_capsule.provenance.data_process_v1 import find_faults
+from aind_capsule.provenance.model.record_kinds import is_data_process
 from aind_capsule.running.data_process import find_own_record
 from tests.conftest import Capsule, Finished, wait_until
 from tests.provenance.folders import ID_A, ID_B, read_graph, write_json, write_run
 from tests.provenance.runs import RUN
 
 PY = sys.executable
+RECORD = {
+    "process_type": "Other", "name": "own", "stage": "Processing", "code": {"url": "u"},
+    "experimenters": [], "start_date_time": "2026-01-01T00:00:00Z",
+}  # fmt: skip
+NO_RECORDS = (
+    "{}", "", "{", "[]", "null", "text", '{"a": NaN}', '{"process_type": "Other"}', "[" * 5000,
+    '{"name": "x", "start_date_time": "2026-01-01T00:00:00Z"}', '{"data_processes": [{}]}',
+    '{"processing_pipeline": {}}', json.dumps([RECORD]), '{"status": "done"}',
+)  # fmt: skip
 BROKEN = "raise ValueError('built for another pydantic')"
 
 
@@ -178,7 +188,8 @@ def test_what_is_missing_is_said_with_its_setting(capsule: Capsule) -> None:
 )  # fmt: skip
 def test_the_processing_s_own_record_stands(capsule: Capsule, name: str) -> None:
     """Where the processing writes one itself ours is withheld, and that is said."""
-    script = f"mkdir -p ../results/deep; echo '{{}}' > ../results/{name}"
+    whole = {"data_processes": [RECORD]} if name.endswith("processing.json") else RECORD
+    script = f"mkdir -p ../results/deep; echo '{json.dumps(whole)}' > ../results/{name}"
     run = capsule.run("sh", "-c", script)
     assert run.status == 0
     assert name.encode() in run.stderr
@@ -186,6 +197,22 @@ def test_the_processing_s_own_record_stands(capsule: Capsule, name: str) -> None
     assert [path.name for path in _find_records(capsule)] == (
         [os.path.basename(name)] if name.endswith("_data_process.json") else []
     )
+
+
+def test_a_file_that_is_only_named_like_a_record(capsule: Capsule) -> None:
+    """What is no DataProcess and no Processing withholds nothing, whatever it is called."""
+    for folder, text in enumerate(NO_RECORDS):
+        (capsule.root / "given" / str(folder)).mkdir(parents=True)
+        for name in ("data_process.json", "processing.json"):
+            (capsule.root / "given" / str(folder) / name).write_text(text)
+    os.mkfifo(capsule.root / "given" / "x_processing.json")
+    (capsule.root / "given" / "y_processing.json").symlink_to("nowhere")
+    capsule.run("mv", "../given", "../results")
+    content = capsule.run_json()["data_process"]
+    assert "withheld_for" not in content
+    own = capsule.results / content["file"]
+    assert own.is_file()
+    assert is_data_process(json.loads(own.read_text()))
 
 
 @pytest.mark.parametrize("name", ["{}", "{}/x"])

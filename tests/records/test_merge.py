@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.foreign import normalise
-from aind_capsule.records.merge import MACHINE_FIELDS, coerce, rename_taken
+from aind_capsule.records.merge import MACHINE_FIELDS, RESERVED_FIELDS, coerce, rename_taken
 from aind_capsule.records.schema import BY_NAME, find_faults
 from aind_capsule.records.shrink import shrink
 from tests.values import FIELDS, VALUES
@@ -70,7 +70,7 @@ def test_text_fields_become_text(name: str, value: Any) -> None:
 
 
 def test_machine_fields_are_not_the_users() -> None:
-    """The fields that only the machinery writes are protected; identifiers and metrics are free."""
+    """The fields that only the machinery writes are protected; identifiers are free."""
     assert {
         "timestamp",
         "seq",
@@ -80,11 +80,11 @@ def test_machine_fields_are_not_the_users() -> None:
         "logger",
         "hostname",
         "truncated",
+        "parameters",
+        "metrics",
     } <= MACHINE_FIELDS
-    assert (
-        not {"subject_id", "process_name", "experiment_id", "parameters", "metrics", "event_type"}
-        & MACHINE_FIELDS
-    )
+    assert not {"subject_id", "process_name", "experiment_id", "event_type"} & MACHINE_FIELDS
+    assert RESERVED_FIELDS < MACHINE_FIELDS
 
 
 @settings(max_examples=200, deadline=None)

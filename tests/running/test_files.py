@@ -364,6 +364,34 @@ def test_a_pipelines_owner_may_switch_run_files_on(tmp_path: Path) -> None:
     assert not any("job" in name or "ecephys" in name for name in names)
 
 
+@pytest.mark.parametrize(
+    ("run_files", "mode", "level", "command"),
+    [
+        ("all", "plain", "INFO", "printf torn >&2; exit 3"),
+        ("all", "json", "INFO", "exit 3"),
+        ("none", "json", "CRITICAL", "exit 3"),
+        ("log", "off", "INFO", "kill -9 $$"),
+        ("all", "off", "INFO", None),
+    ],
+)
+def test_in_a_task_the_canonical_record_is_the_last_line(
+    capsule: Capsule, run_files: str, mode: str, level: str, command: str | None
+) -> None:
+    """Whatever is in results and on the console, stderr ends with the one canonical record as JSON."""
+    env = {
+        "NXF_TASK_WORKDIR": str(capsule.root), "CAPSULE_RUN_FILES": run_files,
+        "CAPSULE_CONSOLE__LEVEL": level, "CAPSULE_SHIPPING__DEADLINE": "0.2",
+        "CAPSULE_LOKI__URL": "http://127.0.0.1:9" if mode == "plain" else "",
+    }  # fmt: skip
+    words = ("sh", "-c", command) if command is not None else ("no such command",)
+    run = capsule.run(*words, options=("--console", mode), env=env)
+    told = [line for line in run.stderr.splitlines() if b'"status":"fail"' in line]
+    assert told == run.stderr.splitlines()[-1:]
+    last = parse_strictly(told[0])
+    assert last | {"seq": run.canonical["seq"]} == run.canonical
+    assert (b"have not reached loki" in run.stderr) == (mode == "plain")
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path):
     """A file system of 2 MB."""

@@ -15,9 +15,9 @@ from typing import Any
 
 from aind_capsule.logs.place import HIDDEN_NAME, find_bases
 from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
+from aind_capsule.records.canonical import holds_canonical, is_canonical
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import LOG_SUFFIX
-from aind_capsule.records.schema import STATUSES
 
 _RUN_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})" + re.escape(LOG_SUFFIX) + "$")
 _MAX_DEPTH = 10
@@ -62,7 +62,7 @@ def find_runs(folders: Iterable[str]) -> list[RunSummary]:
         match = _RUN_ID.search(log)
         run_id = match.group(1) if match else ""
         known = found.get(run_id)
-        if known is not None and known.status != "lost":
+        if known is not None and not _is_better(log, known):
             continue
         summary = read_run(log, run_id)
         if summary is not None:
@@ -79,11 +79,10 @@ def read_run(log: str, run_id: str) -> RunSummary | None:
         last = read_last_record(log) or {}
     if first and first.get("event_type") != "stage_start":
         return None
-    told = last if last.get("status") in STATUSES else _read_run_json(log)
+    told = last if is_canonical(last) else _read_run_json(log, first.get("run_id", run_id))
     status = told.get("status")
-    if status not in STATUSES:
+    if not told:
         status = "running" if is_being_written(log) else "lost"
-        told = {}
     return RunSummary(
         run_id=run_id,
         process_name=first.get("process_name") or told.get("process_name"),
@@ -98,13 +97,26 @@ def read_run(log: str, run_id: str) -> RunSummary | None:
     )
 
 
-def _read_run_json(log: str) -> dict[str, Any]:
-    path = log[: -len(LOG_SUFFIX)] + ".run.json"
-    try:
-        with open(path, "rb") as file:
-            return decode(file.read()) or {}
-    except OSError:
-        return {}
+def _is_better(log: str, known: RunSummary) -> bool:
+    """Return whether another log of a run is read as well.
+
+    The one in the run folder is the original. Of copies the next may be whole where one is not.
+    """
+    if _is_original(known.log, known.run_id):
+        return False
+    return known.status == "lost" or _is_original(log, known.run_id)
+
+
+def _is_original(log: str, run_id: str) -> bool:
+    return os.path.basename(os.path.dirname(log)) == run_id
+
+
+def _read_run_json(log: str, run_id: object) -> dict[str, Any]:
+    """Return the `run.json` beside a log; empty where it is another run's, or knows no end."""
+    content: dict[str, Any] = {}
+    with contextlib.suppress(OSError), open(log[: -len(LOG_SUFFIX)] + ".run.json", "rb") as file:
+        content = decode(file.read()) or {}
+    return content if holds_canonical(content) and content.get("run_id") == run_id else {}
 
 
 def find_logs(folders: Iterable[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from aind_capsule.records.canonical import is_canonical
 from aind_capsule.records.schema import Fault, find_faults
 
 _MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -62,7 +63,10 @@ def check_log(file: BinaryIO, *, max_examples: int = 20) -> Verdict:
             if canonical_line:
                 message = f"a record after the canonical record of line {canonical_line}"
                 faults.append(Fault("canonical", "status", message))
-            if "status" in record and "event_type" in record:
+            elif "status" in record and "event_type" in record and not is_canonical(record):
+                message = "the record claims a run's end, and is not the canonical record"
+                faults.append(Fault("canonical", "status", message))
+            if is_canonical(record):
                 canonical_line = verdict.lines
         for fault in faults:
             (verdict.warnings if fault.is_warning else verdict.errors)[fault.rule] += 1

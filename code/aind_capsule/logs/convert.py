@@ -38,7 +38,7 @@ from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import US_PER_S, format_second
 
 #: Raised whenever the same file becomes another log, which then has another run id.
-_RULES = 1
+_RULES = 2
 _PARTIAL_SUFFIX = ".partial"
 _ABANDONED_AFTER_S = 3600
 _OWN_NAME = re.compile(r"(?:^|-)\d{8}T\d{6}-[0-9a-f]{8}" + re.escape(LOG_SUFFIX) + "$")

@@ -14,13 +14,15 @@ from aind_capsule.logs.foreign_records import split_message
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.foreign import ForeignRecord
-from aind_capsule.records.merge import rename_taken
+from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
 from aind_capsule.records.naming import MAX_LINE_BYTES, build_shipping
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.shrink import shrink
 from aind_capsule.records.timestamps import US_PER_S, format_second
 
 _OWN = ("timestamp", "level", "message")
+#: How a line came into the other log: on which stream, and in parts where it was too long.
+_MARKS = frozenset({"stream", "split_part", "split_last"})
 #: What stands around a message: timestamp, level, logger, the marks of a part.
 _ENVELOPE_BYTES = 2000
 #: The writer's `seq` and the line's end.
@@ -58,10 +60,9 @@ class ConvertedLog:
                 f"The fields of every record are {own_bytes} bytes long",
                 hint=f"Give fields of at most {_MAX_FIELDS_BYTES} bytes.",
             )
-        self._taken = {**dict.fromkeys((*_OWN, "shipping", "seq")), **constant}
+        self._taken = {**dict.fromkeys((*_OWN, *(RESERVED_FIELDS - _MARKS))), **constant}
         self._batch: list[bytes] = []
         self._batch_bytes = 0
-        self._held: dict[str, Any] | None = None
         self._second = (-1, "")
         self.limit_bytes = MAX_LINE_BYTES - own_bytes - _ENVELOPE_BYTES - _SEQ_BYTES
         self.last_us: int | None = None
@@ -86,13 +87,7 @@ class ConvertedLog:
         }
         if read.fields:
             record.update(rename_taken(read.fields, self._taken))
-        held, self._held = self._held, None
-        if held is not None:  # only a log's last record is the canonical one
-            self._write(_rename_status(held))
-        if "status" in record and "event_type" in record:
-            self._held = record
-        else:
-            self._write(record)
+        self._write(record)
 
     def finish(self, first_us: int) -> None:
         """Write what has not been written; a log of nothing says so.
@@ -100,8 +95,6 @@ class ConvertedLog:
         Raises:
             LogFileError: The file cannot be written.
         """
-        if self._held is not None:
-            self._write(self._held)
         if self._shipping:
             self.take(ForeignRecord("The log is empty"), first_us)
         self._flush()
@@ -147,9 +140,3 @@ def _summarise(fields: Mapping[str, Any]) -> str:
     """A message for a record that has none: the beginning of what it says."""
     text = encode(fields).decode()
     return text if len(text) <= _LONGEST_SUMMARY else f"{text[:_LONGEST_SUMMARY]}…"
-
-
-def _rename_status(record: dict[str, Any]) -> dict[str, Any]:
-    """A record that is not the log's last, and so is not the canonical one."""
-    status = record.pop("status")
-    return {**record, **rename_taken({"status": status}, {**record, "status": ""})}

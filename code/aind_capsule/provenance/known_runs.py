@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ from aind_capsule.logs.place import HIDDEN_NAME
 from aind_capsule.logs.reader import read_first_record, read_last_record
 from aind_capsule.provenance.gather import Gathered, Source
 from aind_capsule.provenance.run_facts import (
+    UNKNOWN,
     read_list,
     read_table,
     read_text,
     read_texts,
 )
+from aind_capsule.records.canonical import holds_canonical, is_canonical
 from aind_capsule.records.naming import is_run_id
 from aind_capsule.records.schema import STATUSES
 from aind_capsule.records.simplify import simplify_text
@@ -93,9 +96,11 @@ def find_known_runs(found: Gathered) -> dict[str, KnownRun]:
             if isinstance(upstream, Mapping) and is_run_id(read_text(upstream, "run_id") or ""):
                 _add(runs, upstream, source.path)
     for run_id, log in found.logs.items():
-        run = runs.get(run_id)
-        if run is None or run.content.get("status") not in STATUSES:
-            _complete_from_log(runs, run_id, log)
+        _complete_from_log(runs, run_id, log)
+    for run in runs.values():
+        if run.content.get("status") in STATUSES and not holds_canonical(run.content):
+            # Only the wrapper's last version knows how the run ended.
+            run.content = {**run.content, "status": UNKNOWN}
     for torn in found.torn:
         _add_named(runs, torn.run_id, torn.path, f"{torn.path} tells of this run, but {torn.why}")
     for run in list(runs.values()):
@@ -121,7 +126,7 @@ def _add(runs: dict[str, KnownRun], content: Mapping[str, Any], source: str) -> 
     run = runs.get(run_id)
     if run is None:
         run = runs[run_id] = KnownRun(run_id, dict(content), source)
-    elif run.content.get("status") not in STATUSES and content.get("status") in STATUSES:
+    elif not holds_canonical(run.content) and holds_canonical(content):
         run.content, run.source = dict(content), source
     return run
 
@@ -152,14 +157,22 @@ def _find_outputs(source: Source, data: set[str]) -> set[str]:
 
 
 def _complete_from_log(runs: dict[str, KnownRun], run_id: str, log: str) -> None:
-    """What the log says of a run whose `run.json` is missing, torn, or does not know the end."""
+    """Take what the log says of a run: how it ended, and all where `run.json` is missing.
+
+    A log that ends with its canonical record is believed before any `run.json`.
+    """
+    known = runs.get(run_id)
+    last = _read_last_record(log)
+    told = last if is_canonical(last) else {}
+    if known is not None and holds_canonical(known.content):
+        if not told or told["status"] == known.content["status"]:
+            return
+        known.notes.append(f"{known.source} says {known.content['status']}, and {log} another end")
     summary = read_run(log, run_id)
     if summary is None:
         return
-    known = runs.get(run_id)
-    first, last = read_first_record(log) or {}, read_last_record(log) or {}
-    told = last if last.get("status") in STATUSES else {}
-    ended = {"ended_at": told["timestamp"]} if "timestamp" in told else {}
+    first = read_first_record(log) or {}
+    ended = {"ended_at": told["timestamp"]} if told else {}
     if known is None:
         pipeline = read_text(first, "pipeline_name")
         content = {**first, "pipeline": {"name": pipeline}, "started_at": summary.started_at}
@@ -167,6 +180,12 @@ def _complete_from_log(runs: dict[str, KnownRun], run_id: str, log: str) -> None
         known = runs[run_id] = KnownRun(run_id, content, log)
         known.notes.append("Only the log of this run could be read, not its run.json")
     known.content |= {**told, **ended, "status": summary.status}
+
+
+def _read_last_record(log: str) -> dict[str, Any]:
+    with contextlib.suppress(OSError):
+        return read_last_record(log) or {}
+    return {}
 
 
 def find_placed_under(path: str, outputs: Mapping[str, set[str]]) -> set[str]:

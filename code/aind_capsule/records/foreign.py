@@ -9,13 +9,13 @@ of their own), and the Elastic Common Schema. Sources are the documentation of e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aind_capsule.records.encode import encode
 from aind_capsule.records.levels import LEVEL_NUMBERS, find_standard_level
-from aind_capsule.records.merge import fits, rename_taken
+from aind_capsule.records.merge import RESERVED_FIELDS, fits, rename_taken
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.simplify import simplify_text
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
@@ -23,8 +23,6 @@ from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 _TIME_NAMES = ("timestamp", "time", "ts", "@timestamp", "asctime", "datetime", "@t")
 _LEVEL_NAMES = ("level", "levelname", "severity", "log.level", "log_level", "lvl", "@l")
 _MESSAGE_NAMES = ("message", "msg", "event", "short_message", "@m", "@mt")
-#: What the writer and the wrapper alone say of a record.
-RESERVED = ("seq", "stream", "shipping", "run_id")
 #: Names of levels that the standard's own name says as well; others are kept beside it.
 PLAIN_LEVELS = frozenset({*LEVEL_NUMBERS, "WARN", "ERR", "CRIT", "FATAL", "INFORMATION"})
 #: What programs write into a field of which they know nothing.
@@ -77,11 +75,15 @@ class ForeignRecord:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def normalise(foreign: Mapping[str, Any], now_us: int) -> dict[str, Any]:
+def normalise(
+    foreign: Mapping[str, Any],
+    now_us: int,
+    reserved: Collection[str] = RESERVED_FIELDS,
+) -> dict[str, Any]:
     """A record of the standard with everything that the other program's object says.
 
     A time, level or message that cannot be read as such stays as a field with a `_` behind its
-    name; nothing is left out.
+    name, and so does what bears a reserved name; nothing is left out.
 
     >>> normalise({"msg": "hi", "level": "warn", "n": 1}, 1700000000000000)["level"]
     'WARNING'
@@ -92,7 +94,7 @@ def normalise(foreign: Mapping[str, Any], now_us: int) -> dict[str, Any]:
         "level": read.level or "INFO",
         "message": read.message or "",
     }
-    return {**record, **rename_taken(read.fields, {*record, *RESERVED})}
+    return {**record, **rename_taken(read.fields, {*record, *reserved})}
 
 
 def read_object(

@@ -8,10 +8,18 @@ from typing import Any
 from aind_capsule.records.schema import BY_NAME, find_value_faults
 from aind_capsule.records.simplify import simplify, str_safely
 
-#: Fields that only the toolkit's own machinery writes; a user's field of that name is renamed.
-MACHINE_FIELDS = frozenset(
-    field.name for field in BY_NAME.values() if field.group in ("toolkit", "canonical")
-) - {"experiment_id", "parameters", "metrics"} | {
+#: Fields that only the writer of a log has: those of the canonical record, and those that tell
+#: where a record stands and how it came there. Nobody else's record may have one.
+RESERVED_FIELDS = frozenset(
+    field.name for field in BY_NAME.values() if field.group == "canonical"
+) | {
+    "seq", "run_id", "shipping", "stream", "split_part", "split_last", "truncated",
+}  # fmt: skip
+#: Fields that only the toolkit's own machinery writes: what a user gives under such a name is
+#: renamed where the record is made.
+MACHINE_FIELDS = RESERVED_FIELDS | frozenset(
+    field.name for field in BY_NAME.values() if field.group == "toolkit"
+) - {"experiment_id"} | {
     "timestamp", "level", "message", "lineno", "process", "processName", "thread", "threadName",
     "hostname",
 }  # fmt: skip

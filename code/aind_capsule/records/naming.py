@@ -16,6 +16,17 @@ MAX_LINE_BYTES = 256 * 1024
 #: How the names of logs end.
 LOG_SUFFIX = ".log.jsonl"
 
+#: The run files by kind, with what stands behind the stem.
+RUN_FILE_SUFFIXES = {
+    "log": LOG_SUFFIX,
+    "run": ".run.json",
+    "resources": ".resources.jsonl",
+    "session": ".log.txt",
+    "provenance": "_data_process.json",
+}
+
+#: How the name of a copy ends until it is whole; it begins with a dot.
+_PART = ".part"
 _RUN_ID = "00000000T000000-00000000"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
@@ -47,6 +58,24 @@ def find_run_id(stem: str) -> str | None:
     """
     run_id = stem[-len(_RUN_ID) :]
     return run_id if is_run_id(run_id) else None
+
+
+def is_run_file(name: str) -> bool:
+    """Return whether a name is that of a run file, or of one that is being copied into results.
+
+    >>> is_run_file("qc-20260101T000000-0123abcd.run.json"), is_run_file("qc.run.json")
+    (True, False)
+    >>> is_run_file(".20260101T000000-0123abcd_data_process.json.part")
+    True
+    """
+    if name[:1] == "." and name.endswith(_PART):
+        name = name[1:]
+        ends = (name.find(suffix) for suffix in RUN_FILE_SUFFIXES.values())
+        return any(end >= 0 and find_run_id(name[:end]) is not None for end in ends)
+    return any(
+        name.endswith(suffix) and find_run_id(name.removesuffix(suffix)) is not None
+        for suffix in RUN_FILE_SUFFIXES.values()
+    )
 
 
 def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:

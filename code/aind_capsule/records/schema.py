@@ -120,8 +120,17 @@ FIELDS: tuple[Field, ...] = (
         "Bytes below the data folder (left out when counting took over 5 s).",
         "integer",
     ),
-    _canonical("results_files", "Files in the results folder.", "integer"),
-    _canonical("results_bytes", "Bytes in the results folder.", "integer"),
+    _canonical(
+        "results_files",
+        "Files in the results folder, without run files. A symbolic link is one; names of one file"
+        " (hard links) count once.",
+        "integer",
+    ),
+    _canonical(
+        "results_bytes",
+        "Bytes of these files. A symbolic link has its own, not those of what it leads to.",
+        "integer",
+    ),
     _canonical(
         "max_rss_bytes",
         "Largest resident memory of one process of the processing.",

@@ -9,12 +9,24 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from aind_capsule.records.merge import MACHINE_FIELDS
+from aind_capsule.records.merge import MACHINE_FIELDS, rename_taken
+from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.timestamps import US_PER_S, format_timestamp
 from aind_capsule.running.additions import Additions
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.settings.model import Settings
 from aind_capsule.version import __version__
+
+#: Of the canonical record; `message` has its place further on.
+_NOT_COPIED = frozenset({"level", "message", "seq"})
+#: What `run.json` has beside the fields of the canonical record.
+_RUN_JSON_FIELDS = frozenset(
+    {
+        "format", "pipeline", "provenance", "ended_at", "command", "folders", "files", "inputs",
+        "parents", "upstream", "environment", "artifacts", "notes", "steps", "data_process",
+        "delivery", "carried_metadata",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +156,7 @@ def build_run_json(
         "parameters": dict(facts.parameters),
         "folders": dict(facts.folders),
         "files": dict(files),
-        **{key: value for key, value in told.items() if key not in ("level", "message", "seq")},
+        **_rename_users(told),
         "message": told.get("message"),
         **more,
         "inputs": found.get("inputs", []),
@@ -165,6 +177,13 @@ def build_run_json(
         },
     }
     return {key: value for key, value in content.items() if value is not None}
+
+
+def _rename_users(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the canonical record says; a user's field never takes a place of `run.json`'s."""
+    kept = {key: value for key, value in told.items() if key in BY_NAME and key not in _NOT_COPIED}
+    users = {key: value for key, value in told.items() if key not in BY_NAME}
+    return {**kept, **rename_taken(users, {*kept, *_RUN_JSON_FIELDS})}
 
 
 def _describe_provenance(settings: Settings) -> dict[str, Any]:

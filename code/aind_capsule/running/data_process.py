@@ -23,6 +23,8 @@ _STOPPED_LIMIT_S = 3.0
 _SEARCH_S = 5.0
 _STOPPED_SEARCH_S = 1.0
 _LOOK_EVERY = 1000
+#: A larger file is not read, and stands for no record.
+_MAX_RECORD_BYTES = 64 * 1024 * 1024
 
 
 def make_data_process(
@@ -76,7 +78,9 @@ def _has_schema() -> bool:
 def find_own_record(
     results: str, limit_s: float, must_hurry: Callable[[float], bool]
 ) -> str | None:
-    """A record that the processing has written itself: collectors take no second one.
+    """Find the record that the processing has written itself: collectors take no second one.
+
+    A name alone makes no record: the file must hold a `DataProcess` or a `Processing`.
 
     Raises:
         TimeoutError: There are so many files that it was not found out in time.
@@ -92,11 +96,25 @@ def find_own_record(
 
     for path, _ in walk_files(results, at_folder=look):
         name = os.path.basename(path)
-        is_process = name.endswith(".json") and "data_process" in name
-        if (is_process and not _is_of_a_run(name)) or name.endswith("processing.json"):
-            return os.path.relpath(path, results)
+        is_process = name.endswith(".json") and "data_process" in name and not _is_of_a_run(name)
+        if is_process or name.endswith("processing.json"):
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            if _is_record(path):
+                return os.path.relpath(path, results)
         look()
     return None
+
+
+def _is_record(path: str) -> bool:
+    from aind_capsule.context.files import UnusableFileError, read_json_object
+    from aind_capsule.provenance.model.record_kinds import is_data_process, is_processing
+
+    try:
+        content = read_json_object(path, _MAX_RECORD_BYTES)
+    except (OSError, UnusableFileError):  # nobody who collects can take it either
+        return False
+    return is_data_process(content) or is_processing(content)
 
 
 def _is_of_a_run(name: str) -> bool:

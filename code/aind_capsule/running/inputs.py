@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from aind_capsule.logs.place import HIDDEN_NAME
 from aind_capsule.records.encode import decode
-from aind_capsule.records.naming import is_run_id
+from aind_capsule.records.naming import is_run_file, is_run_id
 
 _MAX_ENTRIES = 10_000
+#: In results where scratch is inside of them.
+_RUN_FOLDER = re.compile(rf"/{re.escape(HIDDEN_NAME)}/\d{{8}}T\d{{6}}-[0-9a-f]{{8}}$")
 #: In folders among the inputs no more is looked at than at the top, for data assets hold any number
 #: of files; and where the disk is slow, for so long: the run's upstream is to be found after it.
 _MAX_LOOKED_AT = _MAX_ENTRIES
@@ -137,6 +142,16 @@ def walk_files(
         follow_top: Whether links to folders at its top are followed.
         at_folder: Called before each folder is read, however few files are in it.
     """
+    for entry in _walk(folder, follow_top=follow_top, at_folder=at_folder):
+        with contextlib.suppress(OSError):
+            if entry.is_file():
+                yield entry.path, entry.stat().st_size
+
+
+def _walk(
+    folder: str, *, follow_top: bool = False, at_folder: Callable[[], object] = lambda: None
+) -> Iterator[os.DirEntry[str]]:
+    """Yield all that is no folder, below a folder; one that cannot be read is passed over."""
     folders = [(folder, follow_top)]
     while folders:
         at_folder()
@@ -150,15 +165,29 @@ def walk_files(
                 with contextlib.suppress(OSError):
                     if entry.is_dir(follow_symlinks=follow):
                         folders.append((entry.path, False))
-                    elif entry.is_file():
-                        yield entry.path, entry.stat().st_size
+                    else:
+                        yield entry
 
 
 def count_results(folder: str) -> dict[str, int]:
-    """`results_files` and `results_bytes` of a folder; what cannot be read is passed over."""
+    """Count what the processing left: `results_files` and `results_bytes` of a folder.
+
+    Run files, of whichever run, are not counted. A symbolic link counts as itself, with the length
+    of its target's name. A file with several names counts once. What cannot be read is passed over.
+    """
     files = size_bytes = 0
-    with contextlib.suppress(OSError):
-        for _, file_bytes in walk_files(folder):
+    linked: set[tuple[int, int]] = set()
+    for entry in _walk(folder):
+        if is_run_file(entry.name) or _RUN_FOLDER.search(os.path.dirname(entry.path)):
+            continue
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+                continue  # a pipe or a socket holds nothing
+            if status.st_nlink > 1:
+                if (status.st_dev, status.st_ino) in linked:
+                    continue
+                linked.add((status.st_dev, status.st_ino))
             files += 1
-            size_bytes += file_bytes
+            size_bytes += status.st_size
     return {"results_files": files, "results_bytes": size_bytes}

@@ -7,7 +7,7 @@ log file; the console (stderr) and the session file show the same records for pe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from aind_capsule.logs.console import format_record
@@ -15,7 +15,7 @@ from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.foreign import normalise
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
-from aind_capsule.records.merge import rename_taken
+from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import TIMESTAMP_PATTERN
 from aind_capsule.records.timestamps import (
@@ -31,6 +31,8 @@ from aind_capsule.version import __version__
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
 _INFO_BYTES = b'"level":"INFO"'
 _matches_timestamp = re.compile(TIMESTAMP_PATTERN).match
+#: Of a torn record so much is kept.
+_TORN_BYTES = 1000
 
 
 class Journal:
@@ -61,7 +63,6 @@ class Journal:
         level: str = "DEBUG",
         clock: RecordClock | None = None,
     ) -> None:
-        self.fields = dict(fields)
         self.redactor = redactor
         self.additions = Additions()
         self.counts = dict.fromkeys(LEVELS, 0)
@@ -70,16 +71,16 @@ class Journal:
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
-        self._software = {k: v for k, v in _SOFTWARE.items() if k not in fields}
         self._clock = clock or RecordClock()
         self._steps_told = 0
         self._threshold = LEVEL_NUMBERS[level]
-        self._suffix = self.build_suffix({})
         self._formats: dict[tuple[int, bytes], bytes] = {}
+        self.set_fields(fields)
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
         """Have other fields in every record from now on; before the processing starts."""
         self.fields = dict(fields)
+        self._taken = RESERVED_FIELDS.union(fields)
         self._software = {k: v for k, v in _SOFTWARE.items() if k not in fields}
         self._suffix = self.build_suffix({})
 
@@ -136,7 +137,8 @@ class Journal:
         record = decode(line)
         if record is None:
             self.count_lost("torn_inside_records")
-            self.log("WARNING", "A record from inside was torn", raw=line[:1000])
+            raw = self.redactor.redact_bytes(line)[:_TORN_BYTES]  # a cut may not hide a secret
+            self.log("WARNING", "A record from inside was torn", raw=raw)
             return
         line = line.rstrip()
         # Escapes that need not be hide what is looked for.
@@ -151,10 +153,12 @@ class Journal:
             and type(record.get("message")) is str
             and _matches_timestamp(str(record.get("timestamp"))) is not None
         )
-        if not is_whole or "seq" in record or not self.fields.keys().isdisjoint(record):
-            self._write_record(self._adopt(record), self._suffix)
-        else:
+        if is_whole and self._taken.isdisjoint(record):
             self._put(line[:-1] + self._suffix, str(level), record)
+            return
+        # What our own logger set-up has cut is named by it; nobody else could know it here.
+        reserved = RESERVED_FIELDS - {"truncated"} if _names_cut(record) else RESERVED_FIELDS
+        self._write_record(self._adopt(record, reserved), self._suffix)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded, or take what it says of the run."""
@@ -200,8 +204,10 @@ class Journal:
         lost = {**self._writer.lost, **self.lost}
         return {**lost, "additions": self.additions.lost} if self.additions.lost else lost
 
-    def _adopt(self, foreign: Mapping[str, Any]) -> dict[str, Any]:
-        record = normalise(foreign, self._take_times(1))
+    def _adopt(
+        self, foreign: Mapping[str, Any], reserved: Collection[str] = RESERVED_FIELDS
+    ) -> dict[str, Any]:
+        record = normalise(foreign, self._take_times(1), reserved)
         return rename_taken(record, self.fields)
 
     def _format(
@@ -248,6 +254,12 @@ class Journal:
             if self._steps_told == 1:
                 self.log("WARNING", "The clock went back; times of records follow it")
         return first_us
+
+
+def _names_cut(record: Mapping[str, Any]) -> bool:
+    """Return whether `truncated` has the form in which `shrink` names what it has cut."""
+    names = record.get("truncated")
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def format_line(record: Mapping[str, Any], mode: str) -> bytes:

@@ -68,6 +68,8 @@ class Run:
         self._console = ConsoleView(
             self._err, settings.console, environ, prepared.fields, self._out
         )
+        # The results of a task that fails are published nowhere, whatever is in them.
+        self._console.keeps_canonical = prepared.task is not None or prepared.run_folder is None
         self._files = RunFiles(prepared, self._console.say)
         self._journal = Journal(
             self._files.writer,
@@ -271,8 +273,6 @@ class Run:
             )
         self._files.write_run_json(canonical, found, processing, is_last=is_last, more=more)
         self._files.publish()
-        if self._must_print_canonical():
-            self._console.write(format_line(canonical, "json"))
         if self._upload is not None:
             more = {**more, "upload": self._upload.commit() or None}
         if self._delivery.is_on:
@@ -280,8 +280,10 @@ class Run:
         if not is_last:
             self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
             self._files.publish(("run",))
-        self._flush()
         self._files.remove_old_runs()
+        if self._console.keeps_canonical:  # whoever reads the platform's log looks at its last line
+            self._console.write(format_line(canonical, "json"))
+        self._flush()
         if self._upload is not None and self._upload.has_failed and not outcome.wrapper_status:
             return EXIT_DELIVERY
         is_whole = not self._journal.get_lost() and not self._files.failures
@@ -327,13 +329,6 @@ class Run:
         fields = add_identity(prepared.fields, identity, prepared.settings)
         self._journal.set_fields(prepared.redactor.redact_fields(fields))
         self._asset_problems = identity.get("problems", [])
-
-    def _must_print_canonical(self) -> bool:
-        """Where the log stays behind, the platform's own log gets the canonical record."""
-        prepared = self._prepared
-        is_kept_back = prepared.task is not None and "log" not in prepared.run_files
-        is_away = prepared.run_folder is None or is_kept_back
-        return is_away and self._console.mode in ("pretty", "plain")
 
     def _count_oom_kills(self) -> int:
         now = read_oom_kill_count(self._prepared.cgroup)

@@ -15,18 +15,12 @@ from typing import Any
 from aind_capsule.logs.allocation import allocate
 from aind_capsule.logs.writer import OPEN_FLAGS
 from aind_capsule.records.encode import encode
+from aind_capsule.records.naming import RUN_FILE_SUFFIXES
 
 #: Kept free on the disk for the last version of `run.json`.
 _RUN_JSON_BYTES = 256 * 1024
 
-#: The run files by kind, with what stands behind the stem.
-SUFFIXES = {
-    "log": ".log.jsonl",
-    "run": ".run.json",
-    "resources": ".resources.jsonl",
-    "session": ".log.txt",
-    "provenance": "_data_process.json",
-}
+SUFFIXES = RUN_FILE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

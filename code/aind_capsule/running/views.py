@@ -15,6 +15,7 @@ from aind_capsule.logs.console import (
     read_utc_offset_s,
 )
 from aind_capsule.logs.screen import find_screen
+from aind_capsule.records.canonical import is_canonical
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.running.journal import format_line
 from aind_capsule.settings.groups import ConsoleSettings
@@ -49,6 +50,9 @@ class ConsoleView:
         environ: Our environment (`NO_COLOR`, `TERM`).
         fields: What every record of the run bears.
         beside: Our stdout, which may be on the same terminal.
+
+    Attributes:
+        keeps_canonical: Whether the canonical record is left to the run, whose last line it is.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class ConsoleView:
     ) -> None:
         mode = settings.mode
         self._screen = find_screen(outlet.fd, environ)
+        self.keeps_canonical = False
         self.mode = "plain" if mode == "pretty" and not self._screen.has_colours else mode
         self._outlet = outlet
         self._threshold = LEVEL_NUMBERS[settings.level]
@@ -78,11 +83,12 @@ class ConsoleView:
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Show a record from inside or of the wrapper's own."""
-        if not self._is_shown(record):
+        is_end = is_canonical(record)
+        if not self._is_shown(record) or (is_end and self.keeps_canonical):
             return
         if self.mode == "json":
             self.write(format_line({**record, **self._fields}, "json"))
-        elif "shipping" not in record and "status" not in record:  # the banners say these
+        elif "shipping" not in record and not is_end:  # the banners say these
             text = format_record(
                 record,
                 colours=self.mode == "pretty",

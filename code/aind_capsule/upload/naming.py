@@ -14,6 +14,7 @@ from typing import Any
 
 from aind_capsule.context.asset_names import parse_asset_name
 from aind_capsule.errors import UsageError
+from aind_capsule.records.naming import is_run_id
 from aind_capsule.settings.s3_values import parse_asset_name as parse_asset_name_setting
 
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
@@ -87,7 +88,8 @@ def read_run(folder: str | None) -> dict[str, Any]:
     if folder is None:
         return {}
     names = [name for name in os.listdir(folder) if name.endswith(RUN_SUFFIX)]
-    return _read(os.path.join(folder, names[0])) if len(names) == 1 else {}
+    content = _read(os.path.join(folder, names[0])) if len(names) == 1 else {}
+    return content if is_run_id(str(content.get("run_id"))) else {}  # else others named it so
 
 
 def find_asset_name(

@@ -1,0 +1,1 @@
+"""One `DataProcess`: the forms that it has had."""
