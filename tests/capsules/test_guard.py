@@ -68,6 +68,15 @@ def test_it_prints_one_command_with_the_interpreter_and_its_options(
     assert out == f"{here}/usr/bin/bash -eo pipefail -O extglob{end}"
 
 
+def test_the_callers_options_are_not_a_scripts(capsule: Capsule, environ: dict[str, str]) -> None:
+    """bash reads a text without a #! line in a copy of itself, whose command line is its own."""
+    capsule.write("run", ASK)
+    capsule.write("caller", "./run\n")
+    for how in (("bash", "-ec", "./run"), ("bash", "-ec", "./run a; :"), ("bash", "-e", "caller")):
+        out, err = ask(capsule, environ, *how)
+        assert out.endswith(' run -- /usr/bin/bash "$0" "$@"\n'), (how, err)
+
+
 def test_every_byte_of_an_interpreters_name_is_kept(
     capsule: Capsule, environ: dict[str, str]
 ) -> None:

@@ -92,6 +92,7 @@ ROWS = {
     "zsh -e": Row("#!/usr/bin/env -S zsh -e", SHOW + FAIL, needs=("zsh",)),
     "zsh -opipefail run": Row(BASH, SHOW + PIPE, how=("zsh", "-eopipefail", "run"), needs=("zsh",)),
     "zsh, sourced": Row(BASH, "echo in $1\n", how=("zsh", "outer.sh"), files={"outer.sh": '. ./run "$@"\necho after\n'}, is_wrapped=False, told=b"(sourced?)", needs=("zsh",)),
+    "zsh, sourced, no #! line": Row("", "echo in $1\n", how=("zsh", "outer.sh"), files={"outer.sh": '. ./run "$@"\necho after\n'}, is_wrapped=False, told=b"(sourced?)", needs=("zsh",)),
     "mksh": Row("#!/usr/bin/mksh", needs=("mksh",)),
     "mksh -opipefail run": Row(BASH, SHOW + PIPE, how=("mksh", "-eopipefail", "run"), needs=("mksh",)),
     # What it does.
@@ -116,6 +117,7 @@ ROWS = {
     "sourced by a script": Row("#!/bin/bash", "echo lib $0 $1\n", how=("bash", "outer.sh"), files={"outer.sh": 'echo before\n. ./run "$@"\necho after\n'}, is_wrapped=False, told=b"'outer.sh' is not the script's own file"),
     "sourced by sh under its own name": Row("#!/bin/sh", "echo $1\n", how=("sh", "-c", ". ./run; echo after", "./run"), is_wrapped=False, told=b"(sourced?)"),
     "on stdin": Row("#!/bin/bash", "echo hi $1\n", how=("bash", "-c", "bash -s q < run"), is_wrapped=False, told=b"going on without it"),
+    "on stdin, under its own name": Row("#!/bin/bash", "echo hi\n", how=("bash", "-c", "exec -a ./run bash < run"), arguments=(), is_wrapped=False, told=b"(sourced?)"),
     "on a pipe": Row("#!/bin/bash", "echo hi $1\n", how=("bash", "-c", "bash <(cat run) q"), is_wrapped=False, told=b"going on without it"),
     # Markers.
     "a marker of nobody": Row(BASH, env={"CAPSULE_WRAPPER_PID": "999999999"}),

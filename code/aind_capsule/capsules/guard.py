@@ -160,11 +160,12 @@ def read_option_letters(shell: bytes, words: list[bytes]) -> bytes | None:
 def _find_program(pid: int, name: bytes, executable: bytes, path: bytes) -> list[bytes]:
     """Return the words that start the very program that runs the script."""
     name = name.lstrip(b"-")
+    # None found is never the executable.
     found = name if b"/" in name else _find_in_path(name, path, os.X_OK)
     # Below an emulator the executable is the emulator, no shell.
-    if not _is_shell(executable) or (found and _is_executable_of(pid, found)):
+    if not _is_shell(executable) or _is_executable_of(pid, found):
         return [found or name]
-    if _get_base(executable) == b"busybox" and _get_base(name) != b"busybox":
+    if _get_base(executable) == b"busybox":  # which needs the name to know what it is
         return [executable, _get_base(name)]
     return [executable]
 
