@@ -92,7 +92,9 @@ def test_every_byte_of_an_interpreters_name_is_kept(
     assert words[-3:] == [os.fsdecode(odd) + "/bash", "$0", "$@"]
 
 
-@pytest.mark.parametrize("how", ["link", "relative", "module", "interpreter", "other shebang"])
+@pytest.mark.parametrize(
+    "how", ["link", "relative", "module", "interpreter", "no program", "other shebang"]
+)
 def test_the_very_capsule_is_named_whatever_path_is_set_later(
     capsule: Capsule, environ: dict[str, str], how: str
 ) -> None:
@@ -112,6 +114,12 @@ def test_the_very_capsule_is_named_whatever_path_is_set_later(
         shutil.copy(launcher, folder / "script.py")
         launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -s {folder}/script.py "$@"\n')
         expected = [sys.executable, "-s", f"{folder}/script.py"]
+    elif how == "no program":
+        launcher.rename(folder / "script.py")
+        (folder / "script.py").chmod(0o644)
+        launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" {folder}/script.py "$@"\n')
+        launcher.chmod(0o755)
+        expected = [sys.executable, f"{folder}/script.py"]
     else:  # one that needs PATH
         launcher.write_text(launcher.read_text().replace(sys.executable, "/usr/bin/env python3"))
         (folder / "python3").symlink_to(sys.executable)

@@ -5,6 +5,7 @@ click lays out one list of options. Here is what it lacks, for `aind_capsule.cli
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -91,11 +92,16 @@ def _is_program(name: str) -> bool:
 
 
 def _build_text(statuses: ExitStatuses, examples: Examples) -> str | None:
-    r"""Return both lists as text. `\b` keeps the lines as they are."""
+    r"""Return both lists as reStructuredText. `\b` keeps the lines as they are."""
     parts = []
     if statuses:
-        rows = (f"{status}: {meaning}" for status, meaning in statuses.items())
+        rows = (f"{status}: {_mark_options(meaning)}" for status, meaning in statuses.items())
         parts.append("\n".join(("\b", "Exit status", *rows)))
     if examples:
-        parts.append("\n".join(("\b", "Examples", *examples)))
+        parts.append("\n".join(("\b", "Examples", *(f"``{line}``" for line in examples))))
     return "\n\n".join(parts) or None
+
+
+def _mark_options(text: str) -> str:
+    """Mark options as code, where `--` would become a dash."""
+    return re.sub(r"--[a-z-]+", r"``\g<0>``", text)
