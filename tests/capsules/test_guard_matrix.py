@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.capsules.scripts import FAIL, PIPE, PROFILE, SHOW, Row, check_row
 
 BASH = "#!/usr/bin/env bash"
+PYTHON = os.path.dirname(sys.executable)
 CALL = './run "$@"\n'
 
 #: In the default suite: the others differ from one of these by what the guard does not look at.
@@ -93,10 +96,16 @@ ROWS = {
     "zsh -opipefail run": Row(BASH, SHOW + PIPE, how=("zsh", "-eopipefail", "run"), needs=("zsh",)),
     "zsh, sourced": Row(BASH, "echo in $1\n", how=("zsh", "outer.sh"), files={"outer.sh": '. ./run "$@"\necho after\n'}, is_wrapped=False, told=b"(sourced?)", needs=("zsh",)),
     "zsh, sourced, no #! line": Row("", "echo in $1\n", how=("zsh", "outer.sh"), files={"outer.sh": '. ./run "$@"\necho after\n'}, is_wrapped=False, told=b"(sourced?)", needs=("zsh",)),
+    "zsh under the name sh": Row(BASH, how=("bash", "-c", 'ln -s "$(command -v zsh)" sh; exec ./sh run "$@"', "x"), needs=("zsh",)),
     "mksh": Row("#!/usr/bin/mksh", needs=("mksh",)),
     "mksh -opipefail run": Row(BASH, SHOW + PIPE, how=("mksh", "-eopipefail", "run"), needs=("mksh",)),
     # What it does.
     "exit 7": Row(BASH, "exit 7\n"),
+    "it kills itself": Row(BASH, "kill -9 $$\n", how=("bash", "-c", './run "$@"; echo $?', "x")),
+    "it starts a program of another language": Row(
+        "#!/bin/sh", 'exec python3 main.py "$@"\n', path=f"{{bin}}:{PYTHON}:/usr/bin:/bin",
+        files={"main.py": "import os, sys\nprint(ascii(sys.argv), os.getcwd(), input())\nsys.exit(4)\n"},
+    ),
     "its line numbers": Row(BASH, "echo $LINENO\nnosuchcommand\n"),
     "traps, functions, redirections": Row(BASH, 'trap "echo bye" EXIT\nf(){ return 3; }\nexec > >(cat)\nf || echo $?\n'),
     "no newline at its end": Row(BASH, "# a comment\necho end"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 
 from aind_capsule.cli import COMMANDS, main
+from tests.conftest import Capsule
+from tests.running.terminal import Terminal
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -112,6 +116,31 @@ def test_an_unreadable_setting_of_the_capsule_has_one_prefix(
     status, _, err = call(capsys, "settings")
     assert status == 78
     assert err.startswith(f"capsule: {tmp_path}/capsule.toml is not valid TOML")
+
+
+def test_errors_fit_the_terminal(capsule: Capsule) -> None:
+    """Between words, below the first one; what is to be copied stays in one line."""
+    capsule.environ["COLUMNS"] = "60"
+    words = ["run", "ls", "-l", "a" * 70]
+    terminal = Terminal(capsule, [sys.executable, "-m", "aind_capsule", "run", "--timout", "3"])
+    assert terminal.wait() == 2
+    first, second, *_ = terminal.seen.decode().splitlines()
+    assert first.startswith("capsule run: No such option '--timout'.")
+    assert second.startswith("         ")
+    assert len(first) <= 60
+    assert len(second) <= 60
+    terminal = Terminal(capsule, [sys.executable, "-m", "aind_capsule", *words])
+    assert terminal.wait() == 2
+    assert f"capsule run -- ls -l {'a' * 70}\r\n" in terminal.seen.decode()
+
+
+@pytest.mark.parametrize("target", ["2>&-", "2>/dev/full"])
+def test_an_error_that_nobody_can_read_keeps_its_status(capsule: Capsule, target: str) -> None:
+    """Nothing of it is on stdout."""
+    script = f'"$0" -m aind_capsule run -- "" {target}'
+    done = subprocess.run(["sh", "-c", script, sys.executable], cwd=capsule.code,
+                          env=capsule.environ, capture_output=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, b"")
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

@@ -78,6 +78,10 @@ def root() -> None:
     """Run scientific processing in capsules with AIND-standard logs and one canonical record."""
 
 
+#: Before what stands below an error.
+_INDENT = " " * 9
+
+
 def start_collecting() -> None:
     """Have garbage collected from here on; what the imports made is left out."""
     gc.freeze()
@@ -108,6 +112,24 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _print_error(message: str, hint: str) -> None:
-    print(message, file=sys.stderr)
-    for line in hint.splitlines():
-        print(f"         {line}", file=sys.stderr)
+    if sys.stderr is not None and sys.stderr.isatty():
+        message = _wrap(message)
+    lines = [message, *(f"{_INDENT}{line}" for line in hint.splitlines())]
+    try:
+        click.echo("\n".join(lines), err=True)
+    except OSError:  # nobody reads it, but the exit status
+        pass
+
+
+def _wrap(message: str) -> str:
+    """Wrap a sentence between words. Hints are left as they are: commands in them are copied."""
+    import shutil
+    import textwrap
+
+    return textwrap.fill(
+        message,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
