@@ -34,9 +34,9 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (["sh", "-c", "a b"], "capsule: No such command 'sh'. To wrap it: capsule run -- sh -c 'a b'"),
         (["provenance", "colect"], "capsule provenance: No such command 'colect'. Did you mean 'collect'?"),
         (["provenance", "sh"], "capsule provenance: No such command 'sh'."),
-        (["settings", "--jsn"], "'--json'"),
-        (["run", "--timout", "3", "--", "true"], "'--timeout'"),
-        (["--vrsion"], "'--version'"),
+        (["settings", "--jsn"], "--json"),
+        (["run", "--timout", "3", "--", "true"], "--timeout"),
+        (["--vrsion"], "--version"),
     ],
 )  # fmt: skip
 def test_a_slip_gets_a_suggestion(
@@ -125,7 +125,7 @@ def test_errors_fit_the_terminal(capsule: Capsule) -> None:
     terminal = Terminal(capsule, [sys.executable, "-m", "aind_capsule", "run", "--timout", "3"])
     assert terminal.wait() == 2
     first, second, *_ = terminal.seen.decode().splitlines()
-    assert first.startswith("capsule run: No such option '--timout'.")
+    assert first.startswith("capsule run: No such option")
     assert second.startswith("         ")
     assert len(first) <= 60
     assert len(second) <= 60

@@ -112,11 +112,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _print_error(message: str, hint: str) -> None:
-    if sys.stderr is not None and sys.stderr.isatty():
+    if sys.stderr is None:  # closed; `print` would take stdout
+        return
+    if sys.stderr.isatty():
         message = _wrap(message)
     lines = [message, *(f"{_INDENT}{line}" for line in hint.splitlines())]
     try:
-        click.echo("\n".join(lines), err=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
     except OSError:  # nobody reads it, but the exit status
         pass
 
