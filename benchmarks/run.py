@@ -151,6 +151,24 @@ def bench_start(folder: Path) -> None:
           f"{statistics.median(times['schema']) * 1000:.0f} ms")  # fmt: skip
 
 
+def bench_guard(folder: Path) -> None:
+    """What the guard line asks before each script, against a bare Python and our smallest command."""
+    commands = {
+        "guard": f'{CAPSULE} guard $$ "$0" "$@"',
+        "python": f"{sys.executable} -c pass",
+        "version": f"{CAPSULE} --version",
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for name, command in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\n{command}\n: capsule guard\n")
+    for _ in range(max(REPEATS * 6, 10)):
+        for name, values in times.items():
+            values.append(measure([*pin(0), "sh", name, "--rate", "30"], cwd=folder)[0])
+    guard, python, version = (statistics.median(values) for values in times.values())
+    print(f"guard      ours {guard * 1000:>10.0f} ms        python -c pass {python * 1000:.0f} ms (ratio {guard / python:.2f}, "
+          f"{(guard - python) * 1000:.0f} ms more, goal < 30)   capsule --version {version * 1000:.0f} ms (ratio {guard / version:.2f})")  # fmt: skip
+
+
 def bench_log_calls(folder: Path) -> None:
     """A log call's cost with our sink, with serialize=True, and with a sink that does nothing."""
     rates: dict[str, list[float]] = {"ours": [], "serialize": [], "nothing": [], "socket": []}
@@ -190,6 +208,7 @@ def main() -> None:
         folder = Path(name)
         bench_capture(folder)
         bench_start(folder)
+        bench_guard(folder)
         bench_log_calls(folder)
         bench_collect(folder)
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-
-from aind_capsule.cli import main
 
 
 def start() -> None:
@@ -14,6 +11,15 @@ def start() -> None:
 
     Every capsule's run pays for its wrapper's end; what is open is closed by the kernel.
     """
+    if sys.argv[1:2] == ["guard"]:  # before click and all else: it stands before every script
+        from aind_capsule.capsules.guard import guard
+
+        guard(sys.argv[2:])
+        os._exit(0)
+    import contextlib
+
+    from aind_capsule.cli import main
+
     status = 1
     try:
         main()

@@ -244,15 +244,20 @@ def test_a_stronger_value_heals(sources: Sources) -> None:
 def test_unknown_names(sources: Sources) -> None:
     """An unknown key is a warning, with the name that may be meant; the rest of the file holds."""
     sources.write(
-        'proces_name = "x"\ncolour = 3\n[log]\nlevl = "INFO"\n[strange]\nx = 1\n[history]\nkeep_days = 2\n'
+        'proces_name = "x"\ncolour = 3\nkeep_days = 3\n[lokki]\nurl = "http://h"\n[log]\nlevl = "INFO"\n[strange]\nx = 1\n[history]\nkeep_days = 2\n'
     )
     loaded = sources.load()
     assert loaded.settings.history.keep_days == 2
     assert not any(problem.is_error for problem in loaded.problems)
     hints = {problem.message.rpartition(" ")[2]: problem.hint for problem in loaded.problems}
-    assert hints.keys() == {"'proces_name'", "'colour'", "'log.levl'", "'strange.x'"}
+    assert hints.keys() == {
+        "'proces_name'", "'colour'", "'keep_days'", "'lokki.url'", "'log.levl'", "'strange.x'",
+    }  # fmt: skip
     assert "process_name" in hints["'proces_name'"]
     assert "log.level" in hints["'log.levl'"]
+    assert "history.keep_days" in hints["'keep_days'"]
+    assert "loki.url" in hints["'lokki.url'"]
+    assert "Did you mean" not in hints["'colour'"] + hints["'strange.x'"]
 
 
 def test_a_table_where_a_value_belongs(sources: Sources) -> None:

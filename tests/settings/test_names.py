@@ -21,12 +21,15 @@ from aind_capsule.settings.names import (
     [
         ("PIEPLINE_NAME", "PIPELINE_NAME"), ("PIPLINE_NAME", "PIPELINE_NAME"), ("PIPELINE_NAMEE", "PIPELINE_NAME"),
         ("PIPELINE_NAMO", "PIPELINE_NAME"), ("pipeline_name", "PIPELINE_NAME"), ("CO_CPU", "CO_CPUS"), ("PROCES_NAME", "PROCESS_NAME"),
-        ("CAPSULE_SCRATCHES", None), ("CAPSULE_RESULT", "CAPSULE_RESULTS"), ("CAPSULE_LOG_LEVEL", "CAPSULE_LOG__LEVEL"),
-        ("CAPSULE_COLOUR", None),
+        ("CAPSULE_SCRATCHES", "CAPSULE_SCRATCH"), ("CAPSULE_RESULT", "CAPSULE_RESULTS"), ("CAPSULE_LOG_LEVEL", "CAPSULE_LOG__LEVEL"),
+        ("CAPSULE_COLOUR", None), ("CAPSULE_LOKI__ADRESS", None), ("CAPSULE_LEVEL", None), ("CAPSULE_RUN_FOLDER", None),
+        ("CAPSULE_TIME__OUT", "CAPSULE_TIMEOUT"), ("CAPSULE_LOG_LVL", "CAPSULE_LOG__LEVEL"), ("CAPSULE_RESULTS_DIR", "CAPSULE_RESULTS"),
+        ("CAPSULE_PROCESNAME", "CAPSULE_PROCESS_NAME"), ("CAPSULE_KEEP_DAYS", "CAPSULE_HISTORY__KEEP_DAYS"),
+        ("capsule_timeout", "CAPSULE_TIMEOUT"), ("Capsule_Results", "CAPSULE_RESULTS"), ("CAPSUL_LOKI__URL", "CAPSULE_LOKI__URL"),
     ],
 )  # fmt: skip
 def test_slips_are_found(name: str, meant: str | None) -> None:
-    """One letter more, less or other, two changed places, or small letters: the known name is told."""
+    """A slip or two, small letters, a missing group: the nearest known name is told, if one is near."""
     found = dict(find_suspicious_variables({name: "x"}))
     assert found == {name: meant}
 
@@ -42,6 +45,9 @@ def test_slips_are_found(name: str, meant: str | None) -> None:
         "CO_",
         "PROCESS_NAMES_LIST",
         "MY_PIPELINE_NAME",
+        "CAPSULES_TAKEN",
+        "CAPSULE",
+        "capsule_of_mine",
         "",
     ],
 )

@@ -17,30 +17,40 @@ from typing import Any, NoReturn  # noqa: E402
 
 import click  # noqa: E402
 
+from aind_capsule.cli.help import SuggestingGroup  # noqa: E402
 from aind_capsule.errors import CapsuleError  # noqa: E402
 from aind_capsule.version import __version__  # noqa: E402
 
-#: Command → module and what its help says; the module holds a click command named `command`.
+#: Command → module and its line in the help. The module holds a click command named `command`.
 COMMANDS = {
     "run": (
         "aind_capsule.cli.run",
-        "Wrap one processing command: logs, canonical record, run.json.",
+        "Wrap one processing command: log, canonical record, run.json.",
     ),
     "runs": ("aind_capsule.cli.runs", "List runs and how they ended."),
-    "check-logs": ("aind_capsule.cli.check_logs", "Judge log files by the AIND logging standard."),
+    "check-logs": (
+        "aind_capsule.cli.check_logs",
+        "Validate log files against the AIND logging standard.",
+    ),
     "assets": ("aind_capsule.cli.assets", "List the data assets in a folder."),
     "provenance": (
         "aind_capsule.cli.provenance",
-        "AIND metadata of a pipeline, collected from what its runs left.",
+        "Collect a pipeline's AIND metadata from its runs.",
     ),
-    "push": ("aind_capsule.cli.push", "Deliver what is still owed to Loki and other servers."),
-    "upload": ("aind_capsule.cli.upload", "Upload results to S3 as a data asset; go on; verify."),
-    "doctor": ("aind_capsule.cli.doctor", "Check each configured destination for real."),
-    "settings": ("aind_capsule.cli.settings", "Show every setting with its value and its source."),
+    "push": (
+        "aind_capsule.cli.push",
+        "Send records that Loki or another server does not have yet.",
+    ),
+    "upload": (
+        "aind_capsule.cli.upload",
+        "Upload a folder to S3 as a data asset. Resume, verify.",
+    ),
+    "doctor": ("aind_capsule.cli.doctor", "Try each configured destination for real."),
+    "settings": ("aind_capsule.cli.settings", "Show every setting, its value and its source."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -68,6 +78,10 @@ def root() -> None:
     """Run scientific processing in capsules with AIND-standard logs and one canonical record."""
 
 
+#: Before what stands below an error.
+_INDENT = " " * 9
+
+
 def start_collecting() -> None:
     """Have garbage collected from here on; what the imports made is left out."""
     gc.freeze()
@@ -81,11 +95,43 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.exceptions.Abort:
         status = 130
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.2
+            error.show()
+            sys.exit(error.exit_code)
+        context = getattr(error, "ctx", None)
+        name = "capsule" if context is None else context.command_path
+        hint = "" if context is None else f"{context.get_usage()}\nSee `{name} --help`."
+        _print_error(f"{name}: {error.format_message()}", hint)
         status = error.exit_code
     except CapsuleError as error:
-        print(f"capsule: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"         {error.hint}", file=sys.stderr)
+        # Errors of a command name it themselves: `capsule upload: …`.
+        has_prefix = error.message.startswith("capsule ")
+        _print_error(error.message if has_prefix else f"capsule: {error.message}", error.hint)
         status = error.exit_status
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _print_error(message: str, hint: str) -> None:
+    if sys.stderr is None:  # closed; `print` would take stdout
+        return
+    if sys.stderr.isatty():
+        message = _wrap(message)
+    lines = [message, *(f"{_INDENT}{line}" for line in hint.splitlines())]
+    try:
+        print("\n".join(lines), file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it, but the exit status
+        pass
+
+
+def _wrap(message: str) -> str:
+    """Wrap a sentence between words. Hints are left as they are: commands in them are copied."""
+    import shutil
+    import textwrap
+
+    return textwrap.fill(
+        message,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -8,6 +8,7 @@ import os
 
 import click
 
+from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.context.assets import DataAsset, find_assets
 from aind_capsule.context.folders import Folder, find_folder
 from aind_capsule.errors import UsageError
@@ -15,14 +16,18 @@ from aind_capsule.logs.console import format_bytes
 from aind_capsule.settings.load import find_code_folder, load_settings
 
 
-@click.command("assets")
+@click.command(
+    "assets",
+    cls=CapsuleCommand,
+    statuses={"0": "the folder was read", "2": "the folder cannot be used"},
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.argument("folder", required=False, metavar="[DIR]")
 def command(folder: str | None, *, as_json: bool) -> int:
     """List the data assets in a folder: acquisition, subject, instrument, size, and what is wrong.
 
-    Without DIR: the data folder, as `capsule run` would find it. What is missing or invalid in an
-    asset's metadata is told with it. Exit status 0, or 2 where the folder cannot be used.
+    Without DIR: the data folder that `capsule run` would use. Missing and invalid metadata are
+    listed with each asset.
     """
     place = Folder(os.path.abspath(folder), "DIR") if folder else _find_data_folder()
     fault = place.find_fault(to_write=False)

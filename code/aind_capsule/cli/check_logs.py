@@ -9,22 +9,28 @@ from typing import BinaryIO
 
 import click
 
+from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.errors import UsageError
 from aind_capsule.logs.check import Verdict, check_log
 from aind_capsule.records.schema import build_json_schema
 
 
-@click.command("check-logs")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
-@click.option(
-    "--schema", is_flag=True, help="Print the JSON Schema of a record, and judge nothing."
+@click.command(
+    "check-logs",
+    cls=CapsuleCommand,
+    statuses={
+        "0": "every line meets the standard",
+        "1": "some lines do not",
+        "2": "a file cannot be read",
+    },
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of a record and exit.")
 @click.argument("files", nargs=-1, metavar="FILE…")
 def command(files: tuple[str, ...], *, as_json: bool, schema: bool) -> int:
-    """Judge log files by the AIND logging standard, line by line.
+    """Validate log files against the AIND logging standard, line by line.
 
-    FILE may be - for standard input. Exit status: 0 all lines keep to the standard, 1 some do not,
-    2 a file cannot be read.
+    FILE may be - for standard input.
     """
     if schema:
         click.echo(json.dumps(build_json_schema(), indent=2))

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.errors import SettingsError
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.running.own_python import wait_patiently
@@ -20,14 +21,21 @@ from aind_capsule.shipping.registry import find_kinds
 EXIT_FAILED = 74
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    cls=CapsuleCommand,
+    statuses={
+        "0": "everything that is configured works",
+        "74": "something does not",
+        "78": "capsule.toml cannot be read",
+    },
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(*, as_json: bool) -> int:
-    """Check each configured destination for real, and say what is wrong and what to do.
+    """Try each configured destination for real. Show what is wrong and what to do.
 
-    To a log server one probe record is sent, and read back; where results are uploaded to, an
-    object in parts is begun and aborted. Exit status 0 where all that is configured
-    works, 74 where something does not, 78 where capsule.toml cannot be read.
+    A log server gets one test record, which is read back. For uploads of results, a multipart
+    upload is started and aborted.
     """
     loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
     redactor = Redactor.from_settings(loaded.settings, os.environ)

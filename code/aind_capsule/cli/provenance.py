@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from aind_capsule.cli.help import CapsuleCommand, SuggestingGroup
 from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
 from aind_capsule.context.files import UnusableFileError, read_json_object
 from aind_capsule.context.folders import Folder, find_folder
@@ -32,23 +33,29 @@ _NOTHING = (
 )
 
 
-@click.group("provenance")
+@click.group("provenance", cls=SuggestingGroup)
 def command() -> None:
     """AIND metadata of pipelines."""
 
 
-@command.command("collect")
-@click.option("--output", metavar="DIR", help="Where to write; by default the results folder.")
+@command.command(
+    "collect",
+    cls=CapsuleCommand,
+    statuses={
+        "0": "the files were written",
+        "1": "there is nothing to collect, or a file cannot be written",
+        "2": "a folder cannot be used",
+    },
+)
+@click.option("--output", metavar="DIR", help="Folder to write to. Default: the results folder.")
 @click.option(
     "--label",
     default="processed",
     show_default=True,
-    help="What stands between input and time in the derived asset's name.",
+    help="Word between input and time in the derived asset's name.",
 )
-@click.option(
-    "--source", metavar="NAME", help="Input data asset that the derived one is named for."
-)
-@click.option("--overwrite", is_flag=True, help="Replace files of others in the output folder.")
+@click.option("--source", metavar="NAME", help="Input data asset to name the derived one after.")
+@click.option("--overwrite", is_flag=True, help="Replace files that this command did not write.")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR…")
 def collect_command(
     folders: tuple[str, ...],
@@ -58,12 +65,11 @@ def collect_command(
     source: str | None,
     overwrite: bool,
 ) -> int:
-    """Write processing.json and data_description.json of a pipeline from what its runs left.
+    """Write processing.json and data_description.json of a pipeline.
 
-    Below each DIR it finds run.json files, logs, *data_process*.json, processing.json, and the
-    records of aind-code-ocean-pipeline-utils. Every step that is known is in the result; what
-    could not be taken is named on stderr with the reason. Exit status 0, 1 where there is nothing
-    to collect or it cannot be written, 2 where a folder cannot be used.
+    Their steps come from the run.json files, logs, *data_process*.json, processing.json and records
+    of aind-code-ocean-pipeline-utils below each DIR. Files that cannot be used are named on stderr,
+    with the reason.
     """
     if not _LABEL.fullmatch(label):
         raise UsageError(

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.context.folders import find_folder
 from aind_capsule.errors import CapsuleError, LogFileError, SettingsError, UsageError
 from aind_capsule.history.runs import find_default_folders, find_logs
@@ -33,23 +34,36 @@ EXIT_OWED = 74
 _SHOW_EVERY_S = 0.2
 
 
-@click.command("push")
-@click.option("--all", "takes_all", is_flag=True, help="Every run in scratch and state folder.")
-@click.option("--process-name", help="For logs of other programs: the process that they are of.")
-@click.option("--pipeline-name", help="For logs of other programs: their pipeline.")
+@click.command(
+    "push",
+    cls=CapsuleCommand,
+    groups={
+        "Logs of other programs": ("--process-name", "--pipeline-name", "--field", "--timezone")
+    },
+    statuses={
+        "0": "every record was delivered",
+        "2": "the command line cannot be understood",
+        "74": "some records are still to be delivered",
+        "78": "no destination is configured, or capsule.toml cannot be read",
+    },
+    examples=("capsule push --all", "capsule push results/"),
+)
+@click.option("--all", "takes_all", is_flag=True, help="Push every run of this machine.")
+@click.option("--process-name", metavar="NAME", help="Process that they are logs of.")
+@click.option("--pipeline-name", metavar="NAME", help="Pipeline of that process.")
 @click.option(
     "--field",
     "fields",
     multiple=True,
     metavar="NAME=VALUE",
-    help="For logs of other programs: a field of every record.",
+    help="Add a field to every record. Repeatable.",
 )
 @click.option(
     "--timezone",
     default="UTC",
     show_default=True,
     metavar="ZONE",
-    help="For logs of other programs: of times that name no zone (US/Pacific, -08:00).",
+    help="Zone of times that name none, such as US/Pacific or -08:00.",
 )
 @click.option(
     "--wait",
@@ -58,7 +72,7 @@ _SHOW_EVERY_S = 0.2
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Give a server up that has taken nothing for so long.",
+    help="Give up on a server that has accepted nothing for this long.",
 )
 @click.argument("paths", nargs=-1, metavar="[PATH…]")
 def command(
@@ -71,16 +85,15 @@ def command(
     timezone: str,
     give_up_s: float,
 ) -> int:
-    """Deliver what is still owed of logs to the servers that are configured.
+    """Send the records of logs that the configured servers do not have yet.
 
-    PATH is a log or a folder of runs; with --all it is the runs of this machine. What has arrived
-    is not sent again, or stored once where it is. A log that another program wrote is first
-    converted into one of ours. Exit status 0 where nothing is owed any more, 74 where something is.
+    PATH is a log or a folder of runs. Records that have arrived are not sent again; if one is, the
+    server stores it once. Logs of other programs are converted first.
     """
     if bool(paths) == takes_all:
         raise UsageError(
             "capsule push: name logs or folders, or give --all",
-            hint="capsule push results/  or  capsule push --all",
+            hint="For example: capsule push results/",
         )
     cwd = os.getcwd()
     loaded = load_settings({}, os.environ, find_code_folder((), cwd))

@@ -7,6 +7,7 @@ import os
 
 import click
 
+from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.context.folders import find_folder
 from aind_capsule.errors import UsageError
 from aind_capsule.history.runs import RunSummary, find_default_folders, find_runs
@@ -16,14 +17,18 @@ from aind_capsule.settings.load import find_code_folder, load_settings
 _COLOURS = {"success": "green", "fail": "red", "lost": "red", "stopped": "yellow"}
 
 
-@click.command("runs")
+@click.command(
+    "runs",
+    cls=CapsuleCommand,
+    statuses={"0": "the runs were listed, even if there are none", "2": "a folder does not exist"},
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.argument("folders", nargs=-1, metavar="[DIR…]")
 def command(folders: tuple[str, ...], *, as_json: bool) -> int:
     """List runs, newest first: how each ended, when, and where its log is.
 
-    Without DIR: the runs whose folders are in scratch or in the user's state folder, and those in
-    results. A run that is neither running nor ended was lost: its wrapper was killed.
+    Without DIR, the folders are scratch, the user's state folder and results. A run is `lost` when
+    its wrapper was killed: it is not running and has no end.
     """
     for folder in folders:
         if not os.path.exists(folder):

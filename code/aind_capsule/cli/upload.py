@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.context.folders import find_folder
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.logs.screen import find_screen
@@ -42,12 +43,26 @@ _MAX_FAULTS = 20
 _SHOW_EVERY_S = 0.2
 
 
-@click.command("upload")
-@click.option(
-    "--asset-name", metavar="NAME", help="The asset's name, where AIND's rule tells none."
+@click.command(
+    "upload",
+    cls=CapsuleCommand,
+    statuses={
+        "0": "the asset is complete",
+        "2": "the command line cannot be understood",
+        "74": "the asset is not complete, or differs from its manifest",
+        "78": "a setting is wrong, or the asset's name is not known",
+    },
+    examples=(
+        "capsule upload results s3://bucket/prefix",
+        "capsule upload --resume results",
+        "capsule upload --verify s3://bucket/prefix/NAME",
+    ),
 )
-@click.option("--overwrite", is_flag=True, help="Replace a whole asset of that name.")
-@click.option("--resume", "resumes", is_flag=True, help="Go on with uploads that ended early.")
+@click.option(
+    "--asset-name", metavar="NAME", help="Name of the asset. Default: by AIND's naming rule."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a complete asset of that name.")
+@click.option("--resume", "resumes", is_flag=True, help="Resume interrupted uploads.")
 @click.option("--verify", "verified", metavar="URL", help="Check an asset against its manifest.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.argument("folder", required=False, metavar="[DIR")
@@ -62,12 +77,11 @@ def command(
     verified: str | None,
     as_json: bool,
 ) -> int:
-    """Upload a folder to S3, as a data asset that is visible only when it is whole.
+    """Upload a folder to S3, as a data asset that is visible only when it is complete.
 
-    The asset is URL/NAME/; its manifest.json is written last and lists every file with its SHA-256.
-    What ended early goes on with --resume (of DIR, or of all); what is there is not sent again, and
-    --asset-name names an upload whose name nobody knew.
-    Exit status 0 where the asset is whole, 74 where it is not, 78 for wrong settings.
+    The asset is URL/NAME/. Its manifest.json is written last and lists every file with its SHA-256.
+    --resume continues interrupted uploads of DIR, or all. What is there is not sent again.
+    --asset-name names an upload whose name could not be derived.
     """
     settings = _load()
     if verified is not None:
@@ -90,7 +104,9 @@ def command(
             hint="capsule upload results s3://bucket/prefix",
         )
     if not os.path.isdir(folder):
-        raise UsageError(f"capsule upload: {folder} is no folder", hint="Name one.")
+        raise UsageError(
+            f"capsule upload: {folder} is not a directory", hint="Pass the directory to upload."
+        )
     place = _parse(url)
     if asset_name is not None:
         name = check_asset_name(asset_name)
@@ -175,7 +191,7 @@ def _resume(
             opened = OpenJob(path)
         except CapsuleError as error:
             is_whole = False
-            click.echo(f"capsule: {path}: {error.message}. {error.hint}", err=True)
+            click.echo(f"capsule upload: {path}: {error.message}. {error.hint}", err=True)
             continue
         job = opened.job
         places = [] if job is None else [job.source, job.run_folder]
@@ -187,7 +203,9 @@ def _resume(
         if not job.asset:
             if name is None:
                 is_whole = False
-                told = f"capsule: {job.source or job.run_folder}: the asset's name is not known"
+                told = (
+                    f"capsule upload: {job.source or job.run_folder}: the asset's name is not known"
+                )
                 say = f"capsule upload --resume {job.run_folder} --asset-name NAME"
                 click.echo(f"{told}\n         {say}", err=True)
                 opened.close(is_done=False)
@@ -198,7 +216,7 @@ def _resume(
             _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
         except CapsuleError as error:
             is_whole = False
-            click.echo(f"capsule: {error.message}\n         {error.hint}", err=True)
+            click.echo(f"capsule upload: {error.message}\n         {error.hint}", err=True)
     if not found and is_whole:
         click.echo("Nothing is owed.", err=True)
     return 0 if is_whole else EXIT_OWED

@@ -14,7 +14,7 @@ from typing import Any
 
 from aind_capsule.errors import SettingsError
 from aind_capsule.settings.model import ROWS, Row, Settings, build_settings
-from aind_capsule.settings.names import find_near_miss, find_suspicious_variables
+from aind_capsule.settings.names import find_nearest, find_suspicious_variables
 
 FILE_NAME = "capsule.toml"
 #: Where docker and others put secrets.
@@ -147,7 +147,7 @@ def _take_file(found: _Collected, path: str, *, is_capsules: bool) -> None:
     for key, value in _flatten(_read_toml(path), rows):
         row = rows.get(key)
         if row is None:
-            meant = find_near_miss(key, rows)
+            meant = find_nearest(key, rows)
             hint = f"Did you mean {meant!r}?" if meant else "`capsule settings` lists the names."
             problem = Problem(f"{path}: there is no setting {key!r}", hint, is_error=False)
             found.problems.append(problem)

@@ -28,7 +28,10 @@ PLATFORM_VARIABLES = (
     "CO_CPUS",
     "CO_MEMORY",
 )
+#: Two names that are less alike are two names, and no slip.
+_LEAST_LIKENESS = 0.75
 SETTING_VARIABLES = frozenset(name for row in ROWS for name in row.env)
+_OWN_VARIABLES = frozenset(name for name in SETTING_VARIABLES if name.startswith("CAPSULE_"))
 KNOWN_VARIABLES = SETTING_VARIABLES | set(WRAPPER_VARIABLES) | set(PLATFORM_VARIABLES)
 
 
@@ -42,9 +45,55 @@ def find_suspicious_variables(environ: Mapping[str, str]) -> Iterator[tuple[str,
         if name in KNOWN_VARIABLES:
             continue
         if name.startswith("CAPSULE_"):
-            yield name, find_near_miss(name, KNOWN_VARIABLES)
-        elif (meant := find_near_miss(name, PLATFORM_VARIABLES)) is not None:
+            yield name, find_nearest(name, _OWN_VARIABLES)
+            continue
+        known = _OWN_VARIABLES if _is_prefix_missed(name) else PLATFORM_VARIABLES
+        meant = find_near_miss(name, known)
+        if meant is not None:
             yield name, meant
+
+
+def _is_prefix_missed(name: str) -> bool:
+    """Return whether a name begins nearly as ours do: `CAPSUL_`, `capsule_`."""
+    prefix, line, _ = name.upper().partition("_")
+    return bool(line) and _is_one_slip(prefix, "CAPSULE")
+
+
+def find_nearest(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that an unknown one of ours most likely stands for.
+
+    >>> find_nearest("CAPSULE_UPLOAD_NAME", ["CAPSULE_UPLOAD__ASSET_NAME", "CAPSULE_UPLOAD__URL"])
+    'CAPSULE_UPLOAD__ASSET_NAME'
+    >>> find_nearest("tiemouts", ["timeout"]), find_nearest("keep_days", ["history.keep_days"])
+    ('timeout', 'history.keep_days')
+    """
+    one_slip = find_near_miss(name, known)
+    if one_slip is not None:
+        return one_slip
+    plain = {_strip(other): other for other in sorted(known)}
+    wanted = _strip(name)
+    nearest = max(plain, key=lambda word: _rate_likeness(wanted, word), default="")
+    if _rate_likeness(wanted, nearest) >= _LEAST_LIKENESS:
+        return plain[nearest]
+    # The right name in no group, or in the wrong one, where no two groups have it.
+    last = wanted.rpartition(".")[2]
+    same = [other for word, other in plain.items() if word.rpartition(".")[2] == last]
+    return same[0] if len(same) == 1 else None
+
+
+def _rate_likeness(one: str, other: str) -> float:
+    """Return how alike two names are, from 0 to 1. A group that both are in counts nothing."""
+    from difflib import SequenceMatcher
+
+    group, _, last = one.rpartition(".")
+    other_group, _, other_last = other.rpartition(".")
+    if group == other_group:
+        one, other = last, other_last
+    return SequenceMatcher(None, one, other).ratio()
+
+
+def _strip(name: str) -> str:
+    return name.upper().removeprefix("CAPSULE_").replace("__", ".")
 
 
 def find_near_miss(name: str, known: Collection[str]) -> str | None:
