@@ -9,6 +9,7 @@ import os
 import signal
 from dataclasses import dataclass
 
+EXIT_OUTPUT = 74
 EXIT_TIMEOUT = 124
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
@@ -102,6 +103,18 @@ def judge(ended: Ended, *, oom_kills: int = 0, exception: tuple[str, str] | None
     if own_code == _KILLED:
         message += ": one of its processes was killed by SIGKILL"
     return Outcome("fail", "ERROR", own_code, own_code, None, "ExitStatus", message)
+
+
+def judge_output(outcome: Outcome, problem: str | None) -> Outcome:
+    """Tell how a run ended whose output was not passed on whole; a failure of its own stays.
+
+    Args:
+        outcome: How the processing ended.
+        problem: What could not be written to our own stdout and stderr, and why; None: nothing.
+    """
+    if problem is None or outcome.status != "success":
+        return outcome
+    return Outcome("fail", "ERROR", EXIT_OUTPUT, outcome.exit_code, None, "OutputError", problem)
 
 
 def _stopped(number: int, code: int) -> Outcome:

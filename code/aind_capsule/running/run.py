@@ -27,8 +27,8 @@ from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
 )
-from aind_capsule.running.outcome import Ended, Outcome, judge
-from aind_capsule.running.outlet import Outlet
+from aind_capsule.running.outcome import Ended, Outcome, judge, judge_output
+from aind_capsule.running.outlet import Outlet, describe_loss
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
 from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
@@ -60,8 +60,7 @@ class Run:
         self._environ = environ
         self._loop = loop
         self._inbox = inbox
-        self._out = Outlet(1, self._loop, self._update_reading, self._update_reading)
-        self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
+        self._out, self._err = self._open_outlet(1), self._open_outlet(2)
         settings = prepared.settings
         self._console = ConsoleView(
             self._err, settings.console, environ, prepared.fields, self._out
@@ -154,7 +153,16 @@ class Run:
         if oom_kills and outcome.status == "success":
             message = f"The kernel killed {oom_kills} processes of this container: memory ran out"
             self._journal.log("WARNING", message, oom_kills=oom_kills)
-        return ended, outcome
+        return ended, judge_output(outcome, describe_loss((self._out, self._err)))
+
+    def _open_outlet(self, fd: int) -> Outlet:
+        def tell(problem: str) -> None:
+            name = "stderr" if fd == 2 else "stdout"
+            self._journal.log(
+                "ERROR", f"Cannot write to {name}: {problem}. The log has the whole output"
+            )
+
+        return Outlet(fd, self._loop, self._update_reading, self._update_reading, tell)
 
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Start what works beside the processing; the pids of those that it has started."""
@@ -245,6 +253,7 @@ class Run:
                 additions=self._journal.additions,
                 taken=self._journal.fields,
                 upload={} if self._upload is None else self._upload.describe(),
+                lost_output={o.name: o.lost_bytes for o in (self._out, self._err) if o.lost_bytes},
             )
         )
         self._files.writer.close()

@@ -1,0 +1,1 @@
+"""Processes, signals and descriptors of a run. Nothing here knows of records."""
