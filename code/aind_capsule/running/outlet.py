@@ -68,9 +68,12 @@ class Outlet:
         except OSError:  # closed before we were started
             self.is_gone = True
             return
-        self._has_reader = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-        self._is_always_ready = not self._has_reader and not os.isatty(fd)
-        self._write_fd, self._write, self._piece_bytes = _find_way(fd, mode)
+        # What was opened for reading only is never ready; a write says at once what is wrong.
+        is_writable = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        self._has_reader = is_writable and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
+        self._is_always_ready = not self._has_reader and not (is_writable and os.isatty(fd))
+        way = (fd, os.write, _PIECE_BYTES) if self._is_always_ready else _find_way(fd, mode)
+        self._write_fd, self._write, self._piece_bytes = way
         self._watch()
 
     @property
@@ -130,7 +133,7 @@ class Outlet:
         """Write the first of what waits; False where it must wait on."""
         piece = bytes(self._waiting[: self._piece_bytes])
         try:
-            done = self._write(piece)
+            done = self._write(self._write_fd, piece)
         except BlockingIOError:
             return False
         except BrokenPipeError:
@@ -181,22 +184,17 @@ def describe_loss(outlets: Collection[Outlet]) -> str | None:
     return "; ".join(parts) or None
 
 
-def _find_way(fd: int, mode: int) -> tuple[int, Callable[[bytes], int], int]:
-    """Find a way to write without blocking; returns what to poll, a write, and how much at once."""
+def _find_way(fd: int, mode: int) -> tuple[int, Callable[[int, bytes], int], int]:
+    """Find a way to write without blocking; returns a descriptor, a write, and how much at once."""
     if stat.S_ISSOCK(mode):
-        with contextlib.suppress(OSError):
-            own = socket.socket(fileno=os.dup(fd))
-            return fd, lambda data: own.send(data, socket.MSG_DONTWAIT), _PIECE_BYTES
-    elif (stat.S_ISFIFO(mode) or os.isatty(fd)) and _can_be_opened_again(fd):
+        return fd, _send, _PIECE_BYTES
+    if os.fstat(fd).st_rdev != _PTMX:
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         with contextlib.suppress(OSError):  # no /proc, or it belongs to somebody else
-            own_fd = os.open(f"/proc/self/fd/{fd}", flags)
-            return own_fd, lambda data: os.write(own_fd, data), _PIECE_BYTES
-    elif not os.isatty(fd):
-        return fd, lambda data: os.write(fd, data), _PIECE_BYTES
-    return fd, lambda data: os.write(fd, data), _SURE_BYTES
+            return os.open(f"/proc/self/fd/{fd}", flags), os.write, _PIECE_BYTES
+    return fd, os.write, _SURE_BYTES
 
 
-def _can_be_opened_again(fd: int) -> bool:
-    is_readable_only = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
-    return not is_readable_only and os.fstat(fd).st_rdev != _PTMX
+def _send(fd: int, data: bytes) -> int:
+    with socket.socket(fileno=os.dup(fd)) as own:
+        return own.send(data, socket.MSG_DONTWAIT)
