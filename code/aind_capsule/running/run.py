@@ -347,7 +347,7 @@ class Run:
 
     def _flush(self) -> None:
         """Let our last words out; a reader that takes none is not waited for longer than this."""
-        deadline_s = 5.0
+        deadline_s = 5.0 if self._supervision.stopped_at is None else 1.0
         while self._err.has_waiting and deadline_s > 0:
             self._loop.run_once(0.1)
             deadline_s -= 0.1 if self._err.has_waiting else 0

@@ -61,9 +61,9 @@ class ProcessGroup:
         For a process in a group or session of its own SIGINT may mean nothing, SIGHUP that it is
         to read its settings again, and SIGQUIT a core dump.
         """
+        living = self.find()  # first: a parent that has ended says no more what is below it
         self.forward(number)
         self.forward(signal.SIGCONT)  # a suspended process takes no other signal
-        living = self.find()
         self._ask(living, [pid for pid, stat in living.items() if stat.group != self.leader])
         self._asked = {pid: stat.started for pid, stat in living.items()}
 
