@@ -158,6 +158,7 @@ def test_a_full_device_is_told_once_and_closes_nothing() -> None:
     assert output.called == []
     assert describe_loss([output.outlet]) is None
     output.outlet.pass_on(b"abc")
+    assert not output.outlet.ends_line
     output.outlet.pass_on(b"\n")
     output.run()
     assert output.called == ["No space left on device"]

@@ -33,7 +33,9 @@ def test_a_full_stdout_fails_the_run_and_closes_nothing(capsule: Capsule) -> Non
     assert told["lost_output_bytes"] == {"stdout": 4}
     assert sorted(run.messages) == ["a", "b", "c"]
     (error,) = [record for record in run.records[:-1] if record["level"] == "ERROR"]
-    assert error["message"] == f"Cannot write to stdout: {FULL}. The log has the whole output"
+    assert error["message"] == (
+        f"Cannot write to stdout: {FULL}. The processing goes on and is still logged"
+    )
     assert run.stderr.count(error["message"].encode()) == 1
 
 

@@ -177,7 +177,8 @@ class Outlet:
 def describe_loss(outlets: Collection[Outlet]) -> str | None:
     """Tell which bytes of the processing's were not passed on, and why; None where all were."""
     parts = [
-        f"{outlet.lost_bytes} bytes of {outlet.name} could not be written: {outlet.problem}"
+        f"{outlet.lost_bytes} byte{'s'[: outlet.lost_bytes != 1]} of {outlet.name} could not be"
+        f" written: {outlet.problem}"
         for outlet in outlets
         if outlet.lost_bytes
     ]

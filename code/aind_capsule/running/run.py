@@ -159,7 +159,8 @@ class Run:
         def tell(problem: str) -> None:
             name = "stderr" if fd == 2 else "stdout"
             self._journal.log(
-                "ERROR", f"Cannot write to {name}: {problem}. The log has the whole output"
+                "ERROR",
+                f"Cannot write to {name}: {problem}. The processing goes on and is still logged",
             )
 
         return Outlet(fd, self._loop, self._update_reading, self._update_reading, tell)
