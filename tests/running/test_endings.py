@@ -272,32 +272,6 @@ def test_streams_that_others_hold_open_are_not_waited_for_for_ever(capsule: Caps
     assert run.messages == ["early", "late"]
 
 
-def test_wrapper_killed_ends_the_group(capsule: Capsule, tmp_path: Path) -> None:
-    """kill -9 of the wrapper: the group ends, all written records are there, readers say lost."""
-    pids = tmp_path / "pids"
-    script = f"sleep 1000 & echo $! $$ > {pids}; for i in $(seq 50); do echo line $i; done; echo ready; wait"
-    process = capsule.start("bash", "-c", script, options=("--grace", "0.5"))
-    assert process.stdout is not None
-    for line in iter(process.stdout.readline, b""):
-        if line == b"ready\n":
-            break
-    log = wait_until(
-        lambda: (found := capsule.find_log()) and b"ready" in found.read_bytes() and found
-    )
-    process.kill()
-    process.communicate()
-    for pid in pids.read_text().split():
-        wait_until(lambda pid=pid: not is_alive(int(pid)))
-    lines = log.read_bytes().split(b"\n")
-    assert lines[-1] == b""
-    assert sum(b'"line ' in line for line in lines) == 50
-    listed = subprocess.run(
-        [sys.executable, "-m", "aind_capsule", "runs", str(capsule.scratch)],
-        env=capsule.environ, capture_output=True, check=True, cwd=capsule.code,
-    )  # fmt: skip
-    assert listed.stdout.splitlines()[1].startswith(b"lost")
-
-
 def test_forwarded_signals(capsule: Capsule) -> None:
     """USR1, USR2 and WINCH to the wrapper arrive at the processing and do not end the run."""
     script = (
@@ -406,11 +380,17 @@ def test_a_stop_ends_a_suspended_processing(capsule: Capsule, tmp_path: Path) ->
 
 
 def test_a_stop_at_any_moment_of_the_start(capsule: Capsule) -> None:
-    """From the run folder's first moment on a stop has its canonical record, also before the processing is started."""
-    for _ in range(8):
+    """From the run folder's first moment on a stop has its canonical record, also before the processing is started; a second one ends nothing but the processing."""
+    for attempt in range(8):
         known = set(capsule.root.rglob(".capsule/*"))
-        process = capsule.start("sleep", "100", options=("--console", "off"))
+        process = capsule.start(
+            "sleep", "100", options=("--console", "off"), start_new_session=True
+        )
         wait_until(lambda known=known: set(capsule.root.rglob(".capsule/*")) - known)
         process.terminate()
+        if attempt % 2:
+            process.send_signal(signal.SIGINT)
         done = capsule.finish(process)
-        assert (done.status, done.canonical["status"]) == (143, "stopped")
+        # Where both are there before we look, the lower number comes first.
+        assert done.status in ((143, 130) if attempt % 2 else (143,))
+        assert done.canonical["status"] == "stopped"

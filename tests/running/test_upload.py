@@ -223,20 +223,33 @@ def test_results_become_an_asset(uploading: Uploading) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "has_results"), [("logs", False), ("all", True), ("never", None)]
+    ("policy", "has_results", "ends"),
+    [
+        ("logs", False, (3, "fail", 3)),
+        ("all", True, (3, "fail", 3)),
+        ("never", None, (3, "fail", 3)),
+        ("logs", False, (74, "fail", 0)),
+    ],
 )
-def test_a_run_that_failed(uploading: Uploading, policy: str, has_results: bool | None) -> None:
-    """By policy: its run files, all, or nothing; below failed/, so that nobody takes it for an asset."""
-    run = uploading.run(
-        "sh", "-c", "echo x > ../results/b.csv; exit 3", env={"CAPSULE_UPLOAD__ON_FAILURE": policy}
-    )
-    assert (run.status, run.canonical["status"], run.canonical["exit_code"]) == (3, "fail", 3)
+def test_a_run_that_failed(
+    uploading: Uploading,
+    policy: str,
+    has_results: bool | None,
+    ends: tuple[int, str, int],
+) -> None:
+    """By policy: its run files, all, or nothing; below failed/, so that nobody takes it for an asset. A full stdout is a failure too."""
+    script = f"echo x > ../results/b.csv; echo x; exit {ends[2]}"
+    with open(os.devnull if ends[2] else "/dev/full", "wb") as stdout:
+        run = uploading.run(
+            "sh", "-c", script, stdout=stdout, env={"CAPSULE_UPLOAD__ON_FAILURE": policy}
+        )
+    assert (run.status, run.canonical["status"], run.canonical["exit_code"]) == ends
     if has_results is None:
         assert uploading.read() == {}
         return
     _, objects = uploading.read_asset("assets/failed/")
     assert ("b.csv" in objects) is has_results
-    assert parse_strictly(_get(objects, ".log.jsonl").splitlines()[-1])["exit_code"] == 3
+    assert parse_strictly(_get(objects, ".log.jsonl").splitlines()[-1])["exit_code"] == ends[2]
     assert "manifest.json" in objects
 
 

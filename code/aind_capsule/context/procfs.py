@@ -7,7 +7,8 @@ waits for nothing. On a system without /proc every answer is empty. Source of th
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,22 @@ PROC = "/proc"
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What we need of `/proc/<pid>/stat`."""
+    """What we need of `/proc/<pid>/stat`.
+
+    Attributes:
+        started: When it started, in ticks since the machine did. With the pid it names a process
+            once and for all: pids are given out anew.
+    """
 
     state: str
     parent: int
     group: int
+    started: int = 0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended; nobody may have waited for one that has."""
+        return self.state not in ("Z", "X")
 
 
 def read_stat(pid: int, proc_root: Path | str = PROC) -> Stat | None:
@@ -38,13 +50,14 @@ def read_stat(pid: int, proc_root: Path | str = PROC) -> Stat | None:
 def parse_stat(text: bytes) -> Stat | None:
     r"""The state, parent and group; the name in parentheses may hold anything, `)` too.
 
-    >>> parse_stat(b"7 (a) b\n(c)) S 1 5 5 0")
-    Stat(state='S', parent=1, group=5)
+    >>> parse_stat(b"7 (a) b\n(c)) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0")
+    Stat(state='S', parent=1, group=5, started=4711)
     """
     _, mark, rest = text.rpartition(b")")
     words = rest.split() if mark else []
     try:
-        return Stat(words[0].decode("ascii"), int(words[1]), int(words[2]))
+        started = int(words[19]) if len(words) > 19 else 0
+        return Stat(words[0].decode("ascii"), int(words[1]), int(words[2]), started)
     except (IndexError, ValueError):
         return None
 
@@ -107,6 +120,19 @@ def find_children(pid: int, proc_root: Path | str = PROC) -> list[int]:
     return children
 
 
+def find_by_variable(variable: str, proc_root: Path | str = PROC) -> Iterator[int]:
+    """The processes that were started with a variable (`NAME=value`) in their environment."""
+    item = os.fsencode(variable)
+    for pid in _list_pids(proc_root):
+        try:
+            with open(f"{proc_root}/{pid}/environ", "rb") as file:
+                data = file.read()
+        except OSError:  # it is gone, or somebody else's
+            continue
+        if item in data.split(b"\0"):
+            yield pid
+
+
 def find_descendants(pid: int, exclude: Collection[int], proc_root: Path | str = PROC) -> list[int]:
     """All processes below one, by one look at all processes.
 
@@ -115,19 +141,33 @@ def find_descendants(pid: int, exclude: Collection[int], proc_root: Path | str =
         exclude: Processes to leave out, with all that is below them.
         proc_root: Where /proc is.
     """
+    processes = read_processes(proc_root)
+    return [found for found in find_below(processes, [pid], exclude) if found != pid]
+
+
+def find_below(
+    processes: Mapping[int, Stat], roots: Iterable[int], exclude: Collection[int] = ()
+) -> list[int]:
+    """Some processes and all below them, out of those of one look; parents come first.
+
+    Args:
+        processes: From `read_processes`.
+        roots: The processes; those that are gone may have left children behind.
+        exclude: Processes to leave out, with all that is below them.
+    """
     below: dict[int, list[int]] = {}
-    for child, stat in _read_all(proc_root):
+    for child, stat in processes.items():
         below.setdefault(stat.parent, []).append(child)
     # A pid that is given out anew during the look can close a circle; each counts once.
-    seen = {pid, *exclude}
+    seen = set(exclude)
     found: list[int] = []
-    waiting = [pid]
+    waiting = deque(roots)
     while waiting:
-        for child in below.get(waiting.pop(), ()):
-            if child not in seen:
-                seen.add(child)
-                found.append(child)
-                waiting.append(child)
+        pid = waiting.popleft()
+        if pid not in seen:
+            seen.add(pid)
+            found.append(pid)
+            waiting.extend(below.get(pid, ()))
     return found
 
 
@@ -136,13 +176,21 @@ def find_group_members(group: int, proc_root: Path | str = PROC) -> list[int]:
     return [pid for pid, stat in _read_all(proc_root) if stat.group == group]
 
 
+def read_processes(proc_root: Path | str = PROC) -> dict[int, Stat]:
+    """All processes by one look, ended ones that nobody has waited for included."""
+    return dict(_read_all(proc_root))
+
+
 def _read_all(proc_root: Path | str) -> Iterator[tuple[int, Stat]]:
+    for pid in _list_pids(proc_root):
+        stat = read_stat(pid, proc_root)
+        if stat is not None:
+            yield pid, stat
+
+
+def _list_pids(proc_root: Path | str) -> list[int]:
     try:
         names = os.listdir(proc_root)
     except OSError:
-        return
-    for name in names:
-        if name.isascii() and name.isdecimal():
-            stat = read_stat(int(name), proc_root)
-            if stat is not None:
-                yield int(name), stat
+        return []
+    return [int(name) for name in names if name.isascii() and name.isdecimal()]

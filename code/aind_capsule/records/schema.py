@@ -101,7 +101,7 @@ FIELDS: tuple[Field, ...] = (
     _canonical(
         "error_type",
         "Why it failed: exception type, `ExitStatus`, `Signal`, `Timeout`, `OutOfMemory`, "
-        "`NotFound`, `NotExecutable`, `UploadError`, `SettingsError`.",
+        "`NotFound`, `NotExecutable`, `UploadError`, `OutputError`, `SettingsError`.",
     ),
     _canonical("error_message", "What the failure said."),
     _canonical("started_at", "When the run started.", pattern=TIMESTAMP_PATTERN),
@@ -148,6 +148,12 @@ FIELDS: tuple[Field, ...] = (
     ),
     _canonical("records", "Records in the log by level, this one not counted.", "object"),
     _canonical("lost_records", "Records that could not be kept, by cause.", "object"),
+    _canonical(
+        "lost_output_bytes",
+        "Bytes of the processing's output that could not be written to the wrapper's own `stdout`"
+        " and `stderr`, by stream; the log has them.",
+        "object",
+    ),
     _canonical(
         "undelivered_records",
         "Records that had not reached a destination when this one was written, by destination; what"

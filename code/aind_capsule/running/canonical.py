@@ -67,6 +67,7 @@ def build_canonical(
     additions: Additions,
     taken: Collection[str],
     upload: Mapping[str, Any] = MappingProxyType({}),
+    lost_output: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The canonical record without what every record bears; unknown values are left out.
 
@@ -80,6 +81,7 @@ def build_canonical(
         additions: What the processing has said of the run.
         taken: What every record of the run bears.
         upload: How the upload of the results went.
+        lost_output: Bytes of the processing's output that could not be passed on, by stream.
     """
     record = {
         "level": outcome.level,
@@ -104,6 +106,7 @@ def build_canonical(
         "resources": dict(resources) or None,
         "records": {level: count for level, count in counts.items() if count},
         "lost_records": dict(lost) or None,
+        "lost_output_bytes": dict(lost_output) or None,
         "undelivered_records": dict(undelivered) or None,
     }
     own = additions.describe(facts.parameters, {*record, *taken, *MACHINE_FIELDS})

@@ -79,3 +79,17 @@ class Loop:
             callback = heapq.heappop(self._timers)[2].callback
             if callback is not None:
                 callback()
+
+    def run_until(self, is_done: Callable[[], bool], limit_s: float | None = None) -> None:
+        """Run until something holds, or for so long at most."""
+        is_late = False
+
+        def be_late() -> None:
+            nonlocal is_late
+            is_late = True
+
+        timer = self.call_in(limit_s, be_late) if limit_s is not None else None
+        while not is_done() and not is_late:
+            self.run_once()
+        if timer is not None:
+            timer.cancel()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aind_capsule.running.recording.worker_deaths import is_worker_death
 from aind_capsule.running.tracebacks import Traceback
 
+EXIT_OUTPUT = 74
 EXIT_TIMEOUT = 124
 _SIGKILL = 9
 _WHO_KILLS = "(out of memory, a time limit of the container or batch system, or kill -9)"
@@ -149,6 +150,18 @@ def describe_exit_status(code: int) -> str:
     if code - 128 in set(signal.Signals):
         message += f", as a shell reports {get_signal_name(code - 128)}"
     return f"{message} {_WHO_KILLS}" if code == 128 + _SIGKILL else message
+
+
+def judge_output(outcome: Outcome, problem: str | None) -> Outcome:
+    """Tell how a run ended whose output was not passed on whole; a failure of its own stays.
+
+    Args:
+        outcome: How the processing ended.
+        problem: What could not be written to our own stdout and stderr, and why; None: nothing.
+    """
+    if problem is None or outcome.status != "success":
+        return outcome
+    return Outcome("fail", "ERROR", EXIT_OUTPUT, outcome.exit_code, None, "OutputError", problem)
 
 
 def _stopped(number: int, code: int) -> Outcome:

@@ -1,4 +1,4 @@
-"""The processes below the wrapper: reap orphans, and end what the processing left behind.
+"""The processes below the wrapper: have orphans become its children, and reap them.
 
 The wrapper is a subreaper: a process whose parent ends becomes its child. Every child is waited
 for by its own pid, never by -1.
@@ -12,12 +12,7 @@ import os
 import signal
 from collections.abc import Collection
 
-from aind_capsule.context.procfs import (
-    find_children,
-    find_descendants,
-    find_group_members,
-    read_process_state,
-)
+from aind_capsule.context.procfs import find_children
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -60,22 +55,3 @@ def reap_orphans(own: Collection[int], usage: Usage) -> None:
                 usage.add(used)
                 is_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
                 usage.has_killed_orphan = usage.has_killed_orphan or is_killed
-
-
-def find_leftovers(group: int, own: Collection[int]) -> set[int]:
-    """Living processes of the processing's group, and orphans with all that is below them."""
-    pids = {*find_group_members(group), *find_descendants(os.getpid(), own)}
-    return {pid for pid in pids - set(own) if read_process_state(pid) not in (None, "Z", "X")}
-
-
-def signal_all(pids: Collection[int], number: signal.Signals) -> None:
-    """Send a signal to each; one that has ended meanwhile is no error."""
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            os.kill(pid, number)
-
-
-def signal_group(group: int, number: int) -> None:
-    """Send a signal to a group; one that is gone is no error."""
-    with contextlib.suppress(OSError):
-        os.killpg(group, number)

@@ -28,8 +28,8 @@ from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
 )
-from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge
-from aind_capsule.running.outlet import Outlet
+from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge, judge_output
+from aind_capsule.running.outlet import Outlet, describe_loss
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
 from aind_capsule.running.process.start_failure import find_reason, find_script_fault
 from aind_capsule.running.signals import STOPS, SignalInbox
@@ -62,8 +62,7 @@ class Run:
         self._environ = environ
         self._loop = loop
         self._inbox = inbox
-        self._out = Outlet(1, self._loop, self._update_reading, self._update_reading)
-        self._err = Outlet(2, self._loop, self._update_reading, self._update_reading)
+        self._out, self._err = self._open_outlet(1), self._open_outlet(2)
         settings = prepared.settings
         self._console = ConsoleView(
             self._err, settings.console, environ, prepared.fields, self._out
@@ -167,7 +166,17 @@ class Run:
             )
         elif fault is not None:
             self._journal.log("WARNING", fault)
-        return ended, outcome
+        return ended, judge_output(outcome, describe_loss((self._out, self._err)))
+
+    def _open_outlet(self, fd: int) -> Outlet:
+        def tell(problem: str) -> None:
+            name = "stderr" if fd == 2 else "stdout"
+            self._journal.log(
+                "ERROR",
+                f"Cannot write to {name}: {problem}. The processing goes on and is still logged",
+            )
+
+        return Outlet(fd, self._loop, self._update_reading, self._update_reading, tell)
 
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Start what works beside the processing; the pids of those that it has started."""
@@ -258,6 +267,7 @@ class Run:
                 additions=self._journal.additions,
                 taken=self._journal.fields,
                 upload={} if self._upload is None else self._upload.describe(),
+                lost_output={o.name: o.lost_bytes for o in (self._out, self._err) if o.lost_bytes},
             )
         )
         self._files.writer.close()
@@ -346,7 +356,7 @@ class Run:
 
     def _flush(self) -> None:
         """Let our last words out; a reader that takes none is not waited for longer than this."""
-        deadline_s = 5.0
+        deadline_s = 5.0 if self._supervision.stopped_at is None else 1.0
         while self._err.has_waiting and deadline_s > 0:
             self._loop.run_once(0.1)
             deadline_s -= 0.1 if self._err.has_waiting else 0

@@ -82,7 +82,7 @@ class CapturedStream:
         if self._tick is not None:
             self._tick.cancel()
         if self._hider is not None:
-            self._outlet.write(self._hider.finish())
+            self._outlet.pass_on(self._hider.finish())
         self._capture.finish()
 
     def _read(self, _events: int) -> None:
@@ -92,7 +92,7 @@ class CapturedStream:
         if not data:
             self.close()
             return
-        self._outlet.write(data if self._hider is None else self._hider.feed(data))
+        self._outlet.pass_on(data if self._hider is None else self._hider.feed(data))
         self._capture.feed(data)
         if self._tick is not None:
             self._tick.cancel()

@@ -20,6 +20,7 @@ from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop, Timer
 from aind_capsule.running.outcome import Ended, get_signal_name
 from aind_capsule.running.outlet import Outlet
+from aind_capsule.running.process.process_group import ProcessGroup, find_children_of_ours
 from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import spawn
 from aind_capsule.running.streams import CapturedStream
@@ -80,7 +81,7 @@ class Supervision:
         self._on_started = on_started
         self._streams: list[CapturedStream] = []
         self._usage = reaping.Usage()
-        self._child = 0
+        self._processes = ProcessGroup(find_children_of_ours, self._own)
         self._wait_status: int | None = None
         self._stopped_by = 0
         self.stopped_at: float | None = None
@@ -90,6 +91,9 @@ class Supervision:
         self._foreground: Foreground | None = None
         self._is_suspending = False
         self._own_stop: Timer | None = None
+        self._look: Timer | None = None
+        self._kills: list[Timer] = []
+        self._is_any_left = True
 
     @property
     def is_stopped(self) -> bool:
@@ -119,12 +123,16 @@ class Supervision:
         self._intake = intake
         self._own.update(own_pids)
         reaping.become_subreaper()
-        watcher = start_watcher(self._manner.grace_s)
+        watcher = start_watcher(
+            self._manner.grace_s,
+            f"CAPSULE_RUN_ID={environ.get('CAPSULE_RUN_ID')}",
+            None if intake is None else intake.path,
+        )
         self._own.add(watcher.pid)
         foreground = self._foreground = Foreground(self._own)
         try:
             self._start(command, environ, inbox, watcher.pipe_fd, foreground.terminal_fd)
-            self._run_until(lambda: self._wait_status is not None)
+            self._loop.run_until(lambda: self._wait_status is not None)
             self._drain()
             has_killed_orphan = self._usage.has_killed_orphan  # before we kill any ourselves
             self._end_leftovers()
@@ -133,9 +141,13 @@ class Supervision:
             dismiss_watcher(watcher)
         for stream in self._streams:
             stream.read_rest()
-        self._run_until(
+        self._loop.run_until(
             lambda: self._must_hurry or not (self._out.has_waiting or self._err.has_waiting)
         )
+        for outlet in (self._out, self._err):
+            outlet.give_up()
+        for timer in self._kills:
+            timer.cancel()
         assert self._wait_status is not None
         return Ended(
             self._wait_status,
@@ -160,9 +172,9 @@ class Supervision:
             self._stop(number)
         elif number == signal.SIGCONT:
             self._continue()
-        elif self._child and self._wait_status is None:
+        elif self._processes.leader and self._wait_status is None:
             self._is_suspending = self._is_suspending or number == signal.SIGTSTP
-            reaping.signal_group(self._child, number)
+            self._processes.forward(number)
 
     def update_reading(self) -> None:
         """Read from the processing as far as our own streams can take it."""
@@ -192,7 +204,7 @@ class Supervision:
             keeps_terminal=manner.keeps_terminal,
             foreground_fd=foreground_fd,
         )
-        self._child = spawned.pid
+        self._processes.leader = spawned.pid
         if self._on_started is not None:
             self._own.update(self._on_started(frozenset(self._own)))
         if not manner.keeps_terminal:
@@ -210,73 +222,49 @@ class Supervision:
         hider = OutputRedactor(self._journal.redactor) if self._manner.redact_output else None
         self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider))
 
-    def _run_until(self, is_done: Callable[[], bool], limit_s: float | None = None) -> None:
-        """Let the loop run until something holds, or for so long at most."""
-        is_late = False
-
-        def be_late() -> None:
-            nonlocal is_late
-            is_late = True
-
-        timer = self._loop.call_in(limit_s, be_late) if limit_s is not None else None
-        while not is_done() and not is_late:
-            self._loop.run_once()
-        if timer is not None:
-            timer.cancel()
-
     def _drain(self) -> None:
         """Read the streams to their end; others may hold them open."""
-        self._run_until(
+        self._loop.run_until(
             lambda: self._must_hurry or not any(stream.is_open for stream in self._streams), DRAIN_S
         )
 
     def _end_leftovers(self) -> None:
-        """End what is left of the group, and orphans."""
-        left = reaping.find_leftovers(self._child, self._own)
-        if not left:
-            return
-        grace_s = LEFTOVER_GRACE_S
-        if self._stopped_by or self._is_timed_out:
-            # They have had the signal with the processing itself, and the kill timer still runs.
-            grace_s = self._manner.grace_s
-            self._run_until_gone(grace_s, lambda: self._must_hurry)
-        else:
+        """End what is left of the group, and what else the processing has started."""
+        processes = self._processes
+        left = processes.find()
+        if left and self._look is None:
             names = ", ".join(str(pid) for pid in sorted(left)[:10])
             self._journal.log(
                 "WARNING",
                 f"Ending {len(left)} processes that the processing left behind (pid {names})",
                 left_processes=len(left),
             )
-            reaping.signal_all(left, signal.SIGTERM)
-            self._run_until_gone(grace_s, lambda: False)
+            processes.ask(signal.SIGTERM)
+            self._look_again()
+            self._loop.run_until(lambda: not self._is_any_left, LEFTOVER_GRACE_S)
+        elif left:  # they were asked together with the processing, and the kill timer still runs
+            self._loop.run_until(lambda: self._must_hurry or not self._is_any_left)
         for _ in range(10):  # a process may fork while it is being ended
-            left = reaping.find_leftovers(self._child, self._own)
-            if not left:
+            if not processes.find():
                 break
-            reaping.signal_group(self._child, signal.SIGKILL)
-            reaping.signal_all(left, signal.SIGKILL)
-            self._run_until_gone(0.5, lambda: False)
+            processes.kill()
+            self._loop.run_until(lambda: not self._is_any_left, 0.5)
+        if self._look is not None:
+            self._look.cancel()
         reaping.reap_orphans(self._own, self._usage)
 
-    def _run_until_gone(self, limit_s: float, is_enough: Callable[[], bool]) -> None:
-        is_over = False
-
-        def look() -> None:
-            nonlocal is_over
-            is_over = is_over or not reaping.find_leftovers(self._child, self._own)
-            if not is_over:
-                self._loop.call_in(_LOOK_AGAIN_S, look)
-
-        look()
-        self._run_until(lambda: is_over or is_enough(), limit_s)
-        is_over = True
+    def _look_again(self) -> None:
+        """See whether anything is left, now and from now on, and ask it to end."""
+        self._is_any_left = self._processes.ask_newcomers()
+        self._look = self._loop.call_in(_LOOK_AGAIN_S, self._look_again)
 
     def _wait(self) -> None:
         """SIGCHLD: the processing has ended or was suspended, or an orphan has ended."""
-        reaping.reap_orphans({*self._own, self._child}, self._usage)
-        if self._wait_status is not None or not self._child:
+        child = self._processes.leader
+        reaping.reap_orphans({*self._own, child}, self._usage)
+        if self._wait_status is not None or not child:
             return
-        done, status, used = os.wait4(self._child, os.WNOHANG | os.WUNTRACED)
+        done, status, used = os.wait4(child, os.WNOHANG | os.WUNTRACED)
         if not done:
             return
         if os.WIFSTOPPED(status):
@@ -296,14 +284,14 @@ class Supervision:
         else:
             self._stopped_by = int(number)
             self.stopped_at = time.monotonic()
-            if self._child:
+            if self._processes.leader:
                 self._end_stopped(number)
 
     def _end_stopped(self, number: signal.Signals) -> None:
         grace_s = self._manner.grace_s
         name = get_signal_name(number)
         self._journal.log("WARNING", f"Stopped by {name}; the processing has {grace_s:g} s to end")
-        self._end_group(number)
+        self._ask_to_end(number)
 
     def _time_out(self) -> None:
         if self._wait_status is None and not self._stopped_by:
@@ -312,34 +300,35 @@ class Supervision:
                 "ERROR",
                 f"Still running after {self._manner.timeout_s:.15g} s: ending the processing",
             )
-            self._end_group(signal.SIGTERM)
+            self._ask_to_end(signal.SIGTERM)
 
-    def _end_group(self, number: signal.Signals) -> None:
-        reaping.signal_group(self._child, number)
-        reaping.signal_group(self._child, signal.SIGCONT)  # a suspended process takes no signal
-        self._loop.call_in(self._manner.grace_s, self._kill_after_grace)
+    def _ask_to_end(self, number: signal.Signals) -> None:
+        self._processes.ask(number)
+        if self._look is None:
+            self._look_again()
+        self._kills.append(self._loop.call_in(self._manner.grace_s, self._kill_after_grace))
 
     def _kill_after_grace(self) -> None:
-        if reaping.find_leftovers(self._child, self._own):
+        if self._processes.find():
             grace_s = self._manner.grace_s
             self._kill(f"Not all of the processing ended within {grace_s:g} s: killing it")
+        self._must_hurry = True  # nothing but a reader that takes nothing may be left
 
     def _kill(self, reason: str) -> None:
-        if self._must_hurry:
+        if self._must_hurry or not self._processes.leader:
             return
         self._journal.log("WARNING", reason)
         self._must_hurry = True
         self._child_was_killed = self._wait_status is None
-        reaping.signal_group(self._child, signal.SIGKILL)
-        reaping.signal_all(reaping.find_leftovers(self._child, self._own), signal.SIGKILL)
+        self._processes.kill()
 
     def _suspend(self, by: int) -> None:
         """The processing was suspended: by Ctrl-Z, through us, or because it wants the terminal."""
         assert self._foreground is not None
         if by in (signal.SIGTTIN, signal.SIGTTOU) and self._foreground.hand_over_on_demand(
-            self._child
+            self._processes.leader
         ):
-            reaping.signal_group(self._child, signal.SIGCONT)
+            self._processes.forward(signal.SIGCONT)
         elif self._foreground.is_handed_over or self._is_suspending:
             self._foreground.take_back()
             self._is_suspending = False
@@ -349,10 +338,10 @@ class Supervision:
             )
 
     def _continue(self) -> None:
-        if not self._child or self._wait_status is not None:
+        if not self._processes.leader or self._wait_status is not None:
             return
         assert self._foreground is not None
         if self._own_stop is not None:
             self._own_stop.cancel()
-        self._foreground.return_to(self._child)
-        reaping.signal_group(self._child, signal.SIGCONT)
+        self._foreground.return_to(self._processes.leader)
+        self._processes.forward(signal.SIGCONT)

@@ -2,28 +2,37 @@
 
 It is forked before the processing, in a session of its own, and holds the read end of a pipe. The
 processing writes its pid there before it execs; the wrapper writes a word when all is over. When
-the pipe ends without that word, the wrapper was killed.
+the pipe ends without that word, the wrapper was killed: the watcher ends all processes of the run,
+as the wrapper would, and removes the folder of its socket.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import time
-from collections.abc import Iterator
 
-from aind_capsule.context.procfs import find_descendants, find_group_members
+from aind_capsule.context.procfs import find_by_variable
 from aind_capsule.running.helper import Helper, fork_helper
+from aind_capsule.running.process.process_group import ProcessGroup
 
 _DONE = b"done\n"
 _POLL_S = 0.05
+#: A process may fork while it is being killed.
+_KILLS = 10
 
 
-def start_watcher(grace_s: float) -> Helper:
-    """Fork the watcher; `pipe_fd` is where the processing announces itself."""
-    return fork_helper(lambda read_fd: _watch(read_fd, grace_s), is_reader=True)
+def start_watcher(grace_s: float, mark: str, socket_path: str | None) -> Helper:
+    """Fork the watcher; `pipe_fd` is where the processing announces itself.
+
+    Args:
+        grace_s: Seconds between SIGTERM and SIGKILL.
+        mark: A variable (`NAME=value`) that only processes of this run have: orphans are known by
+            it, for they have hung on the wrapper.
+        socket_path: The wrapper's socket, in a folder of its own.
+    """
+    return fork_helper(lambda read_fd: _watch(read_fd, grace_s, mark, socket_path), is_reader=True)
 
 
 def dismiss_watcher(watcher: Helper) -> None:
@@ -35,33 +44,30 @@ def dismiss_watcher(watcher: Helper) -> None:
         os.waitpid(watcher.pid, 0)
 
 
-def _watch(read_fd: int, grace_s: float) -> None:
+def _watch(read_fd: int, grace_s: float, mark: str, socket_path: str | None) -> None:
     words = b""
     while chunk := os.read(read_fd, 64):
         words += chunk
-    if words.endswith(_DONE) or not words.endswith(b"\n"):
+    if words.endswith(_DONE):
         return
-    child = int(words.split()[-1])
-    # By pidfd, so that no stranger is ended who has got the number of one that ended meanwhile.
-    targets = dict(_open_processes({*find_descendants(child, ()), *find_group_members(child)}))
-    with contextlib.suppress(OSError):
-        os.killpg(child, signal.SIGTERM)
+    if socket_path is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(socket_path)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(socket_path))
+    if words.endswith(b"\n"):
+        _end_all(int(words.split()[-1]), grace_s, mark)
+
+
+def _end_all(leader: int, grace_s: float, mark: str) -> None:
+    processes = ProcessGroup(lambda _: find_by_variable(mark), leader=leader)
+    processes.ask(signal.SIGTERM)
     deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline and (find_group_members(child) or _is_any_alive(targets)):
+    while (is_any_left := processes.ask_newcomers()) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    with contextlib.suppress(OSError):
-        os.killpg(child, signal.SIGKILL)
-    for pidfd in targets.values():
-        with contextlib.suppress(OSError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-
-
-def _open_processes(pids: set[int]) -> Iterator[tuple[int, int]]:
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            yield pid, os.pidfd_open(pid)
-
-
-def _is_any_alive(targets: dict[int, int]) -> bool:
-    # A pidfd is readable once its process has ended.
-    return len(select.select(list(targets.values()), [], [], 0)[0]) < len(targets)
+    for _ in range(_KILLS):
+        if not is_any_left:
+            return
+        processes.kill()
+        time.sleep(_POLL_S)
+        is_any_left = bool(processes.find())

@@ -1,1 +1,1 @@
-"""Processes of the run: how they are started, watched and ended; nothing here knows of records."""
+"""Processes, signals and descriptors of a run. Nothing here knows of records."""
