@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long before the start, and at the end.
 _INPUTS_WAIT_S = 2.0
+#: Between two looks whether the log still has a name.
+_LOOK_AT_FILES_S = 1.0
 
 
 class Run:
@@ -66,7 +68,9 @@ class Run:
         self._console = ConsoleView(
             self._err, settings.console, environ, prepared.fields, self._out
         )
-        self._files = RunFiles(prepared, self._console.write)
+        self._files = RunFiles(prepared, self._console.write, environ)
+        if settings.resources is not None:
+            self._files.open_samples()
         self._journal = Journal(
             self._files.writer,
             prepared.fields,
@@ -100,7 +104,8 @@ class Run:
         self._inbox.on_signal = self._take_signal
         data = self._prepared.facts.folders["data"]
         inputs = InputsReader(data, lambda: find_code(self._request, self._prepared), self._loop)
-        banners.show_start(self._prepared, self._console, self._files.session)
+        log = self._files.find_log()
+        banners.show_start(self._prepared, self._console, self._files.session, log)
         inputs.wait_for_identity(_INPUTS_WAIT_S, lambda: self._supervision.is_stopped)
         self._take_identity(inputs.found.get("identity", {}))
         first_records.write_start(self._journal, self._prepared)
@@ -158,6 +163,7 @@ class Run:
 
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Start what works beside the processing; the pids of those that it has started."""
+        self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
         self._start_delivery()
         return self._start_sampler(own_pids)
 
@@ -170,12 +176,24 @@ class Run:
 
         self._delivery.start(watch, self._supervision.add_helper)
 
+    def _look_at_files(self) -> None:
+        """Have the log in another place soon after the processing has removed it."""
+        if self._is_over:
+            return
+        if self._files.is_removed:
+            self._keep_files(is_over=False)
+        self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
+
+    def _keep_files(self, *, is_over: bool) -> None:
+        if self._files.keep(self._journal, is_over=is_over):
+            self._delivery.follow_log()
+
     def _warn(self, message: str) -> None:
         self._console.write(f"capsule: WARNING: {message}\n".encode("utf-8", "replace"))
 
     def _start_sampler(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Sample what the processing uses, where that is asked for; the sampler's pid."""
-        interval_s, folder = self._prepared.settings.resources, self._prepared.run_folder
+        interval_s, folder = self._prepared.settings.resources, self._files.folder
         if interval_s is None or folder is None:
             return ()
         from aind_capsule.running.resources import ResourceSampler  # few runs want it
@@ -186,7 +204,12 @@ class Run:
 
         try:
             self._sampler = ResourceSampler.start(
-                folder.get_file("resources"), interval_s, self._loop, own_pids=own_pids, tell=tell
+                folder.get_file("resources"),
+                interval_s,
+                self._loop,
+                file_fd=self._files.samples_fd,
+                own_pids=own_pids,
+                tell=tell,
             )
         except OSError as error:
             tell(f"Resources are not sampled: {error}")
@@ -208,6 +231,7 @@ class Run:
 
         return RunUpload(
             self._prepared,
+            lambda: self._files.folder,
             self._journal.log,
             self._files.complain,
             self._console.show_progress,
@@ -228,7 +252,10 @@ class Run:
         if ended is not None and outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, self._journal.log)
         if self._upload is not None and ended is not None:
+            self._keep_files(is_over=True)
             outcome = self._upload.send(outcome, found)
+        self._keep_files(is_over=True)
+        self._is_over = True
         canonical = self._journal.write_canonical(
             build_canonical(
                 prepared.facts,
@@ -247,8 +274,9 @@ class Run:
                 upload={} if self._upload is None else self._upload.describe(),
             )
         )
-        self._files.writer.close()
-        banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
+        self._files.seal_log()
+        log = self._files.find_log()
+        banners.show_end(prepared, outcome, canonical, self._console, self._files.session, log)
         more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
         is_last = not self._delivery.is_on and self._upload is None
         if self._files.has_data_process:
@@ -267,8 +295,9 @@ class Run:
         if not is_last:
             self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
             self._files.publish(("run",))
-        self._flush()
         self._files.remove_old_runs()
+        self._files.finish()
+        self._flush()
         if self._upload is not None and self._upload.has_failed and not outcome.wrapper_status:
             return EXIT_DELIVERY
         is_whole = not self._journal.get_lost() and not self._files.failures
@@ -319,7 +348,7 @@ class Run:
         """Where the log stays behind, the platform's own log gets the canonical record."""
         prepared = self._prepared
         is_kept_back = prepared.task is not None and "log" not in prepared.run_files
-        is_away = prepared.run_folder is None or is_kept_back
+        is_away = self._files.folder is None or is_kept_back
         return is_away and self._console.mode in ("pretty", "plain")
 
     def _count_oom_kills(self) -> int:
