@@ -49,9 +49,9 @@ class OpenFolder:
         """Whether the path still leads to this folder."""
         try:
             found = os.stat(self.path)
+            return self._fd is None or os.path.samestat(found, os.fstat(self._fd))
         except OSError:
             return False
-        return self._fd is None or os.path.samestat(found, os.fstat(self._fd))
 
     def get_path(self, name: str) -> str:
         """Return the path of a file in the folder."""
@@ -134,9 +134,9 @@ class OpenFolder:
 
     def close(self) -> None:
         """Let go of the folder; may be called twice."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        if self._fd is not None and self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1  # what is asked for afterwards fails, and is not looked for by its path
 
     def _get_name(self, name: str) -> str:
         return name if self._fd is not None else self.get_path(name)

@@ -9,11 +9,9 @@ is held open: it can be read and copied also when its folder is gone.
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import stat
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +19,7 @@ from aind_capsule.context.files import read_chunks, write_all
 from aind_capsule.context.own_files import OPEN_FLAGS, OpenFolder
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.allocation import AllocationUnsupportedError, allocate
+from aind_capsule.logs.file import log_lock
 from aind_capsule.logs.file.log_limits import (
     CANONICAL_BYTES,
     Trouble,
@@ -31,16 +30,10 @@ from aind_capsule.logs.file.salvage import KeptSize, copy_whole_lines, is_whole
 from aind_capsule.records.encode import encode_open
 from aind_capsule.records.shrink import shrink
 
-try:
-    import fcntl
-except ImportError:  # Windows: a file of its own for each process needs no lock
-    fcntl = None  # type: ignore[assignment]
-
 #: Kept free before the allocated end for the canonical record, whatever else is written.
 RESERVED_BYTES = 64 * 1024
 #: Allocated ahead at a time.
 STEP_BYTES = 4 * 1024 * 1024
-_LOCK_WAIT_S = 2.0
 
 
 def _seek_and_write(fd: int, data: bytes | memoryview, position: int) -> int:
@@ -54,13 +47,6 @@ _write_at = getattr(os, "pwrite", _seek_and_write)
 
 def _ignore(_message: str) -> None:
     """Take a word about trouble and do nothing."""
-
-
-def _lock_if_possible(fd: int) -> None:
-    """Lock a file that nobody else knows; a file system without locks is none's fault."""
-    if fcntl is not None:
-        with contextlib.suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class LogWriter:
@@ -117,25 +103,16 @@ class LogWriter:
         self._prepare_room()
 
     def _lock(self) -> None:
-        if fcntl is None:
-            return
-        deadline = time.monotonic() + _LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
-                    self._say(Trouble("lock", f"{self.path} cannot be locked: {error.strerror}"))
-                    return
-                if time.monotonic() < deadline:  # a reader that looks whether we live
-                    time.sleep(0.01)
-                    continue
-                os.close(self._fd)
-                raise LogFileError(
-                    f"Another process writes the log file {self.path}",
-                    hint="Wait for its end, or give another scratch folder by --scratch.",
-                ) from error
-            return
+        try:
+            log_lock.lock(self._fd)
+        except BlockingIOError as error:
+            os.close(self._fd)
+            raise LogFileError(
+                f"Another process writes the log file {self.path}",
+                hint="Wait for its end, or give another scratch folder by --scratch.",
+            ) from error
+        except OSError as error:
+            self._say(Trouble("lock", f"{self.path} cannot be locked: {error.strerror}"))
 
     @property
     def fd(self) -> int:
@@ -210,7 +187,7 @@ class LogWriter:
         Raises:
             OSError: It cannot be written; then all is as it was.
         """
-        _lock_if_possible(fd)
+        log_lock.lock_new(fd)
         kept = KeptSize(self._end, self._count_kept())
         if self.is_damaged():
             kept = copy_whole_lines(self._fd, self._end, self._first_line, fd)
@@ -251,9 +228,7 @@ class LogWriter:
         self._is_sealed = True
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._end)
-        if fcntl is not None:
-            with contextlib.suppress(OSError):
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        log_lock.unlock(self._fd)
 
     def close(self) -> None:
         """End the log and let go of the file; may be called twice."""

@@ -6,7 +6,6 @@ Trouble with them never ends a run: it is told on stderr, and remembered for `--
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -14,13 +13,12 @@ from typing import Any
 from aind_capsule.context.files import write_all
 from aind_capsule.errors import LogFileError
 from aind_capsule.history.tidy import remove_old_runs
-from aind_capsule.logs.reader import read_log
+from aind_capsule.logs.file.kept_folder import KeptFolder
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
-from aind_capsule.records.levels import LEVELS
 from aind_capsule.running.canonical import build_run_json
 from aind_capsule.running.data_process import describe_report, make_data_process
-from aind_capsule.running.finishing.kept_folder import Finding, KeptFolder
+from aind_capsule.running.finishing.lost_files import report_finding
 from aind_capsule.running.finishing.results_copies import (
     ResultsCopies,
     Write,
@@ -52,13 +50,17 @@ class RunFiles:
         self, prepared: Prepared, say: Callable[[bytes], None], environ: Mapping[str, str]
     ) -> None:
         self._prepared = prepared
-        self._kept = KeptFolder(prepared.run_folder, prepared.facts.folders["scratch"], environ)
+        self._names = _build_names(prepared.run_folder)
+        path = None if prepared.run_folder is None else prepared.run_folder.path
+        scratch = prepared.facts.folders["scratch"]
+        self._kept = KeptFolder(path, self._names, scratch, environ)
         self._say = say
         self._run_json: RunJson | None = None
         self._run_json_content = b""
         self._told: set[str] = set()
         self._copies = ResultsCopies(prepared.facts.folders["results"])
         self._has_log = False
+        self._is_sealed = False
         self.failures: list[str] = []
         self.writer = self._open_log()
         self.session = self._open_session()
@@ -66,25 +68,26 @@ class RunFiles:
     @property
     def folder(self) -> RunFolder | None:
         """Where the run's files are now; it may change, for the processing may remove it."""
-        return self._kept.folder
+        path, before = self._kept.path, self._prepared.run_folder
+        return None if path is None or before is None else RunFolder(path, before.stem)
 
     def find_log(self) -> str | None:
         """Return where the log is now: its copy in results once that is there; None if nowhere."""
         if not self._has_log:
             return None
-        return self._copies.find(self._get_name("log")) or self._find_original()
+        return self._copies.find(self._names["log"]) or self._find_original()
 
     def find_log_to_push(self) -> str | None:
         """Return where the log is that `capsule push` delivers later; None if nowhere."""
         return self._find_original() or self.find_log()
 
     def _find_original(self) -> str | None:
-        folder = self._kept.folder
+        folder = self.folder
         path = None if folder is None or not self._has_log else folder.get_file("log")
         return path if path is not None and os.path.exists(path) else None
 
     def _open_log(self) -> LogWriter:
-        cap, folder = self._prepared.settings.log.max_bytes, self._kept.folder
+        cap, folder = self._prepared.settings.log.max_bytes, self.folder
         if folder is not None:
             path, opened = folder.get_file("log"), self._kept.opened
             try:
@@ -98,7 +101,7 @@ class RunFiles:
 
     def _open_session(self) -> SessionView | None:
         settings = self._prepared.settings.session
-        if not settings.enabled or self._kept.folder is None:
+        if not settings.enabled or self.folder is None:
             return None
         try:
             return SessionView(self._kept.open_file("session"), settings.level)
@@ -108,7 +111,7 @@ class RunFiles:
 
     def open_samples(self) -> None:
         """Open the file of the samples, before the processing can remove its folder."""
-        if self._kept.folder is not None:
+        if self.folder is not None:
             try:
                 self._kept.open_file("resources")
             except OSError as error:
@@ -123,7 +126,8 @@ class RunFiles:
     @property
     def is_removed(self) -> bool:
         """Whether the log has no name any more; costs next to nothing."""
-        return self._has_log and os.fstat(self.writer.fd).st_nlink == 0
+        is_open = self._has_log and not self._is_sealed and self.folder is not None
+        return is_open and os.fstat(self.writer.fd).st_nlink == 0
 
     def keep(self, journal: Journal, *, is_over: bool) -> bool:
         """Have all files in a folder that exists, and the log whole; say what was wrong.
@@ -141,36 +145,20 @@ class RunFiles:
         if not finding.is_changed:
             return False
         if finding.is_lost:
-            if not self._is_wanted_in_results("log"):
-                journal.count_lost("no_folder", self.writer.next_seq)
+            if is_over and not self._is_wanted_in_results("log"):
+                journal.lost["no_folder"] = self.writer.next_seq
             return False
         if finding.is_moved and self._run_json is not None:
             self._run_json.close()
             self._run_json = None
         if finding.is_moved and self._run_json_content:
             self._write_run_json(decode(self._run_json_content) or {}, is_last=False)
-        self._report(finding, journal)
+        report_finding(finding, self.writer.path, journal)
         return True
-
-    def _report(self, finding: Finding, journal: Journal) -> None:
-        assert self._kept.folder is not None
-        if finding.is_damaged:
-            levels = Counter(
-                (line.record or {}).get("level") for line in read_log(self.writer.path)
-            )
-            journal.counts.update({level: levels[level] for level in LEVELS})
-            count = f"{finding.gone_records} records are" if finding.gone_records else "no record is"
-            message = f"The log was truncated or overwritten while the run went on: {count} lost"
-            journal.log("WARNING", message)
-        if finding.is_moved:
-            journal.log(
-                "WARNING",
-                "The run folder was removed or moved while the run went on;"
-                f" its files are in {self._kept.folder.path} now",
-            )
 
     def seal_log(self) -> None:
         """End the log after its canonical record, and copy it into results at once."""
+        self._is_sealed = True
         self.writer.seal()
         self.publish(("log",))  # the banner that follows says where it is
 
@@ -194,11 +182,11 @@ class RunFiles:
         """
         if self._prepared.run_folder is None:
             return
-        files = {"log": self._get_name("log")}
+        files = {"log": self._names["log"]}
         if self.session is not None:
-            files["session"] = self._get_name("session")
+            files["session"] = self._names["session"]
         if self._prepared.settings.resources is not None:
-            files["resources"] = self._get_name("resources")
+            files["resources"] = self._names["resources"]
         content = build_run_json(
             self._prepared.facts,
             canonical,
@@ -212,12 +200,12 @@ class RunFiles:
 
     def _write_run_json(self, content: Mapping[str, Any], *, is_last: bool) -> None:
         self._run_json_content = encode(content) + b"\n"
-        folder, opened = self._kept.folder, self._kept.opened
+        folder, opened = self.folder, self._kept.opened
         if folder is None or opened is None:
             return
         try:
             if self._run_json is None:
-                self._run_json = RunJson(opened, self._get_name("run"))
+                self._run_json = RunJson(opened, self._names["run"])
             self._run_json.write(self._run_json_content, is_last=is_last)
         except OSError as error:
             if opened.is_in_place:  # else it is written when the files have another place
@@ -228,7 +216,7 @@ class RunFiles:
     def has_data_process(self) -> bool:
         """Whether the run's `DataProcess` is made now; else it can be made of `run.json` later."""
         prepared = self._prepared
-        if self._kept.folder is None:
+        if self.folder is None:
             return False
         if prepared.settings.upload.url is not None:  # an asset has one, whatever results have
             return True
@@ -248,10 +236,10 @@ class RunFiles:
             tell: Shows people a sentence.
             stopped_s_ago: Since when the run has been asked to stop, or None: then time is short.
         """
-        assert self._kept.folder is not None
+        assert self.folder is not None
         results = self._prepared.facts.folders["results"]
         report = make_data_process(
-            self._kept.folder,
+            self.folder,
             results,
             must_hurry,
             needs_schema=self._prepared.settings.provenance.schema_version != 1,
@@ -268,11 +256,11 @@ class RunFiles:
         They are read from where they are held open: their folder may be gone.
         """
         sources = {
-            self._get_name(kind): write
+            self._names[kind]: write
             for kind in kinds
             if self._is_wanted_in_results(kind) and (write := self._find_source(kind)) is not None
         }
-        results, folder = self._prepared.facts.folders["results"], self._kept.folder
+        results, folder = self._prepared.facts.folders["results"], self.folder
         for why, names in self._copies.add(sources).items():
             then = "" if folder is None else f"; the run folder is {folder.path}"
             self._complain_once(f"{', '.join(names)} could not be copied to {results}: {why}{then}")
@@ -286,7 +274,7 @@ class RunFiles:
             return (lambda fd: write_all(fd, content)) if content else None
         if held is not None:
             return (lambda fd: copy_open_file(held, fd)) if os.fstat(held).st_size else None
-        name = self._get_name(kind)
+        name = self._names[kind]
         if opened is None or opened.find_file(name) is None:
             return None
         return lambda fd: copy_file(opened, name, fd)
@@ -297,16 +285,11 @@ class RunFiles:
             return False
         return is_writable_folder(prepared.facts.folders["results"])
 
-    def _get_name(self, kind: str) -> str:
-        """Return the name of one kind of run file."""
-        assert self._prepared.run_folder is not None
-        return self._prepared.run_folder.stem + SUFFIXES[kind]
-
     def remove_old_runs(self) -> None:
         """Remove run folders that are old, beside this run's."""
-        if self._kept.folder is not None:
+        if self.folder is not None:
             keep_days = self._prepared.settings.history.keep_days
-            remove_old_runs(os.path.dirname(self._kept.folder.path), keep_days)
+            remove_old_runs(os.path.dirname(self.folder.path), keep_days)
 
     def finish(self) -> None:
         """Let go of all files; the last line says it where no log is kept."""
@@ -322,7 +305,7 @@ class RunFiles:
         self.writer.close()
         fd, opened = self._kept.get_held("resources"), self._kept.opened
         if fd is not None and opened is not None and not os.fstat(fd).st_size:
-            opened.remove_file(self._get_name("resources"))
+            opened.remove_file(self._names["resources"])
         if self._run_json is not None:
             self._run_json.close()
         self._kept.close()
@@ -336,3 +319,8 @@ class RunFiles:
         if message not in self._told:
             self._told.add(message)
             self.complain(message)
+
+
+def _build_names(folder: RunFolder | None) -> dict[str, str]:
+    """Return the names of the run files by kind."""
+    return {} if folder is None else {kind: folder.stem + end for kind, end in SUFFIXES.items()}

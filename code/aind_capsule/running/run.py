@@ -30,6 +30,7 @@ from aind_capsule.running.nesting import (
 from aind_capsule.running.outcome import Ended, Outcome, judge
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
+from aind_capsule.running.process.socket_folder import remove_abandoned_folders
 from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import CannotStartError, find_reason
 from aind_capsule.running.supervise import Manner, Supervision
@@ -164,6 +165,7 @@ class Run:
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Start what works beside the processing; the pids of those that it has started."""
         self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
+        remove_abandoned_folders(self._environ)
         self._start_delivery()
         return self._start_sampler(own_pids)
 
@@ -178,8 +180,6 @@ class Run:
 
     def _look_at_files(self) -> None:
         """Have the log in another place soon after the processing has removed it."""
-        if self._is_over:
-            return
         if self._files.is_removed:
             self._keep_files(is_over=False)
         self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
@@ -255,7 +255,6 @@ class Run:
             self._keep_files(is_over=True)
             outcome = self._upload.send(outcome, found)
         self._keep_files(is_over=True)
-        self._is_over = True
         canonical = self._journal.write_canonical(
             build_canonical(
                 prepared.facts,
@@ -332,7 +331,7 @@ class Run:
 
     def _open_intake(self) -> Intake | None:
         try:
-            return Intake(self._loop, self._journal, echo=self._console.is_on)
+            return Intake(self._loop, self._journal, self._environ, echo=self._console.is_on)
         except OSError as error:
             self._journal.log("WARNING", f"No socket for records from inside: {error}")
             return None

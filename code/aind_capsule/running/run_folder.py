@@ -84,6 +84,7 @@ class RunJson:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+        self._folder.remove_file(self._next)
 
     def _open_next(self) -> int:
         self._folder.remove_file(self._next)

@@ -1,8 +1,8 @@
 """The run folder, held open, and what becomes of its files when the processing removes it.
 
 A processing may empty, remove, rename or mount over its scratch folder. The files are held by their
-descriptors, and copied from these into the next folder that can be written. Called by `files`;
-never touches results.
+descriptors, and copied from these into the next folder that can be written. Used by the wrapper, by
+`capsule_run` and by `configure_logging` without either; never touches results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from aind_capsule.context.own_files import OpenFolder
 from aind_capsule.logs.place import make_other_run_folders
 from aind_capsule.logs.positions import POSITION_SUFFIX
 from aind_capsule.logs.writer import LogWriter
-from aind_capsule.running.run_folder import SUFFIXES, RunFolder
 
 _APPENDED = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
@@ -29,12 +28,14 @@ class Finding:
 
     Attributes:
         is_moved: Whether the run has another folder now.
+        is_restored: Whether the log had to be written anew.
         is_lost: Whether it has none any more, for no other one could be written.
         is_damaged: Whether somebody has cut the log or written into it.
         gone_records: Records of it that are lost.
     """
 
     is_moved: bool = False
+    is_restored: bool = False
     is_lost: bool = False
     is_damaged: bool = False
     gone_records: int = 0
@@ -49,24 +50,33 @@ class KeptFolder:
     """The run folder, and the files in it that are appended to.
 
     Args:
-        folder: The run's, or None where there is none.
+        path: The folder, or None where there is none.
+        names: The files' names, by kind; the log is `log`.
         scratch: The scratch folder.
         environ: The environment, which names other places.
 
     Attributes:
-        folder: Where the run's files are now; None where nowhere.
+        path: Where the files are now; None where nowhere.
         opened: That folder, held open.
     """
 
-    def __init__(self, folder: RunFolder | None, scratch: str, environ: Mapping[str, str]) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        path: str | None,
+        names: Mapping[str, str],
+        scratch: str | None,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.path = path
+        self._last_path = path
+        self._names = names
         self.opened: OpenFolder | None = None
         self._scratch = scratch
         self._environ = environ
         self._held: dict[str, int] = {}
-        if folder is not None:
+        if path is not None:
             with contextlib.suppress(OSError):
-                self.opened = OpenFolder(folder.path)
+                self.opened = OpenFolder(path)
 
     def open_file(self, kind: str) -> int:
         """Open one kind of run file to append to it; it is held until `close`.
@@ -76,7 +86,7 @@ class KeptFolder:
         """
         if self.opened is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        self._held[kind] = self.opened.open_file(self._get_name(kind), _APPENDED)
+        self._held[kind] = self.opened.open_file(self._names[kind], _APPENDED)
         return self._held[kind]
 
     def get_held(self, kind: str) -> int | None:
@@ -91,12 +101,13 @@ class KeptFolder:
             is_over: Whether the processing has ended. The log is then looked through, and files
                 that others write are copied too.
         """
-        if self.folder is None:
+        if self._last_path is None:
             return Finding()
         held = self._held if is_over else {k: v for k, v in self._held.items() if k != "resources"}
         is_damaged = is_over and writer.is_damaged()
         is_in_place = self.opened is not None and self.opened.is_in_place
-        if is_in_place and not is_damaged and self._has_all({**held, "log": writer.fd}):
+        is_named = is_in_place and self._has_all({"log": writer.fd})
+        if is_named and not is_damaged and self._has_all(held):
             return Finding()
         for target in self._find_targets(is_in_place=is_in_place):
             try:
@@ -107,10 +118,18 @@ class KeptFolder:
             is_moved = target is not self.opened
             if is_moved and self.opened is not None:
                 self.opened.close()
-            self.opened, self.folder = target, RunFolder(target.path, self.folder.stem)
+            self.opened, self.path = target, target.path
+            self._last_path = target.path
             gone = writer.lost.get("damaged_log", 0)
-            return Finding(is_moved=is_moved, is_damaged=is_damaged, gone_records=gone)
-        self.folder = None
+            return Finding(
+                is_moved=is_moved,
+                is_restored=not is_named,
+                is_damaged=is_damaged,
+                gone_records=gone,
+            )
+        if is_named:
+            return Finding()
+        self.path = None
         return Finding(is_lost=True)
 
     def close(self) -> None:
@@ -122,43 +141,42 @@ class KeptFolder:
         if self.opened is not None:
             self.opened.close()
 
-    def _get_name(self, kind: str) -> str:
-        assert self.folder is not None
-        return self.folder.stem + SUFFIXES[kind]
-
     def _has_all(self, held: Mapping[str, int]) -> bool:
         assert self.opened is not None
-        return all(self.opened.is_held(self._get_name(kind), fd) for kind, fd in held.items())
+        return all(self.opened.is_held(self._names[kind], fd) for kind, fd in held.items())
 
     def _find_targets(self, *, is_in_place: bool) -> Iterator[OpenFolder]:
         """Find folders to go on in, best first: its own, where only files are gone."""
-        assert self.folder is not None
+        assert self._last_path is not None
         if is_in_place and self.opened is not None:
             yield self.opened
-        yield from make_other_run_folders(self.folder.path, self._scratch, self._environ)
+        yield from make_other_run_folders(self._last_path, self._scratch, self._environ)
 
     def _move_into(
         self, target: OpenFolder, writer: LogWriter, held: Mapping[str, int], *, is_damaged: bool
     ) -> None:
         """Have the log and the files that are held in a folder, as far as they are not there."""
-        name = self._get_name("log")
-        if is_damaged and target.is_held(name, writer.fd):
-            for found in target.list_names():  # positions were those of another content
-                if found.startswith(name) and found.endswith(POSITION_SUFFIX):
-                    target.remove_file(found)
-            target.remove_file(name)
-        if not target.is_held(name, writer.fd):
-            fd = target.create_file(name)
+        name = self._names["log"]
+        is_there = target.is_held(name, writer.fd)
+        if not is_there and target.find_file(name) is not None:  # another's stays
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        if is_damaged or not is_there:
+            hidden = f".{name}.part"
+            target.remove_file(hidden)
+            fd = target.create_file(hidden)
             try:
                 writer.move(fd, target.get_path(name))
             except OSError:
                 os.close(fd)
-                target.remove_file(name)
+                target.remove_file(hidden)
                 raise
+            target.replace(hidden, name)
+        if is_damaged:
+            _forget_positions(target, name)
         for kind, fd in held.items():
-            if not target.is_held(self._get_name(kind), fd):
+            if not target.is_held(self._names[kind], fd):
                 with contextlib.suppress(OSError):  # the log says the same, and is whole
-                    self._move_file(target, self._get_name(kind), fd)
+                    self._move_file(target, self._names[kind], fd)
 
     def _move_file(self, target: OpenFolder, name: str, held_fd: int) -> None:
         """Copy a file that is held, and have its descriptor lead to the copy."""
@@ -180,3 +198,10 @@ class KeptFolder:
         target.close()
         with contextlib.suppress(OSError):
             os.rmdir(target.path)
+
+
+def _forget_positions(folder: OpenFolder, log: str) -> None:
+    """Remove what says how far a log was delivered: it had another content."""
+    for name in folder.list_names():
+        if name.startswith(log) and name.endswith(POSITION_SUFFIX):
+            folder.remove_file(name)

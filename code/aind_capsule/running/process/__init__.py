@@ -1,0 +1,1 @@
+"""Processes, descriptors and signals of the wrapper; knows no records."""
