@@ -1,15 +1,24 @@
-"""Small files of others, read with a limit: metadata, git's own files, a task's script.
+"""Files read with a limit, and files written whole.
 
-Called by `assets`, `code_version` and `git_files`. What stands at such a path may be anything: a
-pipe that would never end, a file of many gigabytes, text of another encoding. Never writes.
+Small files of others (metadata, git's own files, a task's script) may be anything: a pipe that
+would never end, a file of many gigabytes, text of another encoding. A file of ours that others read
+is never half there: it gets its name when it is whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from aind_capsule.context.own_files import OpenFolder
+
+_CHUNK_BYTES = 1 << 20
+#: Of a name that gets more around it; file systems take 255 bytes.
+_LONGEST_NAME = 200
 
 
 class UnusableFileError(Exception):
@@ -76,6 +85,73 @@ def read_json_object(path: str, limit_bytes: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UnusableFileError(f"holds no JSON object but {_name_type(value)}")
     return value
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of the data where the descriptor stands.
+
+    Raises:
+        OSError: It cannot be written; a part of it may be there.
+    """
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def read_chunks(fd: int, size_bytes: int) -> Iterator[bytes]:
+    """Read an open file from its start, as far as a size or its end.
+
+    Where the platform has `pread` the descriptor's own position is left alone.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    done = 0
+    while done < size_bytes:
+        chunk = _read_at(fd, min(_CHUNK_BYTES, size_bytes - done), done)
+        if not chunk:
+            return
+        done += len(chunk)
+        yield chunk
+
+
+def write_atomically(
+    folder: OpenFolder, name: str, write: Callable[[int], object], *, is_durable: bool = True
+) -> None:
+    """Write a file whole: under a name that nobody can guess, then renamed.
+
+    Args:
+        folder: Where.
+        name: What it is called in the end; what had the name before is replaced.
+        write: Writes the content to a descriptor.
+        is_durable: Whether it must survive a power failure.
+
+    Raises:
+        OSError: It cannot be written; nothing is left behind, and what had the name stays.
+    """
+    hidden = f".{name[:_LONGEST_NAME]}.{os.urandom(6).hex()}.part"
+    fd = folder.create_file(hidden)
+    try:
+        try:
+            write(fd)
+            if is_durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        folder.replace(hidden, name)
+    except BaseException:  # Ctrl-C too: nothing half-made stays
+        with contextlib.suppress(OSError):
+            folder.remove_file(hidden)
+        raise
+
+
+def _seek_and_read(fd: int, size_bytes: int, position: int) -> bytes:
+    """Do what `os.pread` does, where it is missing (Windows)."""
+    os.lseek(fd, position, os.SEEK_SET)
+    return os.read(fd, size_bytes)
+
+
+_read_at = getattr(os, "pread", _seek_and_read)
 
 
 def _name_type(value: Any) -> str:

@@ -1,6 +1,7 @@
-"""Disk space reserved ahead of a file's end, so that a full disk cannot take the last record.
+"""Room for a file: space reserved ahead of its end, and the size that it may have at most.
 
-Linux only (fallocate with FALLOC_FL_KEEP_SIZE); elsewhere nothing can be reserved, and is not.
+A full disk cannot take the last record then. Linux only (fallocate with FALLOC_FL_KEEP_SIZE);
+elsewhere nothing can be reserved, and is not.
 """
 
 from __future__ import annotations
@@ -8,6 +9,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+
+try:
+    import resource
+except ImportError:  # Windows: no such limit
+    resource = None  # type: ignore[assignment]
 
 _KEEP_SIZE = 0x01
 _CANNOT = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -35,3 +41,15 @@ def allocate(fd: int, offset: int, length: int) -> None:
             continue
         kind = AllocationUnsupportedError if number in _CANNOT else OSError
         raise kind(number, os.strerror(number))
+
+
+def read_size_limit() -> int | None:
+    """Return the bytes that any file of this process may have (`ulimit -f`); None without a limit.
+
+    Space beyond it can be allocated all the same: only a write tells, and fails.
+    """
+    if resource is None:
+        return None
+    # The soft limit is what the kernel goes by; `capsule run` has raised it to the hard one.
+    limit_bytes = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return None if limit_bytes == resource.RLIM_INFINITY else limit_bytes

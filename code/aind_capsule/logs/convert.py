@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.context.own_files import OPEN_FLAGS
 from aind_capsule.errors import LogFileError, UsageError
 from aind_capsule.logs.converted_log import ConvertedLog
 from aind_capsule.logs.foreign_file import ForeignFile, find_stem
 from aind_capsule.logs.foreign_records import ForeignRecords
 from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
-from aind_capsule.logs.writer import OPEN_FLAGS, LogWriter
+from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import encode
 from aind_capsule.records.foreign import ForeignRecord
 from aind_capsule.records.foreign_times import ForeignTimes

@@ -14,13 +14,14 @@ from aind_capsule.context.folders import find_folder
 from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.console import format_utc_offset, read_utc_offset_s
+from aind_capsule.logs.file.kept_folder import KeptFolder
 from aind_capsule.logs.place import make_run_folder
 from aind_capsule.logs.screen import find_screen
 from aind_capsule.logs.stderr import find_stderr, print_record, say, write_stderr
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.levels import LEVEL_NUMBERS
-from aind_capsule.records.naming import build_shipping, make_file_stem, make_run_id
+from aind_capsule.records.naming import LOG_SUFFIX, build_shipping, make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
@@ -67,6 +68,7 @@ class OwnLog:
         self.redactor = redactor
         self._suffix = b""
         self._writer: LogWriter | None = None
+        self._kept: KeptFolder | None = None
         self._must_open = False
         self._open(is_told=True)
 
@@ -89,10 +91,22 @@ class OwnLog:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.forget()
+        if self._kept is not None:
+            self._kept.close()
         self._must_open = True
 
     def finish(self) -> None:
-        """Say what was lost; there is no canonical record to say it."""
+        """Have the log where it can be found; say what was lost, for no canonical record does."""
+        if self._writer is not None and self._kept is not None:
+            finding = self._kept.look(self._writer, is_over=True)
+            self.path = self._writer.path
+            if finding.is_damaged:
+                say("the log was truncated or overwritten while the process went on")
+            if finding.is_moved:
+                say(f"the folder of the log was removed or moved; the log is {self.path} now")
+            if finding.is_lost:
+                count = self._writer.next_seq
+                say(f"the log is kept nowhere, for no folder can be written: {count} records")
         for cause, count in sorted(self._writer.lost.items()) if self._writer is not None else ():
             say(f"{count} records are not in {self.path} ({cause})")
 
@@ -101,6 +115,8 @@ class OwnLog:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if self._kept is not None:
+            self._kept.close()
 
     def _open(self, *, is_told: bool) -> None:
         self._must_open = False
@@ -116,10 +132,12 @@ class OwnLog:
         if place.why_not_scratch is not None and is_told:
             say(f"the log is in {place.path}: {place.why_not_scratch}")
         stem = make_file_stem(self.process_name, run_id, in_pipeline=False)
-        self.path = os.path.join(place.path, f"{stem}.log.jsonl")
+        name = f"{stem}{LOG_SUFFIX}"
+        self.path = os.path.join(place.path, name)
+        self._kept = KeptFolder(place.path, {"log": name}, self._scratch, self._environ)
         try:
             # Many short processes write such logs, and most end without giving space back.
-            self._writer = LogWriter(self.path, reserves=False, tell=say)
+            self._writer = LogWriter(self.path, folder=self._kept.opened, reserves=False, tell=say)
         except LogFileError as error:
             say(f"{error.message}; records come here only")
             return

@@ -6,12 +6,17 @@ it would be one more thing in a stranger's folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from aind_capsule.context.own_files import OpenFolder, make_own_folder
+
 #: Folder of the run folders inside scratch; its dot keeps it out of globs and of pipelines.
 HIDDEN_NAME = ".capsule"
+#: The user's own; it may be a link to a larger disk.
+_STATE_NAME = "aind-capsule"
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
@@ -30,7 +35,7 @@ def find_bases(scratch: str | None, environ: Mapping[str, str]) -> Iterator[str]
     state = environ.get("XDG_STATE_HOME")
     home = environ.get("HOME")
     if state or home:
-        yield os.path.join(state or os.path.join(str(home), ".local", "state"), "aind-capsule")
+        yield os.path.join(state or os.path.join(str(home), ".local", "state"), _STATE_NAME)
     uid = os.getuid() if hasattr(os, "getuid") else 0
     for folder in (environ.get("TMPDIR"), environ.get("TEMP"), *_TEMPORARY):
         if folder:
@@ -43,11 +48,43 @@ def make_run_folder(run_id: str, scratch: str | None, environ: Mapping[str, str]
     if scratch is not None and not os.path.isdir(scratch):
         trouble = f"there is no scratch folder {scratch}"
     for base in find_bases(scratch, environ):
-        path = os.path.join(base, run_id)
         try:
-            os.makedirs(path)
+            folder = _make_below(base, run_id)
         except OSError as error:
             trouble = trouble or f"{base} cannot be written: {error.strerror}"
             continue
-        return Place(path, trouble)
+        folder.close()
+        return Place(folder.path, trouble)
     return None
+
+
+def make_other_run_folders(
+    lost: str, scratch: str | None, environ: Mapping[str, str]
+) -> Iterator[OpenFolder]:
+    """Make the folder of a run anew, in one place after the other, until the caller has enough.
+
+    Args:
+        lost: The folder that is gone, or was replaced.
+        scratch: The scratch folder.
+        environ: The environment.
+
+    Yields:
+        Each folder that could be made. What is left of a place that the caller does not use is
+        the caller's to remove.
+    """
+    lost_base, run_id = os.path.split(lost)
+    bases = list(find_bases(scratch, environ))
+    # The place that was emptied comes last: it may be emptied again.
+    for base in (*(base for base in bases if base != lost_base), lost_base):
+        if base in bases:
+            with contextlib.suppress(OSError):
+                yield _make_below(base, run_id)
+
+
+def _make_below(base: str, run_id: str) -> OpenFolder:
+    """Make the folder of one run, which nobody else has made."""
+    # In scratch and in a temporary folder others may have planted a link.
+    follows_link = os.path.basename(base) == _STATE_NAME
+    with contextlib.closing(make_own_folder(base, follows_link=follows_link)) as parent:
+        parent.make_folder(run_id)
+        return parent.open_folder(run_id)

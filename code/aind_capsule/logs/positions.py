@@ -14,8 +14,8 @@ import os
 import zlib
 from dataclasses import dataclass
 
+from aind_capsule.context.own_files import OPEN_FLAGS
 from aind_capsule.errors import LogFileError
-from aind_capsule.logs.writer import OPEN_FLAGS
 from aind_capsule.records.encode import decode, encode
 
 try:

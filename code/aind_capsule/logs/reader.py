@@ -82,6 +82,11 @@ class LogTail:
         """Bytes behind the position; after the last `read`, a torn line or one being written."""
         return max(0, os.fstat(self._open().fileno()).st_size - self.position)
 
+    def follow(self, path: str) -> None:
+        """Read on in another file, at the same position."""
+        self.close()
+        self.path = path
+
     def close(self) -> None:
         """Close the file; another read opens it again."""
         if self._file is not None:

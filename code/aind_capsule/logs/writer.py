@@ -2,40 +2,38 @@
 
 Used by the wrapper and by `configure_logging` where there is no wrapper. A record arrives encoded
 and open (without its closing brace); the writer adds `"seq":N` and closes it. Nothing is buffered:
-what `append` returns for is in the kernel's hands, and a killed process loses none of it.
+what `append` returns for is in the kernel's hands, and a killed process loses none of it. The file
+is held open: it can be read and copied also when its folder is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
-import time
+import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.context.files import read_chunks, write_all
+from aind_capsule.context.own_files import OPEN_FLAGS, OpenFolder
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.allocation import AllocationUnsupportedError, allocate
+from aind_capsule.logs.file import log_lock
+from aind_capsule.logs.file.log_limits import (
+    CANONICAL_BYTES,
+    Trouble,
+    explain_write_error,
+    find_cap,
+)
+from aind_capsule.logs.file.salvage import KeptSize, copy_whole_lines, is_whole
 from aind_capsule.records.encode import encode_open
 from aind_capsule.records.shrink import shrink
 
-try:
-    import fcntl
-except ImportError:  # Windows: a file of its own for each process needs no lock
-    fcntl = None  # type: ignore[assignment]
-
 #: Kept free before the allocated end for the canonical record, whatever else is written.
 RESERVED_BYTES = 64 * 1024
-#: The canonical record is cut to this.
-CANONICAL_BYTES = 32 * 1024
 #: Allocated ahead at a time.
 STEP_BYTES = 4 * 1024 * 1024
-_LOCK_WAIT_S = 2.0
-#: Windows has no O_CLOEXEC, and would translate line ends without O_BINARY.
-OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def _seek_and_write(fd: int, data: bytes | memoryview, position: int) -> int:
@@ -51,20 +49,14 @@ def _ignore(_message: str) -> None:
     """Take a word about trouble and do nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    """Why something was not written: the cause that it is counted under, and words for people."""
-
-    cause: str
-    message: str
-
-
 class LogWriter:
     """Appends records to one log file, which it holds locked.
 
     Args:
         path: The file; made when missing, never truncated.
-        max_bytes: Cap on the file's size, or None.
+        folder: Its folder, where that is held open: the file is opened below it.
+        max_bytes: Cap on the file's size, or None. The process's own limit (`ulimit -f`) is one
+            in any case.
         reserves: Keep space for a canonical record.
         tell: Called once for each kind of trouble, with a sentence for people.
 
@@ -72,7 +64,8 @@ class LogWriter:
         LogFileError: The file cannot be opened, or another process writes it.
 
     Attributes:
-        lost: Records that were not written, by cause (`disk_full`, `size_cap`, `write_error`).
+        lost: Records that are not in the file, by cause (`disk_full`, `size_cap`, `size_limit`,
+            `write_error`, `damaged_log`).
         next_seq: Number that the next record gets.
     """
 
@@ -80,6 +73,7 @@ class LogWriter:
         self,
         path: str | os.PathLike[str],
         *,
+        folder: OpenFolder | None = None,
         max_bytes: int | None = None,
         reserves: bool = True,
         tell: Callable[[str], None] = _ignore,
@@ -87,47 +81,43 @@ class LogWriter:
         self.path = os.fspath(path)
         self.lost: dict[str, int] = {}
         self.next_seq = 0
-        self._max_bytes = max_bytes
+        self._reserves = reserves
+        self._cap = find_cap(max_bytes)
         self._tell = tell
         self._told: set[str] = set()
+        self._first_line = b""
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+            if folder is None:
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+            else:
+                self._fd = folder.open_file(os.path.basename(self.path), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise LogFileError(
                 f"The log file {self.path} cannot be opened: {error.strerror}",
                 hint="Give a scratch folder that can be written, by --scratch.",
             ) from error
         self._is_open = True
+        self._is_sealed = False
         self._lock()
-        self._end = os.fstat(self._fd).st_size
-        self._allocated_end = self._end
-        self._can_allocate = reserves
-        self._free_end = -1.0  # up to here nothing has to be looked at before a write
-        if reserves:
-            self._make_room(0)
-        else:
-            self._find_free_end()
+        self._start = self._end = os.fstat(self._fd).st_size
+        self._prepare_room()
 
     def _lock(self) -> None:
-        if fcntl is None:
-            return
-        deadline = time.monotonic() + _LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
-                    self._say(_Trouble("lock", f"{self.path} cannot be locked: {error.strerror}"))
-                    return
-                if time.monotonic() < deadline:  # a reader that looks whether we live
-                    time.sleep(0.01)
-                    continue
-                os.close(self._fd)
-                raise LogFileError(
-                    f"Another process writes the log file {self.path}",
-                    hint="Wait for its end, or give another scratch folder by --scratch.",
-                ) from error
-            return
+        try:
+            log_lock.lock(self._fd)
+        except BlockingIOError as error:
+            os.close(self._fd)
+            raise LogFileError(
+                f"Another process writes the log file {self.path}",
+                hint="Wait for its end, or give another scratch folder by --scratch.",
+            ) from error
+        except OSError as error:
+            self._say(Trouble("lock", f"{self.path} cannot be locked: {error.strerror}"))
+
+    @property
+    def fd(self) -> int:
+        """The open file, to be read only."""
+        return self._fd
 
     @property
     def size_bytes(self) -> int:
@@ -144,6 +134,8 @@ class LogWriter:
         trouble = self._find_trouble(len(data)) or self._write(data)
         if trouble is None:
             self.next_seq = seq + len(records)
+            if not seq and records:
+                self._first_line = data[: data.index(b"\n") + 1]
             return []
         if len(records) > 1:  # some of them may fit
             return [index for index, record in enumerate(records) if self.append([record])]
@@ -163,6 +155,8 @@ class LogWriter:
             trouble = (None if is_free else self._find_trouble(len(data))) or self._write(data)
             if trouble is None:
                 self.next_seq = seq + 1
+                if not seq:
+                    self._first_line = data
         except BaseException:  # Ctrl-C too, and what a signal handler raises: raised again
             self._end, self.next_seq = end, seq
             with contextlib.suppress(OSError):
@@ -174,7 +168,8 @@ class LogWriter:
 
     def append_canonical(self, fields: dict[str, Any]) -> bool:
         """Write the last record; it alone may use the reserved space, and is cut to 32 KiB."""
-        record = encode_open(shrink(fields, CANONICAL_BYTES - 64))
+        reserve = CANONICAL_BYTES if self._cap is None else self._cap.reserve_bytes
+        record = encode_open(shrink(fields, reserve - 64))
         trouble = self._write(b'%b,"seq":%d}\n' % (record, self.next_seq))
         if trouble is not None:
             self._say(trouble)
@@ -182,14 +177,63 @@ class LogWriter:
         self.next_seq += 1
         return True
 
-    def close(self) -> None:
-        """Give back the space that was reserved and not used, and the lock; may be called twice."""
-        if not self._is_open:
+    def move(self, fd: int, path: str) -> None:
+        """Go on in another file, which gets all that is whole of this one.
+
+        Args:
+            fd: The other file, new and empty; it is this writer's from now on.
+            path: Its path.
+
+        Raises:
+            OSError: It cannot be written; then all is as it was.
+        """
+        log_lock.lock_new(fd)
+        kept = KeptSize(self._end, self._count_kept())
+        if self.is_damaged():
+            kept = copy_whole_lines(self._fd, self._end, self._first_line, fd)
+        else:
+            self.copy_to(fd)
+        os.dup2(fd, self._fd, inheritable=False)
+        os.close(fd)
+        self.path, self._start, self._end = path, 0, kept.size_bytes
+        if kept.records < self.next_seq:
+            self.lost["damaged_log"] = self.next_seq - kept.records
+        self._prepare_room()
+
+    def is_damaged(self) -> bool:
+        """Return whether somebody else has cut the file or written into it; reads all of it."""
+        if self._start or not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            return False
+        try:
+            return not is_whole(self._fd, self._end, self._count_kept())
+        except OSError:
+            return False
+
+    def _count_kept(self) -> int:
+        return self.next_seq - self.lost.get("damaged_log", 0)
+
+    def copy_to(self, fd: int) -> None:
+        """Copy what was written to another file.
+
+        Raises:
+            OSError: It cannot be read or written.
+        """
+        for chunk in read_chunks(self._fd, self._end):
+            write_all(fd, chunk)
+
+    def seal(self) -> None:
+        """End the log: give back unused space, and the lock; it can still be copied."""
+        if not self._is_open or self._is_sealed:
             return
-        self._is_open = False
+        self._is_sealed = True
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._end)
-        os.close(self._fd)
+        log_lock.unlock(self._fd)
+
+    def close(self) -> None:
+        """End the log and let go of the file; may be called twice."""
+        self.seal()
+        self.forget()
 
     def forget(self) -> None:
         """Close the descriptor only (in a forked child): file and lock are the parent's."""
@@ -198,17 +242,24 @@ class LogWriter:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
 
-    def _find_trouble(self, size_bytes: int) -> _Trouble | None:
+    def _find_trouble(self, size_bytes: int) -> Trouble | None:
         """Why so many bytes may not be written now, or None."""
         end = self._end + size_bytes
-        if self._max_bytes is not None and end > self._max_bytes - CANONICAL_BYTES:
-            return _Trouble("size_cap", f"The log has reached its cap of {self._max_bytes} bytes")
+        if self._cap is not None and end > self._cap.free_bytes:
+            return self._cap.trouble
         if not self._can_allocate or end <= self._allocated_end - RESERVED_BYTES:
             return None
         if self._make_room(size_bytes):
-            self._told.discard("disk_full")
             return None
-        return _Trouble("disk_full", f"No space is left for the log {self.path}")
+        return Trouble("disk_full", f"No space is left for the log {self.path}")
+
+    def _prepare_room(self) -> None:
+        """Find out how far can be written, at the start and in a new file."""
+        self._allocated_end = self._end
+        self._can_allocate = self._reserves
+        self._free_end = -1.0  # up to here nothing has to be looked at before a write
+        if not self._reserves or self._make_room(0):
+            self._find_free_end()
 
     def _make_room(self, size_bytes: int) -> bool:
         """Allocate so that `size_bytes` and the reserve fit; True where they do."""
@@ -222,7 +273,7 @@ class LogWriter:
                     f"The file system of {self.path} cannot reserve space: on a full disk the"
                     " canonical record may be lost"
                 )
-                self._say(_Trouble("allocation", message))
+                self._say(Trouble("allocation", message))
                 self._find_free_end()
                 return True
             except OSError:
@@ -233,11 +284,11 @@ class LogWriter:
         return False
 
     def _find_free_end(self) -> None:
-        cap = math.inf if self._max_bytes is None else self._max_bytes - CANONICAL_BYTES
+        cap = math.inf if self._cap is None else self._cap.free_bytes
         room = self._allocated_end - RESERVED_BYTES if self._can_allocate else math.inf
         self._free_end = min(cap, room)
 
-    def _write(self, data: bytes) -> _Trouble | None:
+    def _write(self, data: bytes) -> Trouble | None:
         """Write all of the data, or nothing of it and say why."""
         done = 0
         try:
@@ -250,16 +301,15 @@ class LogWriter:
                     os.ftruncate(self._fd, self._end)
                     self._allocated_end = self._end
                     self._find_free_end()
-            cause = "disk_full" if error.errno in _FULL else "write_error"
-            return _Trouble(cause, f"The log {self.path} cannot be written: {error.strerror}")
+            return explain_write_error(self.path, error)
         self._end += len(data)
         return None
 
-    def _count_lost(self, trouble: _Trouble) -> None:
+    def _count_lost(self, trouble: Trouble) -> None:
         self.lost[trouble.cause] = self.lost.get(trouble.cause, 0) + 1
         self._say(trouble)
 
-    def _say(self, trouble: _Trouble) -> None:
+    def _say(self, trouble: Trouble) -> None:
         if trouble.cause not in self._told:
             self._told.add(trouble.cause)
             self._tell(trouble.message)

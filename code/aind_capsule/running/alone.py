@@ -83,7 +83,7 @@ class LoneRun:
         prepared, settings = self._prepared, self._prepared.settings
         self.run_id = prepared.facts.run_id
         self._console = ConsoleView(_Stderr(), settings.console, environ, prepared.fields)
-        self._files = RunFiles(prepared, self._console.say)
+        self._files = RunFiles(prepared, self._console.say, environ)
         self.found = _read_inputs(request, prepared)
         run_fields = add_identity(prepared.fields, self.found.get("identity", {}), settings)
         self._journal = Journal(
@@ -140,7 +140,7 @@ class LoneRun:
         journal.viewers.append(self._console.show)
         if session is not None:
             journal.viewers.append(session.show)
-        banners.show_start(prepared, self._console, session)
+        banners.show_start(prepared, self._console, session, self._files.find_log())
         write_start(journal, prepared)
         for problem in prepared.problems:
             level = "ERROR" if problem.is_error else "WARNING"
@@ -160,6 +160,8 @@ class LoneRun:
         carried: dict[str, Any] = {}
         if outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, journal.log)
+        if self._files.keep(journal, is_over=True):
+            self._delivery.follow_log()
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(
             build_canonical(
@@ -178,8 +180,9 @@ class LoneRun:
                 taken=journal.fields,
             )
         )
-        self._files.writer.close()
-        banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
+        self._files.seal_log()
+        log = self._files.find_log()
+        banners.show_end(prepared, outcome, canonical, self._console, self._files.session, log)
         lists = journal.additions.describe_lists()
         self._canonical, self._lists = canonical, {**carried, **lists}
         if self._files.has_data_process:
@@ -216,6 +219,7 @@ class LoneRun:
             report = self._delivery.finish(stopped_s_ago, self._wait_at_end)
             self._write_last_run_json({"delivery": report}, is_last=True)
             self._files.publish(("run",))
+        self._files.finish()
         for interrupt in self._interrupts[:1]:
             raise interrupt
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aind_capsule.logs.console import format_bytes, format_duration
 from aind_capsule.running.outcome import Outcome
-from aind_capsule.running.prepare import Prepared, is_writable_folder
+from aind_capsule.running.prepare import Prepared
 from aind_capsule.running.views import ConsoleView, SessionView
 
 _TITLES = {"success": "finished", "fail": "failed", "stopped": "stopped"}
 
 
-def show_start(prepared: Prepared, console: ConsoleView, session: SessionView | None) -> None:
-    """The banner before the processing starts."""
-    facts, folder = prepared.facts, prepared.run_folder
+def show_start(
+    prepared: Prepared, console: ConsoleView, session: SessionView | None, log: str | None
+) -> None:
+    """The banner before the processing starts; `log` is there, or None."""
+    facts = prepared.facts
     rows = [("process", facts.process_name)]
     if facts.settings.pipeline_name:
         rows.append(("pipeline", facts.settings.pipeline_name))
     rows += [
         ("run", facts.run_id),
         ("results", facts.folders["results"]),
-        ("log", folder.get_file("log") if folder else "none"),
+        ("log", log or "none"),
     ]
     rows = _redact(prepared, rows)
     console.show_banner("capsule run", rows, time_us=facts.started_us)
@@ -37,8 +38,9 @@ def show_end(
     canonical: Mapping[str, Any],
     console: ConsoleView,
     session: SessionView | None,
+    log: str | None,
 ) -> None:
-    """The banner after the canonical record; the session file ends with it, and is closed."""
+    """The banner after the canonical record; the session file ends with it; `log` is there."""
     counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
     size = format_bytes(canonical["results_bytes"])
     files = canonical["results_files"]
@@ -49,7 +51,7 @@ def show_end(
         ("duration", format_duration(canonical["duration_s"])),
         ("records", counts),
         ("results", f"{files} {'file' if files == 1 else 'files'}, {size}"),
-        ("log", _find_log_afterwards(prepared) or "none"),
+        ("log", log or "none"),
     ]
     if "lost_records" in canonical:
         lost = ", ".join(f"{count} {cause}" for cause, count in canonical["lost_records"].items())
@@ -60,18 +62,7 @@ def show_end(
     console.show_banner(title, rows, outcome.level)
     if session is not None:
         session.show_banner(title, rows)
-        session.close()
 
 
 def _redact(prepared: Prepared, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, prepared.redactor.redact_text(text)) for name, text in rows]
-
-
-def _find_log_afterwards(prepared: Prepared) -> str | None:
-    """Where the log is once the run is over: in results where it is copied there."""
-    if prepared.run_folder is None:
-        return None
-    path, results = prepared.run_folder.get_file("log"), prepared.facts.folders["results"]
-    if "log" in prepared.run_files and is_writable_folder(results):
-        return os.path.join(results, os.path.basename(path))
-    return path

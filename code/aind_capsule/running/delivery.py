@@ -43,7 +43,7 @@ class RunDelivery:
         self._prepared = prepared
         self._files = files
         self._tell = tell
-        self._is_on = bool(find_kinds(prepared.settings)) and prepared.run_folder is not None
+        self._is_on = bool(find_kinds(prepared.settings)) and files.folder is not None
         self._process: ShipperProcess | None = None
 
     @property
@@ -62,19 +62,25 @@ class RunDelivery:
             watch: See `ShipperProcess`.
             on_started: Called with the pid of each process that is started.
         """
-        folder = self._prepared.run_folder
-        if not self._is_on or folder is None or self._process is not None:
+        log = self._files.writer.path
+        if not self._is_on or self._process is not None:
             return self._process
         from aind_capsule.running.shipper import ShipperProcess  # most runs need none
 
         try:
             self._process = ShipperProcess(
-                folder.get_file("log"), self._prepared.settings, self._tell, watch, on_started
+                log, self._prepared.settings, self._tell, watch, on_started
             )
         except OSError as error:
             self._is_on = False
             self._files.complain(f"The log is not delivered: {error}; `capsule push` does it later")
         return self._process
+
+    def follow_log(self) -> None:
+        """Have the log read where it is now."""
+        writer = self._files.writer
+        if self._process is not None:
+            self._process.follow_log(writer.path, is_whole=not writer.lost.get("damaged_log"))
 
     def count_undelivered(self, records: int) -> dict[str, int]:
         """Records that have not arrived yet, by destination, out of so many in the log."""
@@ -111,10 +117,10 @@ class RunDelivery:
             row = report.setdefault(kind.name, missing)
             if not os.path.exists(process.log):  # then it cannot count what it has not read
                 row["owed"] = max(row.get("owed", 0), missing["owed"])
-            self._say_what_is_owed(kind.name, row, process.log)
+            self._say_what_is_owed(kind.name, row)
         return report
 
-    def _say_what_is_owed(self, name: str, row: Mapping[str, Any], log: str) -> None:
+    def _say_what_is_owed(self, name: str, row: Mapping[str, Any]) -> None:
         """Tell people what has not arrived, and what they can do."""
         problem = row.get("problem") or "there was no time"
         if row.get("set_aside"):
@@ -124,9 +130,10 @@ class RunDelivery:
             )
         if row.get("owed", 1):
             count = f"{row['owed']} records" if "owed" in row else "Records"
+            log = self._files.find_log_to_push()
             then = f"`capsule push {log}` delivers them"
-            if not os.path.exists(log):
-                then = f"they are lost, for {log} is gone"
+            if log is None:
+                then = "they are lost, for the log is kept nowhere"
             elif self._prepared.task is not None:
                 then = "they are lost when the task's folder goes"
             self._files.complain(f"{count} have not reached {name} ({problem}); {then}")

@@ -10,14 +10,24 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from aind_capsule.context.files import write_all
 from aind_capsule.errors import LogFileError
 from aind_capsule.history.tidy import remove_old_runs
+from aind_capsule.logs.file.kept_folder import KeptFolder
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.canonical import build_run_json
 from aind_capsule.running.data_process import describe_report, make_data_process
+from aind_capsule.running.finishing.lost_files import report_finding
+from aind_capsule.running.finishing.results_copies import (
+    ResultsCopies,
+    Write,
+    copy_file,
+    copy_open_file,
+)
+from aind_capsule.running.journal import Journal
 from aind_capsule.running.prepare import Prepared, is_writable_folder
-from aind_capsule.running.run_folder import RunJson, publish
+from aind_capsule.running.run_folder import SUFFIXES, RunFolder, RunJson
 from aind_capsule.running.views import SessionView
 from aind_capsule.settings.values import RUN_FILE_KINDS
 
@@ -28,6 +38,7 @@ class RunFiles:
     Args:
         prepared: The run.
         say: Shows people a sentence.
+        environ: The environment, which names places for run folders.
 
     Attributes:
         writer: Writes the log; where no log can be had, into nothing.
@@ -35,33 +46,121 @@ class RunFiles:
         failures: What went wrong.
     """
 
-    def __init__(self, prepared: Prepared, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, prepared: Prepared, say: Callable[[str], None], environ: Mapping[str, str]
+    ) -> None:
         self._prepared = prepared
-        self._folder = prepared.run_folder
+        self._names = _build_names(prepared.run_folder)
+        path = None if prepared.run_folder is None else prepared.run_folder.path
+        scratch = prepared.facts.folders["scratch"]
+        self._kept = KeptFolder(path, self._names, scratch, environ)
         self._say = say
         self._run_json: RunJson | None = None
+        self._run_json_content = b""
+        self._told: set[str] = set()
+        self._copies = ResultsCopies(prepared.facts.folders["results"])
+        self._has_log = False
+        self._is_sealed = False
         self.failures: list[str] = []
         self.writer = self._open_log()
         self.session = self._open_session()
 
+    @property
+    def folder(self) -> RunFolder | None:
+        """Where the run's files are now; it may change, for the processing may remove it."""
+        path, before = self._kept.path, self._prepared.run_folder
+        return None if path is None or before is None else RunFolder(path, before.stem)
+
+    def find_log(self) -> str | None:
+        """Return where the log is now: its copy in results once that is there; None if nowhere."""
+        if not self._has_log:
+            return None
+        return self._copies.find(self._names["log"]) or self._find_original()
+
+    def find_log_to_push(self) -> str | None:
+        """Return where the log is that `capsule push` delivers later; None if nowhere."""
+        return self._find_original() or self.find_log()
+
+    def _find_original(self) -> str | None:
+        folder = self.folder
+        path = None if folder is None or not self._has_log else folder.get_file("log")
+        return path if path is not None and os.path.exists(path) else None
+
     def _open_log(self) -> LogWriter:
-        path = os.devnull if self._folder is None else self._folder.get_file("log")
-        cap = self._prepared.settings.log.max_bytes
-        try:
-            return LogWriter(path, max_bytes=cap, tell=self.complain)
-        except LogFileError as error:
-            self.complain(f"{error.message}. {error.hint}")
-            return LogWriter(os.devnull, tell=self.complain)
+        cap, folder = self._prepared.settings.log.max_bytes, self.folder
+        if folder is not None:
+            path, opened = folder.get_file("log"), self._kept.opened
+            try:
+                writer = LogWriter(path, folder=opened, max_bytes=cap, tell=self.complain)
+            except LogFileError as error:
+                self.complain(f"{error.message}. {error.hint}")
+            else:
+                self._has_log = True
+                return writer
+        return LogWriter(os.devnull, tell=self.complain)
 
     def _open_session(self) -> SessionView | None:
         settings = self._prepared.settings.session
-        if not settings.enabled or self._folder is None:
+        if not settings.enabled or self.folder is None:
             return None
         try:
-            return SessionView(self._folder.get_file("session"), settings.level)
+            return SessionView(self._kept.open_file("session"), settings.level)
         except OSError as error:
-            self.complain(f"The session file cannot be written: {error}")
+            self.complain(f"The session file cannot be written: {error.strerror}")
             return None
+
+    def open_samples(self) -> None:
+        """Open the file of the samples, before the processing can remove its folder."""
+        if self.folder is not None:
+            try:
+                self._kept.open_file("resources")
+            except OSError as error:
+                self.complain(f"The file of the samples cannot be made: {error.strerror}")
+
+    @property
+    def samples_fd(self) -> int:
+        """The file of the samples; -1 where there is none."""
+        fd = self._kept.get_held("resources")
+        return -1 if fd is None else fd
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the log has no name any more; costs next to nothing."""
+        is_open = self._has_log and not self._is_sealed and self.folder is not None
+        return is_open and os.fstat(self.writer.fd).st_nlink == 0
+
+    def keep(self, journal: Journal, *, is_over: bool) -> bool:
+        """Have all files in a folder that exists, and the log whole; say what was wrong.
+
+        Args:
+            journal: The run's log, which has not ended yet.
+            is_over: Whether the processing has ended.
+
+        Returns:
+            Whether the log is another file now.
+        """
+        if not self._has_log:
+            return False
+        finding = self._kept.look(self.writer, is_over=is_over)
+        if not finding.is_changed:
+            return False
+        if finding.is_lost:
+            if is_over and not self._is_wanted_in_results("log"):
+                journal.lost["no_folder"] = self.writer.next_seq
+            return False
+        if finding.is_moved and self._run_json is not None:
+            self._run_json.close()
+            self._run_json = None
+        if finding.is_moved and self._run_json_content:
+            self._write_run_json(decode(self._run_json_content) or {}, is_last=False)
+        report_finding(finding, self.writer.path, journal)
+        return True
+
+    def seal_log(self) -> None:
+        """End the log after its canonical record, and copy it into results at once."""
+        self._is_sealed = True
+        self.writer.seal()
+        self.publish(("log",))  # the banner that follows says where it is
 
     def write_run_json(
         self,
@@ -81,13 +180,13 @@ class RunFiles:
             is_last: Whether no other version follows.
             more: What the processing has said of the run beyond the canonical record.
         """
-        if self._folder is None:
+        if self._prepared.run_folder is None:
             return
-        files = {"log": os.path.basename(self._folder.get_file("log"))}
+        files = {"log": self._names["log"]}
         if self.session is not None:
-            files["session"] = os.path.basename(self._folder.get_file("session"))
+            files["session"] = self._names["session"]
         if self._prepared.settings.resources is not None:
-            files["resources"] = os.path.basename(self._folder.get_file("resources"))
+            files["resources"] = self._names["resources"]
         content = build_run_json(
             self._prepared.facts,
             canonical,
@@ -96,24 +195,32 @@ class RunFiles:
             files=files,
             more=more,
         )
+        content = self._prepared.redactor.redact_fields(decode(encode(content)) or {})
+        self._write_run_json(content, is_last=is_last)
+
+    def _write_run_json(self, content: Mapping[str, Any], *, is_last: bool) -> None:
+        self._run_json_content = encode(content) + b"\n"
+        folder, opened = self.folder, self._kept.opened
+        if folder is None or opened is None:
+            return
         try:
             if self._run_json is None:
-                self._run_json = RunJson(self._folder.get_file("run"))
-            content = self._prepared.redactor.redact_fields(decode(encode(content)) or {})
-            self._run_json.write(content, is_last=is_last)
+                self._run_json = RunJson(opened, self._names["run"])
+            self._run_json.write(self._run_json_content, is_last=is_last)
         except OSError as error:
-            self.complain(f"{self._folder.get_file('run')} cannot be written: {error.strerror}")
+            if opened.is_in_place:  # else it is written when the files have another place
+                message = f"{folder.get_file('run')} cannot be written: {error.strerror}"
+                self._complain_once(message)
 
     @property
     def has_data_process(self) -> bool:
         """Whether the run's `DataProcess` is made now; else it can be made of `run.json` later."""
         prepared = self._prepared
-        if self._folder is None:
+        if self.folder is None:
             return False
         if prepared.settings.upload.url is not None:  # an asset has one, whatever results have
             return True
-        is_wanted = "provenance" in prepared.run_files
-        return is_wanted and is_writable_folder(prepared.facts.folders["results"])
+        return self._is_wanted_in_results("provenance")
 
     def make_data_process(
         self,
@@ -129,10 +236,10 @@ class RunFiles:
             tell: Shows people a sentence.
             stopped_s_ago: Since when the run has been asked to stop, or None: then time is short.
         """
-        assert self._folder is not None
+        assert self.folder is not None
         results = self._prepared.facts.folders["results"]
         report = make_data_process(
-            self._folder,
+            self.folder,
             results,
             must_hurry,
             needs_schema=self._prepared.settings.provenance.schema_version != 1,
@@ -144,24 +251,76 @@ class RunFiles:
         return {"data_process": report}
 
     def publish(self, kinds: Collection[str] = RUN_FILE_KINDS) -> None:
-        """Copy the run files that are wanted there into results; all, or some kinds of them."""
+        """Copy the run files that are wanted there into results; all, or some kinds of them.
+
+        They are read from where they are held open: their folder may be gone.
+        """
+        sources = {
+            self._names[kind]: write
+            for kind in kinds
+            if self._is_wanted_in_results(kind) and (write := self._find_source(kind)) is not None
+        }
+        results, folder = self._prepared.facts.folders["results"], self.folder
+        for why, names in self._copies.add(sources).items():
+            then = "" if folder is None else f"; the run folder is {folder.path}"
+            self._complain_once(f"{', '.join(names)} could not be copied to {results}: {why}{then}")
+
+    def _find_source(self, kind: str) -> Write | None:
+        """Return what writes a run file to a descriptor; None where there is no such file."""
+        held, opened, content = self._kept.get_held(kind), self._kept.opened, self._run_json_content
+        if kind == "log":
+            return self.writer.copy_to if self._has_log else None
+        if kind == "run":
+            return (lambda fd: write_all(fd, content)) if content else None
+        if held is not None:
+            return (lambda fd: copy_open_file(held, fd)) if os.fstat(held).st_size else None
+        name = self._names[kind]
+        if opened is None or opened.find_file(name) is None:
+            return None
+        return lambda fd: copy_file(opened, name, fd)
+
+    def _is_wanted_in_results(self, kind: str) -> bool:
         prepared = self._prepared
-        results, folder = prepared.facts.folders["results"], self._folder
-        if folder is None or not prepared.run_files or not is_writable_folder(results):
-            return
-        for path, why in publish(folder, prepared.run_files.intersection(kinds), results):
-            self.complain(
-                f"{os.path.basename(path)} could not be copied to {results}: {why};"
-                f" it is in {folder.path}"
-            )
+        if prepared.run_folder is None or kind not in prepared.run_files:
+            return False
+        return is_writable_folder(prepared.facts.folders["results"])
 
     def remove_old_runs(self) -> None:
         """Remove run folders that are old, beside this run's."""
-        if self._folder is not None:
+        if self.folder is not None:
             keep_days = self._prepared.settings.history.keep_days
-            remove_old_runs(os.path.dirname(self._folder.path), keep_days)
+            remove_old_runs(os.path.dirname(self.folder.path), keep_days)
+
+    def finish(self) -> None:
+        """Let go of all files; the last line says it where no log is kept."""
+        session = self.session
+        if session is not None and session.lost:
+            self.complain(f"{session.lost} lines are not in the session file: {session.problem}")
+        if self.find_log() is None:
+            count = self.writer.next_seq
+            self.complain(
+                f"This run's log is kept nowhere: no folder for it can be written. {count} records"
+                " are lost; name a folder that can be written by --scratch"
+            )
+        self.writer.close()
+        fd, opened = self._kept.get_held("resources"), self._kept.opened
+        if fd is not None and opened is not None and not os.fstat(fd).st_size:
+            opened.remove_file(self._names["resources"])
+        if self._run_json is not None:
+            self._run_json.close()
+        self._kept.close()
 
     def complain(self, message: str) -> None:
         """Say what went wrong where the log cannot take it."""
         self.failures.append(message)
         self._say(message)
+
+    def _complain_once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self.complain(message)
+
+
+def _build_names(folder: RunFolder | None) -> dict[str, str]:
+    """Return the names of the run files by kind."""
+    return {} if folder is None else {kind: folder.stem + end for kind, end in SUFFIXES.items()}

@@ -17,14 +17,12 @@ from aind_capsule.records.redaction.known import is_worth_finding
 from aind_capsule.running.additions import KIND
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import READABLE, Loop
+from aind_capsule.running.process.socket_folder import open_listener, remove_socket_folder
 
 VERSION = 1
 #: A record from inside is at most this long, with its line end.
 MAX_RECORD_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
-_BACKLOG = 1024
-#: Tried in turn: short paths that are usually writable.
-_FOLDER_BASES = ("/tmp", "/dev/shm", "/run", "/var/tmp")
 _MESSAGE_START = b'{"capsule":'
 
 
@@ -34,17 +32,18 @@ class Intake:
     Args:
         loop: Watches the sockets.
         journal: Takes the records.
-        folder_base: Where the socket's folder is made; `/tmp`, for paths of sockets are short.
+        environ: The environment, which may name a folder for sockets.
 
     Raises:
         OSError: No folder or no socket can be made.
 
     Attributes:
+        path: The socket's.
         environment: What the first Python of the processing told of itself.
     """
 
     def __init__(
-        self, loop: Loop, journal: Journal, *, echo: bool, folder_base: str | None = None
+        self, loop: Loop, journal: Journal, environ: Mapping[str, str], *, echo: bool
     ) -> None:
         self.environment: dict[str, Any] = {}
         self._loop = loop
@@ -52,17 +51,7 @@ class Intake:
         self._echo = echo
         self._connections: dict[int, _Connection] = {}
         self._is_paused = False
-        self._folder = _make_folder(folder_base)
-        self.path = os.path.join(self._folder, "records.sock")
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._listener.bind(self.path)
-            self._listener.listen(_BACKLOG)
-        except OSError:
-            self._listener.close()
-            os.rmdir(self._folder)
-            raise
-        self._listener.setblocking(False)
+        self._listener, self.path = open_listener(environ)
         loop.watch(self._listener.fileno(), READABLE, self._accept)
 
     @property
@@ -93,10 +82,7 @@ class Intake:
             while connection.socket.fileno() in self._connections and connection.read():
                 pass
             connection.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
-        with contextlib.suppress(OSError):
-            os.rmdir(self._folder)
+        remove_socket_folder(os.path.dirname(self.path))
 
     def _accept(self, _events: int) -> None:
         while True:
@@ -201,17 +187,3 @@ class _Connection:
             rest, self._rest = self._rest, b""
             self._forget(self, len(rest))
             self.socket.close()
-
-
-def _make_folder(base: str | None) -> str:
-    """A 0700 folder with a short path; a socket's path may have 107 bytes."""
-    failure = OSError("no folder for the socket")
-    for candidate in [base] if base else _FOLDER_BASES:
-        folder = os.path.join(candidate, f"capsule-{os.urandom(6).hex()}")
-        try:
-            os.mkdir(folder, 0o700)
-        except OSError as error:
-            failure = error
-        else:
-            return folder
-    raise failure

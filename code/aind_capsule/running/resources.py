@@ -35,7 +35,7 @@ _MAX_MESSAGE_BYTES = 64 * 1024
 #: Not `-m`, which would look for modules in the working folder first, and that is the user's:
 #: the sampler finds what the wrapper finds.
 _BOOT = (
-    "import sys; words = sys.argv[1:7]; sys.path[:] = sys.argv[7:]\n"
+    "import sys; words = sys.argv[1:8]; sys.path[:] = sys.argv[8:]\n"
     "from aind_capsule.running.sampling import main; main(words)"
 )
 
@@ -51,6 +51,7 @@ class Order:
         wrapper_pid: All that is below it is the processing, but for what is not.
         own_pids: What is not: the wrapper's helpers.
         reaped_cpu_s: CPU of the children that the wrapper had waited for before the processing.
+        file_fd: The file, where it is open already; else -1.
     """
 
     path: str
@@ -59,20 +60,21 @@ class Order:
     wrapper_pid: int
     own_pids: tuple[int, ...]
     reaped_cpu_s: float
+    file_fd: int = -1
 
     def to_words(self) -> list[str]:
         """As arguments of a command line."""
         own = ",".join(map(str, self.own_pids))
         numbers = (self.interval_s, self.link_fd, self.wrapper_pid, own, self.reaped_cpu_s)
-        return [self.path, *map(str, numbers)]
+        return [self.path, *map(str, numbers), str(self.file_fd)]
 
     @classmethod
     def from_words(cls, words: Sequence[str]) -> Order:
         """What `to_words` gave."""
-        path, interval_s, link_fd, wrapper_pid, own, reaped_cpu_s = words
+        path, interval_s, link_fd, wrapper_pid, own, reaped_cpu_s, file_fd = words
         pids = tuple(int(pid) for pid in own.split(",") if pid)
         return cls(path, float(interval_s), int(link_fd), int(wrapper_pid), pids,
-                   float(reaped_cpu_s))  # fmt: skip
+                   float(reaped_cpu_s), int(file_fd))  # fmt: skip
 
 
 class ResourceSampler:
@@ -108,6 +110,7 @@ class ResourceSampler:
         interval_s: float,
         loop: Loop,
         *,
+        file_fd: int = -1,
         own_pids: Collection[int] = (),
         tell: Callable[[str], None],
     ) -> ResourceSampler:
@@ -117,6 +120,7 @@ class ResourceSampler:
             path: The file that the samples are appended to.
             interval_s: Between two samples.
             loop: Watches the socket.
+            file_fd: The file, where it is open already: its folder may be gone soon.
             own_pids: Children of ours that are not the processing's.
             tell: Called with a sentence for each kind of trouble, once.
 
@@ -135,8 +139,9 @@ class ResourceSampler:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             order = Order(
-                path, interval_s, theirs.fileno(), os.getpid(), tuple(own_pids), reaped_cpu_s
-            )
+                path, interval_s, theirs.fileno(), os.getpid(), tuple(own_pids), reaped_cpu_s,
+                file_fd,
+            )  # fmt: skip
             try:
                 pid = _spawn(order)
             except OSError:
@@ -254,12 +259,17 @@ def _spawn(order: Order) -> int:
         raise FileNotFoundError("the path of this Python is unknown")
     # -B: nothing is written into the code folder.
     words = [sys.executable, "-B", "-c", _BOOT, *order.to_words(), *map(str, sys.path)]
-    os.set_inheritable(order.link_fd, True)
-    streams = [
-        (os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in {0, 1, 2} - {order.link_fd}
-    ]
+    kept = {order.link_fd, order.file_fd}
+    streams = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in {0, 1, 2} - kept]
     # Blocked, a Ctrl-C or a SIGTERM to all processes waits for ever. Its session it makes itself:
     # many builds of Python cannot have it made here.
-    return os.posix_spawn(
-        sys.executable, words, os.environ, file_actions=streams, setsigmask=signal.valid_signals()
-    )
+    for fd in kept - {-1}:
+        os.set_inheritable(fd, True)
+    try:
+        return os.posix_spawn(
+            sys.executable, words, os.environ, file_actions=streams,
+            setsigmask=signal.valid_signals(),
+        )  # fmt: skip
+    finally:
+        for fd in kept - {-1}:
+            os.set_inheritable(fd, False)

@@ -31,6 +31,7 @@ from aind_capsule.running.nesting import (
 from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge, judge_output
 from aind_capsule.running.outlet import Outlet, describe_loss
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
+from aind_capsule.running.process.socket_folder import remove_abandoned_folders
 from aind_capsule.running.process.start_failure import find_reason, find_script_fault
 from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import CannotStartError
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long before the start, and at the end.
 _INPUTS_WAIT_S = 2.0
+#: Between two looks whether the log still has a name.
+_LOOK_AT_FILES_S = 1.0
 
 
 class Run:
@@ -69,7 +72,9 @@ class Run:
         )
         # The results of a task that fails are published nowhere, whatever is in them.
         self._console.keeps_canonical = prepared.task is not None or prepared.run_folder is None
-        self._files = RunFiles(prepared, self._console.say)
+        self._files = RunFiles(prepared, self._console.say, environ)
+        if settings.resources is not None:
+            self._files.open_samples()
         self._journal = Journal(
             self._files.writer,
             prepared.fields,
@@ -103,7 +108,8 @@ class Run:
         self._inbox.on_signal = self._take_signal
         data = self._prepared.facts.folders["data"]
         inputs = InputsReader(data, lambda: find_code(self._request, self._prepared), self._loop)
-        banners.show_start(self._prepared, self._console, self._files.session)
+        log = self._files.find_log()
+        banners.show_start(self._prepared, self._console, self._files.session, log)
         inputs.wait_for_identity(_INPUTS_WAIT_S, lambda: self._supervision.is_stopped)
         self._take_identity(inputs.found.get("identity", {}))
         first_records.write_start(self._journal, self._prepared)
@@ -180,6 +186,8 @@ class Run:
 
     def _start_helpers(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Start what works beside the processing; the pids of those that it has started."""
+        self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
+        remove_abandoned_folders(self._environ)
         self._start_delivery()
         return self._start_sampler(own_pids)
 
@@ -192,12 +200,22 @@ class Run:
 
         self._delivery.start(watch, self._supervision.add_helper)
 
+    def _look_at_files(self) -> None:
+        """Have the log in another place soon after the processing has removed it."""
+        if self._files.is_removed:
+            self._keep_files(is_over=False)
+        self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
+
+    def _keep_files(self, *, is_over: bool) -> None:
+        if self._files.keep(self._journal, is_over=is_over):
+            self._delivery.follow_log()
+
     def _warn(self, message: str) -> None:
         self._console.say(f"WARNING: {message}")
 
     def _start_sampler(self, own_pids: frozenset[int]) -> tuple[int, ...]:
         """Sample what the processing uses, where that is asked for; the sampler's pid."""
-        interval_s, folder = self._prepared.settings.resources, self._prepared.run_folder
+        interval_s, folder = self._prepared.settings.resources, self._files.folder
         if interval_s is None or folder is None:
             return ()
         from aind_capsule.running.resources import ResourceSampler  # few runs want it
@@ -208,7 +226,12 @@ class Run:
 
         try:
             self._sampler = ResourceSampler.start(
-                folder.get_file("resources"), interval_s, self._loop, own_pids=own_pids, tell=tell
+                folder.get_file("resources"),
+                interval_s,
+                self._loop,
+                file_fd=self._files.samples_fd,
+                own_pids=own_pids,
+                tell=tell,
             )
         except OSError as error:
             tell(f"Resources are not sampled: {error}")
@@ -230,6 +253,7 @@ class Run:
 
         return RunUpload(
             self._prepared,
+            lambda: self._files.folder,
             self._journal.log,
             self._files.complain,
             self._console.show_progress,
@@ -250,7 +274,11 @@ class Run:
         if ended is not None and outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, self._journal.log)
         if self._upload is not None and ended is not None:
+            self._keep_files(is_over=True)
             outcome = self._upload.send(outcome, found)
+        self._keep_files(is_over=True)
+        if self._files.folder is None:  # it was removed, and nothing takes its place
+            self._console.keeps_canonical = True
         canonical = self._journal.write_canonical(
             build_canonical(
                 prepared.facts,
@@ -270,8 +298,9 @@ class Run:
                 lost_output={o.name: o.lost_bytes for o in (self._out, self._err) if o.lost_bytes},
             )
         )
-        self._files.writer.close()
-        banners.show_end(prepared, outcome, canonical, self._console, self._files.session)
+        self._files.seal_log()
+        log = self._files.find_log()
+        banners.show_end(prepared, outcome, canonical, self._console, self._files.session, log)
         if ended is None and outcome.status == "fail":
             self._console.show_refusal(canonical)
         more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
@@ -291,8 +320,13 @@ class Run:
             self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
             self._files.publish(("run",))
         self._files.remove_old_runs()
-        if self._console.keeps_canonical:  # whoever reads the platform's log looks at its last line
+        in_task = prepared.task is not None
+        if in_task:
+            self._files.finish()
+        if self._console.keeps_canonical:
             self._console.write(format_line(canonical, "json"))
+        if not in_task:  # what cannot be kept is the last line, but where others read the record
+            self._files.finish()
         self._flush()
         if self._upload is not None and self._upload.has_failed and not outcome.wrapper_status:
             return EXIT_DELIVERY
@@ -328,7 +362,7 @@ class Run:
 
     def _open_intake(self) -> Intake | None:
         try:
-            return Intake(self._loop, self._journal, echo=self._console.is_on)
+            return Intake(self._loop, self._journal, self._environ, echo=self._console.is_on)
         except OSError as error:
             self._journal.log("WARNING", f"No socket for records from inside: {error}")
             return None

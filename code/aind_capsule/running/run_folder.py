@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from aind_capsule.context.files import write_all
+from aind_capsule.context.own_files import OpenFolder
 from aind_capsule.logs.allocation import allocate
-from aind_capsule.logs.writer import OPEN_FLAGS
-from aind_capsule.records.encode import encode
 from aind_capsule.records.naming import RUN_FILE_SUFFIXES
 
 #: Kept free on the disk for the last version of `run.json`.
@@ -39,61 +37,52 @@ class RunJson:
     """`….run.json`: the results log, written whole and atomically.
 
     Its last version has its space reserved from the start.
+
+    Args:
+        folder: The run's.
+        name: The file's.
+
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._next = f"{path}.next"
+    def __init__(self, folder: OpenFolder, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._next = f"{name}.next"
         self._fd = -1
 
-    def write(self, content: Mapping[str, Any], *, is_last: bool = False) -> None:
+    def write(self, data: bytes, *, is_last: bool = False) -> None:
         """Replace the file.
 
         Raises:
             OSError: It cannot be written; the earlier version stays.
         """
-        data = encode(content) + b"\n"
-        fd = self._fd if self._fd >= 0 else self._open_next()
-        self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0 and not self._folder.is_held(self._next, fd):  # the processing has removed it
+            os.close(fd)
+            fd = -1
+        fd = fd if fd >= 0 else self._open_next()
         try:
             os.lseek(fd, 0, os.SEEK_SET)
-            done = 0
-            while done < len(data):
-                done += os.write(fd, data[done:])
+            write_all(fd, data)
             os.ftruncate(fd, len(data))
+            if is_last:
+                os.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(self._next, self.path)
+        self._folder.replace(self._next, self._name)
         if not is_last:
             self._fd = self._open_next()
 
+    def close(self) -> None:
+        """Give up the space that is reserved."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        self._folder.remove_file(self._next)
+
     def _open_next(self) -> int:
-        fd = os.open(self._next, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+        self._folder.remove_file(self._next)
+        fd = self._folder.create_file(self._next)
         with contextlib.suppress(OSError):
             allocate(fd, 0, _RUN_JSON_BYTES)
         return fd
-
-
-def publish(folder: RunFolder, kinds: Collection[str], results: str) -> list[tuple[str, str]]:
-    """Copy run files into results: under a temporary name, then renamed.
-
-    Returns:
-        For each file that could not be copied its path and why.
-    """
-    import shutil  # slow to import, and needed only here, after the processing
-
-    failures = []
-    for kind in SUFFIXES:
-        source = folder.get_file(kind)
-        if kind not in kinds or not os.path.exists(source):
-            continue
-        target = os.path.join(results, os.path.basename(source))
-        hidden = os.path.join(results, f".{os.path.basename(source)}.part")
-        try:
-            shutil.copyfile(source, hidden)
-            os.replace(hidden, target)
-        except OSError as error:
-            failures.append((source, error.strerror or str(error)))
-            with contextlib.suppress(OSError):
-                os.unlink(hidden)
-    return failures

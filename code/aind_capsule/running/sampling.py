@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ _SHORTEST_RATE_S = 0.5
 def main(words: Sequence[str]) -> None:
     """Do what the words ask for, and end the process."""
     order = Order.from_words(words)
-    _cut_ties(order.link_fd)
+    _cut_ties({order.link_fd, order.file_fd})
     link = Link(order.link_fd)
     try:
         _sample(order, link)
@@ -52,13 +52,13 @@ def main(words: Sequence[str]) -> None:
     os._exit(0)
 
 
-def _cut_ties(kept_fd: int) -> None:
+def _cut_ties(kept: Collection[int]) -> None:
     """A session of our own; nobody waits for the end of a pipe because we hold it too."""
     warnings.simplefilter("ignore")
     with contextlib.suppress(OSError):
         os.setsid()
     for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd != kept_fd:
+        if fd > 2 and fd not in kept:
             with contextlib.suppress(OSError):
                 os.close(fd)
 
@@ -66,7 +66,7 @@ def _cut_ties(kept_fd: int) -> None:
 def _sample(order: Order, link: Link) -> None:
     usage = ProcessingUsage(order.wrapper_pid, order.own_pids, order.reaped_cpu_s)
     memory = ContainerMemory(find_cgroup())
-    file = SampleFile(order.path)
+    file = SampleFile(order.path, order.file_fd)
     rate = CpuRate(min(_SHORTEST_RATE_S, 0.8 * order.interval_s))
     start = time.monotonic()
     is_told = False
@@ -93,16 +93,20 @@ def _sample(order: Order, link: Link) -> None:
 class SampleFile:
     """Appends samples, each by one write: a process that is killed has lost none.
 
+    Args:
+        path: The file.
+        fd: The file, where it is open already; else -1.
+
     Attributes:
         written: Samples in the file.
         lost: Samples that could not be written.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int = -1) -> None:
         self.written = 0
         self.lost = 0
         self._path = path
-        self._fd = -1
+        self._fd = fd
 
     def append(self, line: bytes) -> str | None:
         """Write a line, or nothing of it; returns why it could not be written, or None."""

@@ -91,6 +91,16 @@ class ShipperProcess:
         self._close()
         return self._report or {}
 
+    def follow_log(self, log: str, *, is_whole: bool) -> None:
+        """Have the log read from another file.
+
+        Args:
+            log: The file.
+            is_whole: Whether it holds all that the one before did, in the same places.
+        """
+        self.log = log
+        self._send({"log": log, "is_whole": is_whole})
+
     def read(self) -> None:
         """Take what it says, if it has said something."""
         for message in self._read_messages():

@@ -17,6 +17,7 @@ from aind_capsule.errors import SettingsError
 from aind_capsule.running.describing import DESCRIPTION, make_description
 from aind_capsule.running.outcome import Outcome
 from aind_capsule.running.prepare import Prepared
+from aind_capsule.running.run_folder import RunFolder
 from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait, check_upload
 from aind_capsule.storage.addresses import parse_s3_url
 from aind_capsule.upload.naming import NoNameError, build_asset_name
@@ -36,6 +37,7 @@ class RunUpload:
 
     Args:
         prepared: The run.
+        find_folder: Returns the run's folder, which may change.
         log: Writes a record of the wrapper's own: level, message, fields.
         complain: Says what went wrong once the log is closed.
         show: Shows how far it is, on a line that the next replaces.
@@ -45,6 +47,7 @@ class RunUpload:
     def __init__(
         self,
         prepared: Prepared,
+        find_folder: Callable[[], RunFolder | None],
         log: Callable[..., object],
         complain: Callable[[str], None],
         show: Callable[[str], None],
@@ -53,6 +56,7 @@ class RunUpload:
         given = prepared.settings.upload
         self.is_required = given.required if given.required is not None else prepared.task is None
         self._prepared = prepared
+        self._find_folder = find_folder
         self._url = given.url or ""
         self._name = given.asset_name
         self._log = log
@@ -154,7 +158,7 @@ class RunUpload:
     def _send(self, url: str, source: str | None, found: Mapping[str, Any]) -> str | None:
         """Claim and send; why that was not possible, or None."""
         prepared = self._prepared
-        folder = prepared.run_folder
+        folder = self._find_folder()
         if folder is None:
             return "there is no run folder, which would remember what was sent"
         now = dt.datetime.now(dt.timezone.utc)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from aind_capsule.context.files import write_all
 from aind_capsule.logs.console import (
     fold,
     format_banner,
@@ -161,14 +161,20 @@ class ConsoleView:
 class SessionView:
     """The session file: the whole log for people, with the banners.
 
+    Args:
+        fd: The open file, which is read and closed by the one who opened it.
+        level: Lowest level that it shows.
+
     Attributes:
-        lost: Lines that could not be written.
+        lost: Records and banners that could not be written.
+        problem: Why not.
     """
 
-    def __init__(self, path: str, level: str) -> None:
+    def __init__(self, fd: int, level: str) -> None:
         self.lost = 0
+        self.fd = fd
+        self.problem = ""
         self._threshold = LEVEL_NUMBERS[level]
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by `close`)
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Write a record, captured lines included."""
@@ -183,16 +189,12 @@ class SessionView:
             rows = [("time", format_local_time(time_us, 0)), *rows]
         self._write(format_banner(title, rows).encode("utf-8", "replace") + b"\n")
 
-    def close(self) -> None:
-        """Close the file."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-
     def _write(self, data: bytes) -> None:
         try:
-            self._file.write(data)
-        except OSError:
+            write_all(self.fd, data)
+        except OSError as error:
             self.lost += 1
+            self.problem = error.strerror or str(error)
 
 
 def _is_own(record: Mapping[str, Any]) -> bool:

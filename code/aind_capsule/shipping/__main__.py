@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from typing import Any
 
 from aind_capsule.errors import CapsuleError, SettingsError
@@ -38,10 +39,12 @@ class Link:
 
     Attributes:
         deadline: How long delivery may take once the log has ended; None until then.
+        moves: Where the log has gone to, and whether it is the same; oldest first.
     """
 
     def __init__(self) -> None:
         self.deadline: Deadline | None = None
+        self.moves: deque[tuple[str, bool]] = deque()
         self._told: set[str] = set()
         self._status: dict[str, int] = {}
         self._next_status = 0.0
@@ -57,13 +60,18 @@ class Link:
     def _read(self) -> None:
         for line in sys.stdin.buffer:
             message = decode(line) or {}
+            if "log" in message:
+                self.moves.append((message["log"], message["is_whole"]))
             if "total_s" in message:
                 self.deadline = Deadline(message["total_s"], message["silent_s"])
         if self.deadline is None:  # the run was killed
             self.deadline = Deadline(DEADLINE_S, DEADLINE_S)
 
     def look(self, shipper: Shipper) -> None:
-        """Tell of troubles, once for each destination, and how far we are, now and then."""
+        """Follow the log; tell of troubles, once for each destination, and how far we are."""
+        while self.moves:
+            log, is_whole = self.moves.popleft()
+            shipper.follow_log(log, is_whole=is_whole)
         for lane in shipper.lanes:
             if lane.name not in self._told and (trouble := lane.trouble):
                 self._told.add(lane.name)
@@ -111,6 +119,7 @@ def deliver_linked(log: str) -> None:
         link.look(shipper)
         time.sleep(LOOK_S)
     usual = Deadline(DEADLINE_S, DEADLINE_S)
+    link.look(shipper)  # where the log ends may not be where it began
     shipper.finish(lambda: link.deadline or usual, lambda: link.look(shipper))
     link.look(shipper)
     link.report(shipper)
@@ -143,7 +152,8 @@ def main(words: list[str]) -> int:
     """Deliver the log that the command line names."""
     is_linked = "--linked" in words
     logs = [word for word in words if word != "--linked"]
-    if len(logs) != 1 or not os.path.isfile(logs[0]):
+    # The processing may have removed a run's log already: then the run says where it is.
+    if len(logs) != 1 or not (is_linked or os.path.isfile(logs[0])):
         print("usage: python -m aind_capsule.shipping LOG", file=sys.stderr)
         return 2
     log = os.path.abspath(logs[0])

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from aind_capsule.logs.positions import PositionFile, Progress
+from aind_capsule.logs.positions import PositionFile, PositionInUseError, Progress
 from aind_capsule.shipping import pace
 from aind_capsule.shipping.destination import Answer, Destination, Outcome, Piece
 from aind_capsule.shipping.set_aside import write_set_aside
@@ -151,6 +151,23 @@ class Delivery:
             return self._stop(answer)
         self._settle(pieces, set_aside=pieces, answer=answer)
         return 0.0
+
+    def follow_log(self, place: Place) -> None:
+        """Go on with the same log in another file.
+
+        Args:
+            place: The new files of its way; the log is the same up to where it was read.
+        """
+        self.place = place
+        self._source.follow_log(place.log)
+        try:
+            file = PositionFile(place.position)
+            file.save(self.progress)
+        except (OSError, PositionInUseError) as error:  # a later push sends all again, and equal
+            self.problem = f"{place.position} cannot be written: {error}"
+            return
+        self._file.close()
+        self._file = file
 
     def count_torn_bytes(self) -> int:
         """Bytes of a last line without its end."""

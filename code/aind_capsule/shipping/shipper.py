@@ -6,6 +6,8 @@ only looks, tells, and keeps to the deadline: what hangs is left behind when the
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -58,6 +60,7 @@ class Lane:
         self._delivery: Delivery | None = None
         self._failure = ""
         self._is_in_use = False
+        self._moves = 0
         self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=kind.name, daemon=True)
 
@@ -123,21 +126,46 @@ class Lane:
                 self._delivery.close()
             self.is_done = True
 
-    def _open(self, destination: Destination) -> Delivery:
+    def _open(self, destination: Destination, *, is_resend: bool = False) -> Delivery:
         log, key = self._shipper.log, destination.key
         try:
-            return Delivery(find_place(log, self._shipper.folder, key), destination)
+            place = find_place(log, self._shipper.folder, key)
+            return Delivery(place, destination, is_resend=is_resend)
         except OSError:  # the disk is full: remember elsewhere
             spare = make_spare_folder(log, self._shipper.environ)
-            return Delivery(find_place(log, spare, key), destination)
+            return Delivery(find_place(log, spare, key), destination, is_resend=is_resend)
+
+    def _follow_log(self, delivery: Delivery, form: Form) -> Delivery:
+        """Read the log where it is now, from where it was read to, or from its start."""
+        shipper = self._shipper
+        self._moves = shipper.moves
+        place = find_place(shipper.log, shipper.folder, delivery.destination.key)
+        if shipper.is_whole:
+            delivery.follow_log(place)
+            return delivery
+        delivery.close()
+        # Positions were those of another content.
+        with contextlib.suppress(OSError):
+            os.unlink(place.position)
+        destination = self._kind.open(shipper.settings, shipper.environ, form)
+        self._delivery = self._open(destination, is_resend=True)
+        return self._delivery
 
     def _deliver(self, form: Form) -> None:
         shipper = self._shipper
         destination = self._kind.open(shipper.settings, shipper.environ, form)
+        self._moves = shipper.moves
         self._delivery = delivery = self._open(destination)
         while True:
             is_last = shipper.is_finishing
-            delay_s = delivery.step(flush=is_last)
+            if self._moves != shipper.moves:
+                delivery = self._follow_log(delivery, form)
+            try:
+                delay_s = delivery.step(flush=is_last)
+            except FileNotFoundError:
+                if is_last:
+                    raise
+                delay_s = None  # the processing has removed it: the run will say where it is
             if delay_s is None and is_last:
                 return
             if is_last and delivery.has_stopped:
@@ -160,6 +188,8 @@ class Shipper:
 
     Attributes:
         lanes: The destinations.
+        moves: How often the log has gone elsewhere.
+        is_whole: Whether what was read of it is still its beginning.
     """
 
     def __init__(
@@ -169,6 +199,8 @@ class Shipper:
         self.folder = folder
         self.settings = settings
         self.environ = environ
+        self.moves = 0
+        self.is_whole = True
         self._finishing = threading.Event()
         self.lanes = [Lane(kind, self) for kind in find_kinds(settings)]
 
@@ -176,6 +208,17 @@ class Shipper:
         """Begin to deliver."""
         for lane in self.lanes:
             lane.start()
+
+    def follow_log(self, log: str, *, is_whole: bool) -> None:
+        """Have the log read from another file.
+
+        Args:
+            log: The file.
+            is_whole: Whether it holds all that the one before did, in the same places.
+        """
+        self.log, self.folder = log, os.path.dirname(log)
+        self.is_whole = self.is_whole and is_whole
+        self.moves += 1
 
     @property
     def is_finishing(self) -> bool:
@@ -212,7 +255,12 @@ class Shipper:
         """The log's form as soon as it has a line; None where it ends without one."""
         while True:
             is_last = self.is_finishing
-            form = read_form(self.log)
+            form = None
+            try:
+                form = read_form(self.log)
+            except FileNotFoundError:
+                if is_last:
+                    raise
             if form is not None or is_last:
                 return form
             self.wait_for_finish(LOOK_S)

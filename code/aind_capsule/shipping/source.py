@@ -84,6 +84,10 @@ class Source:
             self._ready_bytes -= len(piece.data) + 1
         self._seen_at = self._clock() - LINGER_S  # what is left was read with them, and is as old
 
+    def follow_log(self, path: str) -> None:
+        """Read on in another file, at the same byte."""
+        self._tail.follow(path)
+
     def count_torn_bytes(self) -> int:
         """Bytes behind the last whole line."""
         return self._tail.count_unread_bytes()

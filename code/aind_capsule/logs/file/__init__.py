@@ -1,0 +1,1 @@
+"""The log file: what is whole of it."""

@@ -1,0 +1,37 @@
+"""What the log says of files that the processing has removed, moved or written into."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+from aind_capsule.logs.file.kept_folder import Finding
+from aind_capsule.logs.reader import read_log
+from aind_capsule.records.levels import LEVELS
+from aind_capsule.running.journal import Journal
+
+
+def report_finding(finding: Finding, log: str, journal: Journal) -> None:
+    """Say in the log what became of it, and count what is left of it.
+
+    Args:
+        finding: What was found out.
+        log: The log, where it is now.
+        journal: Writes it.
+    """
+    if finding.is_damaged:
+        levels = Counter((line.record or {}).get("level") for line in read_log(log))
+        journal.counts.update({level: levels[level] for level in LEVELS})
+        gone = finding.gone_records
+        what = f"{gone} records are lost" if gone else "no record is lost"
+        message = f"The log was truncated or overwritten while the run went on: {what}"
+        journal.log("WARNING", message)
+    if finding.is_moved:
+        journal.log(
+            "WARNING",
+            "The run folder was removed or moved while the run went on; its files are in"
+            f" {os.path.dirname(log)} now",
+        )
+    elif finding.is_restored:
+        message = "The log was removed while the run went on; it was written anew"
+        journal.log("WARNING", message)
