@@ -6,10 +6,10 @@ What users import stands here; everything is imported when it is first asked for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aind_capsule.version import __version__
 
+# As type checkers read it, without the import of `typing`: process 1 has no time to lose.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from aind_capsule.logs.configure import configure_logging
     from aind_capsule.running.decorator import capsule_process

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.context.descriptors import spare_standard
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.allocation import AllocationUnsupportedError, allocate
 from aind_capsule.records.encode import encode_open
@@ -91,7 +92,8 @@ class LogWriter:
         self._tell = tell
         self._told: set[str] = set()
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+            with spare_standard():  # what is printed may not go into the log
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
         except OSError as error:
             raise LogFileError(
                 f"The log file {self.path} cannot be opened: {error.strerror}",

@@ -127,7 +127,8 @@ class SessionView:
     def __init__(self, path: str, level: str) -> None:
         self.lost = 0
         self._threshold = LEVEL_NUMBERS[level]
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by `close`)
+        with spare_standard():
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by `close`)
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Write a record, captured lines included."""

@@ -1,0 +1,1 @@
+"""Processes, signals, descriptors and limits; knows no records."""
