@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import SettingsError
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.running.own_python import wait_patiently
@@ -29,7 +30,7 @@ def command(*, as_json: bool) -> int:
     object in parts is begun and aborted. Exit status 0 where all that is configured
     works, 74 where something does not, 78 where capsule.toml cannot be read.
     """
-    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), get_cwd()))
     redactor = Redactor.from_settings(loaded.settings, os.environ)
     checks = list(run_checks(loaded))
     shown = [redactor.redact_fields(asdict(check)) for check in checks]

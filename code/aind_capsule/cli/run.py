@@ -59,6 +59,7 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     Its output goes through as it is, its exit status is the wrapper's, and its log, with one
     canonical record at the end, is in the results folder (inside a pipeline: in the run folder).
     """
+    from aind_capsule.context.folders import get_cwd
     from aind_capsule.context.procfs import read_initial_variables
     from aind_capsule.running.prepare import RunRequest
     from aind_capsule.running.wrap import run_command
@@ -93,5 +94,5 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     initial = read_initial_variables()
     if initial is not None and "LC_CTYPE" not in initial:  # this interpreter's own, not the user's
         environ.pop("LC_CTYPE", None)
-    request = RunRequest(cmd, flags, environ, os.getcwd(), keeps_terminal=tty)
+    request = RunRequest(cmd, flags, environ, get_cwd(), keeps_terminal=tty)
     return run_command(request)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import ROWS, Settings
@@ -22,7 +23,7 @@ def command(*, as_json: bool) -> int:
 
     Exit status 0, or 78 where capsule.toml cannot be read.
     """
-    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), get_cwd()))
     redactor = Redactor.from_settings(loaded.settings, os.environ)
     values = redactor.redact_values({row.key: _get_value(loaded.settings, row.key) for row in ROWS})
     problems = [

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.context.descriptors import spare_standard
 from aind_capsule.logs.allocation import allocate
 from aind_capsule.logs.writer import OPEN_FLAGS
 from aind_capsule.records.encode import encode
@@ -74,7 +75,8 @@ class RunJson:
             self._fd = self._open_next()
 
     def _open_next(self) -> int:
-        fd = os.open(self._next, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+        with spare_standard():  # it stays open
+            fd = os.open(self._next, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
         with contextlib.suppress(OSError):
             allocate(fd, 0, _RUN_JSON_BYTES)
         return fd

@@ -137,8 +137,9 @@ def _find_program(name: str, environ: Mapping[str, str]) -> str:
     if "/" in name:
         return name
     for folder in os.get_exec_path(environ):
-        if os.access(os.path.join(folder, name), os.X_OK):
-            return os.path.join(folder, name)
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK, effective_ids=True):
+            return path
     return name
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from aind_capsule.context.descriptors import spare_standard
 from aind_capsule.logs.console import format_banner
 from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.running.journal import format_line
