@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
+
+from aind_capsule.running.process import start_state
+
+_IS_RUN = sys.argv[1:2] == ["run"] and sys.platform == "linux"
+start_state.fill_descriptors()
+if _IS_RUN:  # before any other import: a signal that comes meanwhile is not lost
+    start_state.hold_signals()
+
+import contextlib  # noqa: E402
+import os  # noqa: E402
 
 
 def start() -> None:
@@ -16,19 +25,46 @@ def start() -> None:
 
         guard(sys.argv[2:])
         os._exit(0)
-    import contextlib
-
-    from aind_capsule.cli import main
-
     status = 1
     try:
-        main()
+        if _IS_RUN:
+            _start_run()
+        else:
+            _start_command()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 0
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads
             stream.flush()
     os._exit(status)
+
+
+def _start_command() -> None:
+    from aind_capsule.cli import main
+
+    main()
+
+
+def _start_run() -> None:
+    """Start `capsule run`; limits that are too small for it are a sentence, not a traceback."""
+    from aind_capsule.errors import SettingsError
+    from aind_capsule.running.process.limits import check_limits, explain, raise_soft_limits
+
+    raise_soft_limits()
+    try:
+        check_limits()
+        _start_command()
+    except SettingsError as error:
+        refusal = error
+    except BlockingIOError:
+        raise
+    except (ImportError, MemoryError, OSError) as error:
+        explained = explain(error, "capsule run cannot go on")
+        if explained is None:
+            raise
+        refusal = explained
+    print(f"capsule: {refusal.message}\n         {refusal.hint}", file=sys.stderr)
+    sys.exit(refusal.exit_status)
 
 
 if __name__ == "__main__":

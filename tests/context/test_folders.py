@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,15 +137,18 @@ def reachable() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _as_a_plain_user() -> Iterator[None]:
-    # Root may do everything. access(2) asks for the real user, so that one is nobody for a while.
+    # Root may do everything, whatever its real id is: what counts is the effective one.
     if os.getuid() != 0:
         yield
         return
-    os.setresuid(65534, 0, 0)
+    os.seteuid(65534)
     try:
         yield
     finally:
-        os.setresuid(0, 0, 0)
+        os.seteuid(0)
+
+
+_DENIED = " (Permission denied)"
 
 
 @pytest.mark.skipif(not hasattr(os, "setresuid"), reason="needs users as Linux has them")
@@ -151,9 +156,9 @@ def _as_a_plain_user() -> Iterator[None]:
     ("mode", "fault_to_read", "fault_to_write"),
     [
         (0o777, None, None),
-        (0o555, None, "it cannot be written"),
-        (0o666, "it cannot be entered", "it cannot be written"),
-        (0o000, "it cannot be entered", "it cannot be written"),
+        (0o555, None, f"it cannot be written{_DENIED}"),
+        (0o666, f"it cannot be entered{_DENIED}", f"it cannot be written{_DENIED}"),
+        (0o000, f"it cannot be entered{_DENIED}", f"it cannot be written{_DENIED}"),
     ],
 )
 def test_permissions(
@@ -167,3 +172,49 @@ def test_permissions(
     with _as_a_plain_user():
         assert folder.find_fault(to_write=False) == fault_to_read
         assert folder.find_fault(to_write=True) == fault_to_write
+
+
+_needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root"
+)
+
+
+@_needs_root
+def test_a_real_id_that_may_do_nothing_does_not_count(reachable: Path) -> None:
+    """What a process may do is its effective id's affair: with a real id of nobody root still writes."""
+    path = reachable / "x"
+    path.mkdir()
+    path.chmod(0o700)
+    os.setresuid(65534, 0, 0)
+    try:
+        assert Folder(str(path), "x").find_fault(to_write=True) is None
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@_needs_root
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
+def test_a_mount_that_is_read_only_is_not_writable(reachable: Path) -> None:
+    """A read-only mount is named as such, for root too."""
+    path = reachable / "x"
+    path.mkdir()
+    script = f"mount -t tmpfs -o ro none {path} && exec {sys.executable} -c '{_PRINT_FAULT}' {path}"
+    told = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "it cannot be written (Read-only file system)\n"
+
+
+_PRINT_FAULT = (
+    "import sys; from aind_capsule.context.folders import Folder;"
+    ' print(Folder(sys.argv[1], "x").find_fault(to_write=True))'
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc knows no files without a name")
+def test_a_file_system_without_nameless_files_is_asked_for_permission() -> None:
+    """Where no file without a name can be made, the permissions of the effective id decide."""
+    with _as_a_plain_user():
+        assert Folder("/proc", "x").find_fault(to_write=True) == f"it cannot be written{_DENIED}"
+    if os.geteuid() == 0:
+        assert Folder("/proc", "x").find_fault(to_write=True) is None

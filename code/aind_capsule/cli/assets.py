@@ -10,7 +10,7 @@ import click
 
 from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.context.assets import DataAsset, find_assets
-from aind_capsule.context.folders import Folder, find_folder
+from aind_capsule.context.folders import Folder, find_folder, get_cwd
 from aind_capsule.errors import UsageError
 from aind_capsule.logs.console import format_bytes
 from aind_capsule.settings.load import find_code_folder, load_settings
@@ -31,8 +31,11 @@ def command(folder: str | None, *, as_json: bool) -> int:
     """
     place = Folder(os.path.abspath(folder), "DIR") if folder else _find_data_folder()
     fault = place.find_fault(to_write=False)
-    if fault is None and not os.access(place.path, os.R_OK):
-        fault = "it cannot be listed"
+    if fault is None:
+        try:
+            os.scandir(place.path).close()
+        except OSError as error:
+            fault = f"it cannot be listed ({error.strerror})"
     if fault is not None:
         raise UsageError(
             f"capsule assets: {_show(place.path)} ({place.source}) cannot be used: {fault}",
@@ -72,7 +75,7 @@ def count_files(folder: str) -> tuple[int, int]:
 
 
 def _find_data_folder() -> Folder:
-    cwd = os.getcwd()
+    cwd = get_cwd()
     loaded = load_settings({}, os.environ, find_code_folder((), cwd))
     return find_folder("data", loaded.settings.data, loaded.sources["data"], cwd=cwd)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import SettingsError
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.running.own_python import wait_patiently
@@ -37,7 +38,7 @@ def command(*, as_json: bool) -> int:
     A log server gets one test record, which is read back. For uploads of results, a multipart
     upload is started and aborted.
     """
-    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), get_cwd()))
     redactor = Redactor.from_settings(loaded.settings, os.environ)
     checks = list(run_checks(loaded))
     shown = [redactor.redact_fields(asdict(check)) for check in checks]

@@ -14,7 +14,7 @@ import click
 from aind_capsule.cli.help import CapsuleCommand, SuggestingGroup
 from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
 from aind_capsule.context.files import UnusableFileError, read_json_object
-from aind_capsule.context.folders import Folder, find_folder
+from aind_capsule.context.folders import Folder, find_folder, get_cwd
 from aind_capsule.errors import CapsuleError, UsageError
 from aind_capsule.provenance.collect import MARK, Collected, collect
 from aind_capsule.provenance.derived_description import NoSourceError, derive
@@ -83,7 +83,7 @@ def collect_command(
                 f"capsule provenance collect: {folder} cannot be used: {fault}",
                 hint="Name folders that exist, such as a pipeline's work folder.",
             )
-    cwd = os.getcwd()
+    cwd = get_cwd()
     loaded = load_settings({}, os.environ, find_code_folder((), cwd))
     target = _find_output(output, loaded.settings, loaded.sources["results"], cwd)
     processing_path = os.path.join(target, PROCESSING)

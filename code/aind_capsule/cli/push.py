@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
-from aind_capsule.context.folders import find_folder
+from aind_capsule.context.folders import find_folder, get_cwd
 from aind_capsule.errors import CapsuleError, LogFileError, SettingsError, UsageError
 from aind_capsule.history.runs import find_default_folders, find_logs
 from aind_capsule.logs.convert import convert_log, is_own_log
@@ -95,7 +95,7 @@ def command(
             "capsule push: name logs or folders, or give --all",
             hint="For example: capsule push results/",
         )
-    cwd = os.getcwd()
+    cwd = get_cwd()
     loaded = load_settings({}, os.environ, find_code_folder((), cwd))
     settings = loaded.settings
     redactor = Redactor.from_settings(settings, os.environ)

@@ -140,6 +140,7 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     canonical record at the end, is copied into the results folder. In a pipeline task it stays in
     the run folder.
     """
+    from aind_capsule.context.folders import get_cwd
     from aind_capsule.context.procfs import read_initial_variables
     from aind_capsule.running.prepare import RunRequest
     from aind_capsule.running.wrap import run_command
@@ -178,5 +179,5 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     initial = read_initial_variables()
     if initial is not None and "LC_CTYPE" not in initial:  # this interpreter's own, not the user's
         environ.pop("LC_CTYPE", None)
-    request = RunRequest(cmd, flags, environ, os.getcwd(), keeps_terminal=tty)
+    request = RunRequest(cmd, flags, environ, get_cwd(), keeps_terminal=tty)
     return run_command(request)

@@ -8,7 +8,7 @@ import os
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
-from aind_capsule.context.folders import find_folder
+from aind_capsule.context.folders import find_folder, get_cwd
 from aind_capsule.errors import UsageError
 from aind_capsule.history.runs import RunSummary, find_default_folders, find_runs
 from aind_capsule.logs.console import format_duration
@@ -46,9 +46,9 @@ def command(folders: tuple[str, ...], *, as_json: bool) -> int:
 
 
 def _find_default_folders() -> list[str]:
-    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), get_cwd()))
     paths = {
-        kind: find_folder(kind, getattr(loaded.settings, kind), "", cwd=os.getcwd()).path
+        kind: find_folder(kind, getattr(loaded.settings, kind), "", cwd=get_cwd()).path
         for kind in ("scratch", "results")
     }
     return find_default_folders(paths["scratch"], paths["results"], os.environ)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import ROWS, Settings
@@ -24,7 +25,7 @@ from aind_capsule.settings.secret import Secret
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(*, as_json: bool) -> int:
     """Show every setting with its value, where it comes from, and what it does."""
-    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), get_cwd()))
     redactor = Redactor.from_settings(loaded.settings, os.environ)
     values = redactor.redact_values({row.key: _get_value(loaded.settings, row.key) for row in ROWS})
     problems = [

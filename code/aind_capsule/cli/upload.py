@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
-from aind_capsule.context.folders import find_folder
+from aind_capsule.context.folders import find_folder, get_cwd
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.logs.screen import find_screen
 from aind_capsule.logs.stderr import find_stderr
@@ -122,7 +122,7 @@ def command(
 
 
 def _load() -> Settings:
-    loaded = load_settings({}, os.environ, find_code_folder((), os.getcwd()))
+    loaded = load_settings({}, os.environ, find_code_folder((), get_cwd()))
     for problem in loaded.problems:
         if problem.is_error and problem.key and problem.key.startswith(("s3.", "upload.")):
             raise SettingsError(f"capsule upload: {problem.message}", hint=problem.hint)
@@ -243,7 +243,7 @@ def _find_unnamed(folder: str, place: S3Url, settings: Settings) -> tuple[OpenJo
 
 def _find_scratch(settings: Settings) -> str:
     source = "--scratch" if settings.scratch else "default"
-    return find_folder("scratch", settings.scratch, source, cwd=os.getcwd()).path
+    return find_folder("scratch", settings.scratch, source, cwd=get_cwd()).path
 
 
 def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:

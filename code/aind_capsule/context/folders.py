@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: What file systems and kernels say that know no `O_TMPFILE`.
+_NO_NAMELESS_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
 KINDS = ("data", "results", "scratch")
 
 
@@ -40,9 +43,11 @@ class Folder:
             return "that is no path"
         if not stat.S_ISDIR(mode):
             return "it is not a folder"
-        if to_write and not os.access(self.path, os.W_OK | os.X_OK):
-            return "it cannot be written"
-        return None if os.access(self.path, os.X_OK) else "it cannot be entered"
+        failure = find_write_error(self.path) if to_write else _find_entry_error(self.path)
+        if failure is None:
+            return None
+        verb = "written" if to_write else "entered"
+        return f"it cannot be {verb} ({failure.strerror})"
 
 
 def find_folder(
@@ -66,6 +71,43 @@ def find_folder(
         beside = os.path.dirname(os.path.normpath(cwd))
         return Folder(os.path.join(beside, kind), "beside the code folder")
     return Folder(os.path.join(cwd, kind), "working directory")
+
+
+def get_cwd() -> str:
+    """Return the working directory, or the root where it has been removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.sep
+
+
+def find_write_error(folder: str) -> OSError | None:
+    """Try to make a file in a folder. Return why that fails, or None.
+
+    The file has no name and is gone at once. Where the file system cannot make such files, the
+    permissions of this process are asked for: a file with a name would be seen by others.
+    """
+    nameless = getattr(os, "O_TMPFILE", 0)
+    if nameless:
+        try:
+            os.close(os.open(folder, nameless | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            if error.errno not in _NO_NAMELESS_FILES:
+                return error
+        else:
+            return None
+    is_allowed = os.access(
+        folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids
+    )
+    return None if is_allowed else PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _find_entry_error(folder: str) -> OSError | None:
+    try:
+        os.stat(os.path.join(folder, "."))
+    except OSError as error:
+        return error
+    return None
 
 
 def is_code_folder(folder: str) -> bool:

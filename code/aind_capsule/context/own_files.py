@@ -12,6 +12,8 @@ import errno
 import os
 import stat
 
+from aind_capsule.context.descriptors import spare_standard
+
 #: Windows has no O_CLOEXEC, no links to refuse, and would translate line ends without O_BINARY.
 OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _HAS_DIR_FD = {os.open, os.mkdir, os.stat, os.unlink, os.rmdir} <= os.supports_dir_fd
@@ -40,7 +42,8 @@ class OpenFolder:
         if _HAS_DIR_FD:
             flags = _FOLDER_FLAGS & ~os.O_NOFOLLOW if follows_link else _FOLDER_FLAGS
             name = path if dir_fd is None else os.path.basename(path)
-            self._fd = os.open(name, flags, dir_fd=dir_fd)
+            with spare_standard():
+                self._fd = os.open(name, flags, dir_fd=dir_fd)
         elif not os.path.isdir(path) or (not follows_link and os.path.islink(path)):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
 
@@ -83,7 +86,8 @@ class OpenFolder:
         Raises:
             OSError: It cannot be opened.
         """
-        return os.open(self._get_name(name), flags | OPEN_FLAGS, 0o666, dir_fd=self._fd)
+        with spare_standard():  # what is printed may not go into it
+            return os.open(self._get_name(name), flags | OPEN_FLAGS, 0o666, dir_fd=self._fd)
 
     def create_file(self, name: str) -> int:
         """Make a file below that nobody else has made; returns its descriptor.

@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from aind_capsule.context.descriptors import spare_standard
 from aind_capsule.logs.stderr import print_record, say
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.redactor import Redactor
@@ -124,7 +125,8 @@ class WrapperConnection:
 
     def _connect(self) -> dict[str, Any]:
         deadline_s = time.monotonic() + self._hello_wait_s
-        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with spare_standard():  # what is printed may not go to the wrapper as records
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _connect_until(client, self.path, deadline_s)
             welcome = _say_hello(client, deadline_s, self._redactor.known)

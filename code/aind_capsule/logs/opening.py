@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import SettingsError
 from aind_capsule.logs.client import WrapperConnection
 from aind_capsule.logs.own_log import OwnLog
@@ -45,14 +46,6 @@ def connect(path: str, redactor: Redactor) -> WrapperConnection | None:
 def load_redactor() -> Redactor:
     """What the settings and the environment of this process say of secrets."""
     return Redactor.from_settings(_load_settings(get_cwd()), os.environ)
-
-
-def get_cwd() -> str:
-    """The working directory, also where it has been removed."""
-    try:
-        return os.getcwd()
-    except OSError:  # it has been removed
-        return os.sep
 
 
 def _load_settings(cwd: str) -> Settings:

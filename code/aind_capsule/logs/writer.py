@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aind_capsule.context.descriptors import spare_standard
 from aind_capsule.context.files import read_chunks, write_all
 from aind_capsule.context.own_files import OPEN_FLAGS, OpenFolder
 from aind_capsule.errors import LogFileError
@@ -88,7 +89,8 @@ class LogWriter:
         self._first_line = b""
         try:
             if folder is None:
-                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+                with spare_standard():  # what is printed may not go into the log
+                    self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
             else:
                 self._fd = folder.open_file(os.path.basename(self.path), os.O_RDWR | os.O_CREAT)
         except OSError as error:

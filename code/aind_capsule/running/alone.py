@@ -13,9 +13,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.logs.client import describe_python
 from aind_capsule.logs.configure import install_target
-from aind_capsule.logs.opening import get_cwd
 from aind_capsule.logs.own_log import OwnLog
 from aind_capsule.logs.run_log import RunLog
 from aind_capsule.logs.sink import describe_exception

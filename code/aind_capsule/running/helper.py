@@ -1,7 +1,7 @@
 """Fork a helper process of our own that shares nothing with the wrapper but one pipe.
 
 A helper lives in a session of its own, ignores every signal (a Ctrl-C is not for it) and holds no
-descriptor but its pipe: not the log's lock, not our streams.
+descriptor but its pipe: not the log's lock, not our streams. These are the null device.
 """
 
 from __future__ import annotations
@@ -11,6 +11,12 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from aind_capsule.context.descriptors import fill_standard
+
+
+class NoProcessError(OSError):
+    """No process, descriptor or memory is to be had for a fork; `errno` says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +35,21 @@ def fork_helper(work: Callable[[int], None], *, is_reader: bool) -> Helper:
         is_reader: The helper reads the pipe; otherwise it writes it.
 
     Raises:
-        OSError: No process or no pipe is to be had.
+        NoProcessError: No process or no pipe is to be had.
     """
-    read_fd, write_fd = os.pipe()
+    try:
+        read_fd, write_fd = os.pipe()
+    except OSError as error:
+        raise NoProcessError(error.errno, error.strerror) from error
     theirs, ours = (read_fd, write_fd) if is_reader else (write_fd, read_fd)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
-    except OSError:
+    except OSError as error:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(read_fd)
         os.close(write_fd)
-        raise
+        raise NoProcessError(error.errno, error.strerror) from error
     if pid == 0:
         try:
             _cut_ties(theirs)
@@ -63,6 +72,7 @@ def _cut_ties(kept_fd: int) -> None:
         if fd != kept_fd:
             with contextlib.suppress(OSError):
                 os.close(fd)
+    fill_standard()
 
 
 def _find_open_descriptors() -> list[int]:

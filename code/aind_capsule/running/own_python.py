@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from aind_capsule.context.descriptors import spare_standard
 from aind_capsule.records.encode import decode
 
 #: Not `-m`, which would look for modules in the working folder first, and that is the user's.
@@ -52,7 +53,7 @@ def start_own_python(module: str, words: Sequence[str]) -> Any:
     import subprocess
 
     command = build_own_command(module, words)
-    with block_signals():
+    with block_signals(), spare_standard():
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -84,7 +85,7 @@ def ask_own_python(
 
     try:
         command = build_own_command(module, words)
-        with block_signals():
+        with block_signals(), spare_standard():
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.context.cgroup import Cgroup, find_cgroup
-from aind_capsule.context.folders import KINDS, Folder, find_folder
+from aind_capsule.context.folders import KINDS, Folder, find_folder, find_write_error
 from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.context.machine import read_machine
 from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
@@ -187,4 +187,4 @@ def find_code(request: RunRequest, prepared: Prepared) -> dict[str, Any] | None:
 
 def is_writable_folder(path: str) -> bool:
     """Whether files can be made in a folder."""
-    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+    return os.path.isdir(path) and find_write_error(path) is None

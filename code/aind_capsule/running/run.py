@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import is_counter_shared, read_oom_kill_count
 from aind_capsule.context.folders import build_variables
+from aind_capsule.errors import SettingsError
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners, first_records
@@ -20,6 +21,7 @@ from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
+from aind_capsule.running.helper import NoProcessError
 from aind_capsule.running.inputs import count_results
 from aind_capsule.running.inputs_reader import InputsReader
 from aind_capsule.running.intake import Intake
@@ -28,9 +30,17 @@ from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
 )
-from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge, judge_output
+from aind_capsule.running.outcome import (
+    Ended,
+    Outcome,
+    describe_oom,
+    get_signal_name,
+    judge,
+    judge_output,
+)
 from aind_capsule.running.outlet import Outlet, describe_loss
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
+from aind_capsule.running.process.limits import explain
 from aind_capsule.running.process.socket_folder import remove_abandoned_folders
 from aind_capsule.running.process.start_failure import find_reason, find_script_fault
 from aind_capsule.running.signals import STOPS, SignalInbox
@@ -158,6 +168,10 @@ class Run:
         except CannotStartError as error:
             status, kind, message = find_reason(self._request.command, error, environ)
             return None, Outcome("fail", "ERROR", status, status, None, kind, message)
+        except NoProcessError as error:
+            failed = "The processing cannot be started"
+            refusal = explain(error, failed) or SettingsError(f"{failed}: {error.strerror}")
+            return None, _refuse(refusal)
         kills = self._count_oom_kills()
         is_shared = kills > 0 and is_counter_shared(self._prepared.cgroup)
         exception = self._journal.last_exception
@@ -242,9 +256,17 @@ class Run:
         """How the run ends where its processing may not start."""
         fatal = self._prepared.fatal
         if fatal is not None:
-            message = f"{fatal.message}. {fatal.hint}"
-            return Outcome("fail", "ERROR", fatal.exit_status, None, None, "SettingsError", message)
-        return None if self._upload is None else self._upload.check(found, self._wait_before)
+            return _refuse(fatal)
+        refused = self._upload.check(found, self._wait_before) if self._upload else None
+        if refused is not None:
+            return refused
+        self._loop.run_once(0)
+        number = self._supervision.stopped_by
+        if not number:
+            return None
+        name = get_signal_name(number)
+        self._journal.log("WARNING", f"Stopped by {name} before the processing was started")
+        return judge(Ended(0, stopped_by=number, was_killed=True))
 
     def _make_upload(self) -> RunUpload | None:
         if self._prepared.settings.upload.url is None:
@@ -394,3 +416,8 @@ class Run:
         while self._err.has_waiting and deadline_s > 0:
             self._loop.run_once(0.1)
             deadline_s -= 0.1 if self._err.has_waiting else 0
+
+
+def _refuse(reason: SettingsError) -> Outcome:
+    message = f"{reason.message}. {reason.hint}"
+    return Outcome("fail", "ERROR", reason.exit_status, None, None, "SettingsError", message)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from aind_capsule.running.loop import READABLE, Loop
+from aind_capsule.running.process.inherited import Inherited
 
 #: These ask the run to end.
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -29,36 +30,28 @@ class SignalInbox:
 
     Args:
         loop: Watches the pipe; what arrives before it runs is kept.
+        inherited: What this process was started with.
 
     Attributes:
         on_signal: Called with each signal, in order.
-        handled: The signals that are received; the others were ignored before us.
+        inherited: As given.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, inherited: Inherited) -> None:
+        self.inherited = inherited
         self.on_signal: Callable[[signal.Signals], None] | None = None
-        self._loop = loop
         self._read_fd, self._write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self._write_fd, False)
         wanted = (*STOPS, *FORWARDED, signal.SIGCHLD)
-        self.handled = tuple(
-            number
-            for number in wanted
-            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGCHLD
-        )
-        self._previous = {number: signal.signal(number, _do_nothing) for number in self.handled}
-        self._previous_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        # Without SIGCHLD the end of the processing would be missed, whatever was ignored before us.
+        handled = {n for n in wanted if n not in inherited.ignored_signals} | {signal.SIGCHLD}
+        for number in handled:
+            signal.signal(number, _do_nothing)
+        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        # Those that were blocked at our start would never come. What has come meanwhile comes now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
         loop.watch(self._read_fd, READABLE, self._read)
-
-    def close(self) -> None:
-        """Put everything back as it was."""
-        self._loop.unwatch(self._read_fd)
-        signal.set_wakeup_fd(self._previous_fd)
-        for number, handler in self._previous.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        os.close(self._read_fd)
-        os.close(self._write_fd)
 
     def _read(self, _events: int) -> None:
         with contextlib.suppress(BlockingIOError):

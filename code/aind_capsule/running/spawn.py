@@ -15,14 +15,14 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aind_capsule.running.helper import NoProcessError
+from aind_capsule.running.process.inherited import Inherited
 from aind_capsule.running.process.start_failure import find_program, is_binary
 from aind_capsule.running.terminal import set_foreground_group
 
 #: A bigger pipe than the default lets the processing run ahead of us; the kernel may refuse.
 _PIPE_BYTES = 256 * 1024
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
-#: Python ignores these from its start; a program of the user's expects the default.
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class CannotStartError(OSError):
@@ -50,7 +50,7 @@ def spawn(
     command: Sequence[str],
     environ: Mapping[str, str],
     *,
-    handled_signals: Sequence[signal.Signals],
+    inherited: Inherited,
     announce_fd: int,
     merge_streams: bool = False,
     keeps_terminal: bool = False,
@@ -61,42 +61,46 @@ def spawn(
     Args:
         command: Program and arguments; a name without a slash is looked up in PATH.
         environ: The whole environment.
-        handled_signals: Signals that the caller handles; the command gets their default.
+        inherited: What the command is to find as we found it. A standard stream that was closed is
+            closed again, and not captured.
         announce_fd: The watcher's pipe: the child writes its pid there before it execs.
         merge_streams: One pipe for stdout and stderr.
         keeps_terminal: Leave stdout and stderr as they are, uncaptured.
         foreground_fd: The terminal whose foreground group the command becomes.
 
     Raises:
-        CannotStartError: Not found, not executable, or no process to be had.
+        CannotStartError: Not found, or not executable.
+        NoProcessError: No process or no pipe is to be had.
     """
-    out_r, out_w, err_r, err_w = -1, -1, -1, -1
-    if not keeps_terminal:
-        out_r, out_w = make_pipe()
-        err_r, err_w = (-1, out_w) if merge_streams else make_pipe()
-    fail_r, fail_w = os.pipe()
+    # What was closed at our start is closed in the command too: nothing comes from there.
+    captured = [] if keeps_terminal else [fd for fd in (1, 2) if fd not in inherited.closed_fds]
+    read_ends, write_ends = {1: -1, 2: -1}, dict[int, int]()
+    opened: list[int] = []
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
+        for fd in captured:
+            if not (merge_streams and write_ends):
+                read_ends[fd], write_ends[fd] = make_pipe()
+                opened += (read_ends[fd], write_ends[fd])
+            else:
+                write_ends[fd] = write_ends[1]
+        fail_r, fail_w = os.pipe()
+        opened += (fail_r, fail_w)
         pid = os.fork()
     except OSError as error:
-        for fd in {out_r, out_w, err_r, err_w, fail_r, fail_w} - {-1}:
+        for fd in opened:
             os.close(fd)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        raise CannotStartError(error.errno, error.strerror) from error
+        raise NoProcessError(error.errno, error.strerror) from error
     if pid == 0:
         try:
             os.setpgid(0, 0)
             os.write(announce_fd, b"%d\n" % os.getpid())
             if foreground_fd is not None:
                 set_foreground_group(foreground_fd, os.getpgrp())
-            for number in (*handled_signals, *_IGNORED_BY_PYTHON):
-                if signal.getsignal(number) is not signal.SIG_IGN or number in _IGNORED_BY_PYTHON:
-                    signal.signal(number, signal.SIG_DFL)
-            signal.set_wakeup_fd(-1)
-            if not keeps_terminal:
-                os.dup2(out_w, 1)
-                os.dup2(err_w, 2)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            for fd, write_end in write_ends.items():
+                os.dup2(write_end, fd)
+            inherited.restore()
             _execute(command, environ)
         except OSError as error:
             os.write(fail_w, b"%d" % (error.errno or errno.EINVAL))
@@ -107,16 +111,16 @@ def spawn(
     with contextlib.suppress(OSError):  # the child does it as well; whoever is first
         os.setpgid(pid, pid)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    for fd in {out_w, err_w, fail_w} - {-1}:
+    for fd in {*write_ends.values(), fail_w}:
         os.close(fd)
     failure = os.read(fail_r, 16)
     os.close(fail_r)
     if failure:
         os.waitpid(pid, 0)
-        for fd in {out_r, err_r} - {-1}:
+        for fd in set(read_ends.values()) - {-1}:
             os.close(fd)
         raise CannotStartError(int(failure), os.strerror(int(failure)))
-    return Spawned(pid, out_r, err_r)
+    return Spawned(pid, read_ends[1], read_ends[2])
 
 
 def _execute(command: Sequence[str], environ: Mapping[str, str]) -> None:

@@ -100,6 +100,11 @@ class Supervision:
         """Whether the run was asked to end."""
         return self._stopped_by != 0
 
+    @property
+    def stopped_by(self) -> int:
+        """The signal that asked the run to end, or 0."""
+        return self._stopped_by
+
     def run(
         self,
         command: Sequence[str],
@@ -198,7 +203,7 @@ class Supervision:
         spawned = spawn(
             command,
             environ,
-            handled_signals=inbox.handled,
+            inherited=inbox.inherited,
             announce_fd=announce_fd,
             merge_streams=manner.merge_streams,
             keeps_terminal=manner.keeps_terminal,
@@ -207,10 +212,10 @@ class Supervision:
         self._processes.leader = spawned.pid
         if self._on_started is not None:
             self._own.update(self._on_started(frozenset(self._own)))
-        if not manner.keeps_terminal:
+        if spawned.stdout_fd >= 0:
             self._add_stream(spawned.stdout_fd, "stdout", self._out, manner.merge_streams)
-            if not manner.merge_streams:
-                self._add_stream(spawned.stderr_fd, "stderr", self._err, closely=True)
+        if spawned.stderr_fd >= 0:
+            self._add_stream(spawned.stderr_fd, "stderr", self._err, closely=True)
         if manner.timeout_s is not None:
             self._loop.call_in(manner.timeout_s, self._time_out)
         if self._stopped_by:  # a stop came before there was anything to stop

@@ -291,8 +291,12 @@ def parse_file(value: Any) -> str:
     """The path of a file that can be read."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError("the path of a file")
-    if not os.path.isfile(value) or not os.access(value, os.R_OK):
-        raise ValueError("a file that is there and can be read")
+    try:
+        if not os.path.isfile(value):
+            raise FileNotFoundError
+        open(value, "rb").close()
+    except OSError:
+        raise ValueError("a file that is there and can be read") from None
     return value
 
 

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from typing import Any
 
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import CapsuleError, SettingsError
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode, encode
@@ -127,7 +128,7 @@ def deliver_linked(log: str) -> None:
 
 def deliver_by_hand(log: str) -> int:
     """Deliver a log with the settings of this folder until it has ended; the exit status."""
-    cwd = os.getcwd()
+    cwd = get_cwd()
     loaded = load_settings({}, os.environ, find_code_folder((), cwd))
     settings = loaded.settings
     for problem in loaded.problems:

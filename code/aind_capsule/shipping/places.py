@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 
+from aind_capsule.context.folders import find_write_error
 from aind_capsule.logs.place import find_bases
 from aind_capsule.logs.positions import POSITION_SUFFIX
 from aind_capsule.logs.reader import read_first_record
@@ -47,7 +48,7 @@ def find_original(log: str, scratch: str | None, environ: Mapping[str, str]) -> 
 def find_state_folder(log: str, environ: Mapping[str, str]) -> str:
     """The folder for what is remembered of a log's delivery; made where it is missing."""
     own = os.path.dirname(os.path.abspath(log))
-    if os.path.basename(own) == find_run_id(log) and os.access(own, os.W_OK | os.X_OK):
+    if os.path.basename(own) == find_run_id(log) and find_write_error(own) is None:
         return own
     return make_spare_folder(log, environ)
 
@@ -60,7 +61,7 @@ def make_spare_folder(log: str, environ: Mapping[str, str]) -> str:
             os.makedirs(folder, exist_ok=True)
         except OSError:
             continue
-        if os.access(folder, os.W_OK | os.X_OK):
+        if find_write_error(folder) is None:
             return folder
     return tempfile.mkdtemp(prefix="aind-capsule-")
 
