@@ -74,6 +74,8 @@ def build_canonical(
     message = f"{facts.process_name} {_MESSAGES[outcome.status]}"
     if outcome.error_message and outcome.status != "success":
         message += f": {outcome.error_message}"
+    if outcome.other_failures:
+        message += f" (and {outcome.other_failures} more)"
     record = {
         "level": outcome.level,
         "message": message,
@@ -83,6 +85,7 @@ def build_canonical(
         "signal": outcome.signal,
         "error_type": outcome.error_type,
         "error_message": outcome.error_message,
+        "other_failures": outcome.other_failures or None,
         "started_at": format_timestamp(facts.started_us),
         "duration_s": (now_us - facts.started_us) / US_PER_S,
         "input_assets": [entry["name"] for entry in found.get("inputs", ())] or None,

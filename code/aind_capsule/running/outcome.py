@@ -13,6 +13,8 @@ EXIT_TIMEOUT = 124
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
 _KILLED = 128 + 9
+#: In place of an exit status that cannot be seen.
+UNKNOWN_STATUS = -1
 #: A child that ends like this on a terminal was interrupted from its keyboard.
 _KEYBOARD = {2: 128 + 2, 3: 128 + 3}
 
@@ -47,6 +49,7 @@ class Outcome:
     Attributes:
         wrapper_status: Exit status of the wrapper.
         exit_code: Exit status of the processing; None where it was never started.
+        other_failures: Failures beside the one that is told; only a run without a wrapper has them.
     """
 
     status: str
@@ -56,6 +59,7 @@ class Outcome:
     signal: str | None = None
     error_type: str | None = None
     error_message: str | None = None
+    other_failures: int = 0
 
     @property
     def event_type(self) -> str:
