@@ -161,10 +161,14 @@ class Blocks(Generic[R]):
 
     def end_at_exit(self) -> None:
         """End the run that is open although the program has ended."""
-        self._end_open_run()
+        self._end_open_run(self._count_program)
         self._program.let_go()
 
-    def _end_open_run(self) -> None:
+    def end_by_stop(self) -> None:
+        """End the run that is open, because a SIGTERM ends the process now."""
+        self._end_open_run(self._count_stop)
+
+    def _end_open_run(self, count: Callable[[], None]) -> None:
         ending = self._ending
         if ending is not None and ending.thread != threading.get_ident():
             ending.is_over.wait()  # a daemon thread is at it, and would be cut off
@@ -175,7 +179,7 @@ class Blocks(Generic[R]):
             self._open.clear()
             self._ending = _Ending()
         run.log_open_blocks([describe_place(block) for block in blocks])
-        self._count_program()
+        count()
         self._finish(run)
 
     @property
@@ -203,12 +207,15 @@ class Blocks(Generic[R]):
     def _count_program(self) -> None:
         """Count how the program has ended, if it has."""
         end = self._program.find_end()
-        if self._is_stop_requested() and not self._outcomes:
-            self._outcomes.append(STOPPED)
-        elif end is not None and end.is_known:
+        if end is not None and end.is_known:
             self._count(end.error)  # its record came by `sys.excepthook`
-        elif end is not None:
-            self._outcomes.append(UNKNOWN)
+        elif end is not None and combine(self._outcomes).status == "success":
+            self._outcomes.append(STOPPED if self._is_stop_requested() else UNKNOWN)
+
+    def _count_stop(self) -> None:
+        """Count the stop, which a block may have been left by already."""
+        if all(outcome.status != "stopped" for outcome in self._outcomes):
+            self._outcomes.append(STOPPED)
 
     def _count(
         self,

@@ -87,6 +87,7 @@ class ProgramWatch:
         if threading.current_thread() is threading.main_thread() and not is_program_over():
             # A copy: the exception itself holds the variables of all functions that it has left.
             self._exit = SystemExit(error.code)
+            vars(self._exit).update(vars(error))
 
 
 def is_program_over() -> bool:
@@ -158,7 +159,9 @@ def _watch_exit_calls(note: Callable[[SystemExit], None]) -> Callable[[], None]:
         def __getattribute__(self, name: str) -> Any:
             value = super().__getattribute__(name)
             if name == "code" and _count_callers() == 0:
-                note(SystemExit(value))
+                seen = SystemExit(value)
+                vars(seen).update(vars(self))
+                note(seen)
             return value
 
     WatchedExit.__name__ = WatchedExit.__qualname__ = "SystemExit"

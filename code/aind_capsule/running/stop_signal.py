@@ -32,8 +32,8 @@ class OpenBlocks(Protocol):
     def is_main_inside(self) -> bool:
         """Whether the main thread is inside a block."""
 
-    def end_at_exit(self) -> None:
-        """End the run that is open."""
+    def end_by_stop(self) -> None:
+        """End the run that is open, because a SIGTERM ends the process now."""
 
 
 class StopSignal:
@@ -70,7 +70,7 @@ class StopSignal:
             if is_program_over() or (self.requested.is_set() and not blocks.is_main_inside):
                 # Nobody is left here whom an exception could reach.
                 self.requested.set()
-                blocks.end_at_exit()
+                blocks.end_by_stop()
                 _end_process(number)
         if not self.requested.is_set():  # a second one may not interrupt the `finally` blocks
             self.requested.set()
