@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from aind_capsule.logs.configure import configure_logging
     from aind_capsule.running.decorator import capsule_process
-    from aind_capsule.running.inside import Run, StopRequested, capsule_run, current_run
+    from aind_capsule.running.inside import Run, capsule_run, current_run
+    from aind_capsule.running.stop_signal import StopRequested
 
 __all__ = [
     "Run",
@@ -27,7 +28,7 @@ __all__ = [
 
 _MODULES = {
     "Run": "aind_capsule.running.inside",
-    "StopRequested": "aind_capsule.running.inside",
+    "StopRequested": "aind_capsule.running.stop_signal",
     "capsule_process": "aind_capsule.running.decorator",
     "capsule_run": "aind_capsule.running.inside",
     "configure_logging": "aind_capsule.logs.configure",

@@ -159,14 +159,18 @@ def find_wrapper() -> SerialTarget | None:
 
 def write_record(target: SerialTarget, level: str, message: str, extra: Mapping[str, Any]) -> None:
     """Write a record of the toolkit's own making; never raises an error."""
-    builder = RecordBuilder({}, target.target.fields, target.target.redactor)
-    fields = {
-        "timestamp": format_timestamp(read_clock_us()),
-        "level": level,
-        "message": message,
-        **describe_origin(),
-    }
-    target.take(builder.build_from_fields, fields, extra)
+
+    def build() -> bytes:
+        builder = RecordBuilder({}, target.target.fields, target.target.redactor)
+        fields = {
+            "timestamp": format_timestamp(read_clock_us()),
+            "level": level,
+            "message": message,
+            **describe_origin(),
+        }
+        return builder.build_from_fields(fields, extra)
+
+    target.take(build)
 
 
 def reset_logging() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aind_capsule.logs.stderr import print_record
 from aind_capsule.logs.target import Target
 from aind_capsule.records.redaction.redactor import Redactor
 
@@ -23,6 +22,7 @@ class RunLog:
         redactor: Hides secrets in the records before they come here.
         is_echoed: Whether people see the records on stderr.
         open_own: Opens a log of its own, for a forked child.
+        take_late: Takes a record that comes after the run's end.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class RunLog:
         fields: Mapping[str, Any],
         redactor: Redactor,
         open_own: Callable[[], Target],
+        take_late: Callable[[bytes], None],
         *,
         is_echoed: bool,
     ) -> None:
@@ -39,6 +40,7 @@ class RunLog:
         self.is_echoed = is_echoed
         self._take: Callable[[bytes], None] | None = take
         self._open_own = open_own
+        self._take_late = take_late
         self._own: Target | None = None
         self._is_forked = False
 
@@ -48,7 +50,7 @@ class RunLog:
         return self._take is not None
 
     def send(self, record: bytes) -> None:
-        """Take a record; after the run's end it is printed; a forked child opens its own log."""
+        """Take a record; a forked child opens its own log."""
         if self._take is not None:
             self._take(record)
             return
@@ -57,7 +59,7 @@ class RunLog:
                 self._own = self._open_own()
             self._own.send(record)
             return
-        print_record(record)
+        self._take_late(record)
 
     def forget(self) -> None:
         """In a forked child: the run is the parent's."""

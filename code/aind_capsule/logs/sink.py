@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -268,8 +269,6 @@ def describe_exception(
 
 def describe_origin() -> dict[str, str]:
     """Process and thread of the caller, for records that no logging library made."""
-    import threading
-
     thread = threading.current_thread()
     process = sys.modules.get("multiprocessing.process")
     name = process.current_process().name if process is not None else "MainProcess"

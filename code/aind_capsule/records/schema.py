@@ -104,6 +104,11 @@ FIELDS: tuple[Field, ...] = (
         "`NotFound`, `NotExecutable`, `UploadError`, `OutputError`, `SettingsError`.",
     ),
     _canonical("error_message", "What the failure said."),
+    _canonical(
+        "other_failures",
+        "Failures of other `capsule_run` blocks of the same process, beside the one that is told.",
+        "integer",
+    ),
     _canonical("started_at", "When the run started.", pattern=TIMESTAMP_PATTERN),
     _canonical("duration_s", "Seconds from the run's start to this record.", "number"),
     _canonical("input_assets", "Top-level entries of the data folder.", "array"),

@@ -38,6 +38,7 @@ from aind_capsule.running.inputs import (
     find_upstream,
 )
 from aind_capsule.running.journal import Journal
+from aind_capsule.running.late_records import LateRecords
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
@@ -93,6 +94,7 @@ class LoneRun:
             level=settings.log.level,
         )
         self._cpu_s = read_cpu_s()
+        self._late_records = LateRecords(self.run_id, self._find_sessions)
         log = RunLog(
             self._journal.write_inside,
             self._journal.fields,
@@ -100,6 +102,7 @@ class LoneRun:
             lambda: OwnLog(
                 prepared.facts.process_name, settings, environ, get_cwd(), prepared.redactor
             ),
+            self._late_records.take,
             is_echoed=self._console.is_on,
         )
         self.target = SerialTarget(log)
@@ -112,25 +115,41 @@ class LoneRun:
         self._delivery.start(Listener().watch)
         self._previous = install_target(self.target)
 
-    def add(self, message: Mapping[str, Any]) -> None:
-        """Take what the processing says of the run."""
+    def add(self, message: Mapping[str, Any]) -> bool:
+        """Take what the processing says of the run; False where it has ended."""
+        if not self._log.is_open:
+            return False
         self._journal.additions.take(message)
+        return True
 
-    def finish(self, outcome: Outcome, error: BaseException | None) -> None:
+    def log_failure(self, error: BaseException) -> None:
+        """Write the record of an exception that has left a block of the run."""
+        described = describe_exception(type(error), error, error.__traceback__)
+        text = f"{described['type']}: {described['message']}"
+        self._late_records.expect(described["type"], described["message"])
+        self.target.exclusively(lambda: self._log_unseen(text, described))
+
+    def finish(self, outcome: Outcome) -> None:
         """End the run: canonical record, `run.json`, copies in results."""
-        if error is not None:
-            described = describe_exception(type(error), error, error.__traceback__)
-            text = f"{described['type']}: {described['message']}"
-            # For people the interpreter prints it, as soon as it is known that nobody catches it.
-            self.target.exclusively(lambda: self._hide_and_log(text, described))
         self.target.exclusively(lambda: self._end(outcome))
         install_target(self._previous or self.target)
         self._deliver_rest(outcome)
 
-    def _hide_and_log(self, text: str, described: Mapping[str, str]) -> None:
-        viewers, self._journal.viewers = self._journal.viewers, []
+    def _log_unseen(self, text: str, described: Mapping[str, str]) -> None:
+        # On the console the interpreter prints it, as soon as it is known that nobody catches it.
+        viewers = self._journal.viewers
+        self._journal.viewers = [view for view in viewers if view != self._console.show]
         self._journal.log("ERROR", text, exception=described)
         self._journal.viewers = viewers
+
+    def _find_sessions(self) -> list[str]:
+        """The session file in the run folder, and its copy in results, as far as they are there."""
+        folder = self._prepared.run_folder
+        if folder is None or self._files.session is None:
+            return []
+        path = folder.get_file("session")
+        copy = os.path.join(self._prepared.facts.folders["results"], os.path.basename(path))
+        return [file for file in (path, copy) if os.path.isfile(file)]
 
     def _warn(self, message: str) -> None:
         self._console.say(f"WARNING: {message}")
@@ -245,6 +264,10 @@ def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:
         found.update(find_upstream(data))
 
     reader = threading.Thread(target=read, name="aind-capsule inputs", daemon=True)
-    reader.start()
-    reader.join(_INPUTS_WAIT_S)
+    try:
+        reader.start()
+    except RuntimeError:  # a run that begins when the interpreter ends, which starts no thread
+        read()
+    else:
+        reader.join(_INPUTS_WAIT_S)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aind_capsule.logs.console import format_bytes, format_duration
-from aind_capsule.running.outcome import Outcome
+from aind_capsule.running.outcome import UNKNOWN_STATUS, Outcome
 from aind_capsule.running.prepare import Prepared
 from aind_capsule.running.views import ConsoleView, SessionView
 
@@ -44,9 +44,12 @@ def show_end(
     counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
     size = format_bytes(canonical["results_bytes"])
     files = canonical["results_files"]
-    rows = [("status", f"{outcome.status} (exit status {outcome.wrapper_status})")]
+    code = "unknown" if outcome.wrapper_status == UNKNOWN_STATUS else outcome.wrapper_status
+    rows = [("status", f"{outcome.status} (exit status {code})")]
     if outcome.error_type:
         rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
+    if outcome.other_failures:
+        rows.append(("and", f"{outcome.other_failures} more in other blocks of capsule_run"))
     rows += [
         ("duration", format_duration(canonical["duration_s"])),
         ("records", counts),

@@ -92,6 +92,7 @@ def build_canonical(
         "signal": outcome.signal,
         "error_type": outcome.error_type,
         "error_message": outcome.error_message,
+        "other_failures": outcome.other_failures or None,
         "started_at": format_timestamp(facts.started_us),
         "duration_s": (now_us - facts.started_us) / US_PER_S,
         "input_assets": [entry["name"] for entry in found.get("inputs", ())] or None,
@@ -118,7 +119,9 @@ def _describe_end(outcome: Outcome) -> str:
         return "finished"
     if outcome.status == "stopped":
         return f"was stopped by {outcome.signal}" if outcome.signal else "was stopped"
-    return f"failed: {outcome.error_message}" if outcome.error_message else "failed"
+    message = f"failed: {outcome.error_message}" if outcome.error_message else "failed"
+    others = outcome.other_failures
+    return f"{message} (and {others} more)" if others else message
 
 
 def build_run_json(

@@ -6,38 +6,31 @@ call works and does nothing.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import inspect
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from aind_capsule.logs.configure import add_fields, find_wrapper, write_record
 from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.encode import decode, encode
-from aind_capsule.records.simplify import simplify, str_safely
+from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.running.additions import KIND
 from aind_capsule.running.alone import LoneRun
-from aind_capsule.running.outcome import Outcome, describe_exit_status
-from aind_capsule.running.steps import end_step, start_step
+from aind_capsule.running.block import Block
+from aind_capsule.running.blocks import Blocks
+from aind_capsule.running.outcome import Outcome
+from aind_capsule.running.steps import OPEN, StepStart, end_step, start_step
+from aind_capsule.running.stop_signal import StopSignal
 
 #: One message is at most so long, as a record is.
 _MAX_MESSAGE_BYTES = 1000 * 1024
 _SHOWN_OF_STEPS = ("wall_s", "cpu_s", "cores_busy", "peak_rss_bytes", "error_type", "error_message")
-
-
-class StopRequested(SystemExit):
-    """A SIGTERM came: `finally` blocks run, and `except Exception` does not swallow it.
-
-    Nobody has to catch it; the process then ends with 143.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
 
 
 class Run:
@@ -61,7 +54,7 @@ class Run:
     @property
     def stop_requested(self) -> bool:
         """Whether a SIGTERM came; for loops in threads, which are not interrupted by it."""
-        return _stop.is_set()
+        return _stop.requested.is_set()
 
     def log_metric(self, name: str, value: object) -> None:
         """A number (or another value) that the processing measured; the last of a name holds."""
@@ -102,6 +95,7 @@ class Run:
         start = start_step(f"{outer}/{name}" if outer else name)
         token = self._step.set(start.path)
         error: BaseException | None = None
+        _open_steps[start] = self
         try:
             yield
         except BaseException as caught:  # raised again
@@ -110,13 +104,23 @@ class Run:
         finally:
             with contextlib.suppress(ValueError):  # a generator that is ended in another context
                 self._step.reset(token)
-            row = end_step(start, error)
-            self._add({"steps": [row]})
-            end = "done" if error is None else f"failed ({row['error_type']})"
-            level = "INFO" if error is None else "WARNING"
-            shown = {f"step_{name}": row[name] for name in _SHOWN_OF_STEPS if name in row}
-            message = f"Step {start.path} {end} in {row['wall_s']:.3g} s"
-            self._log(level, message, {"step": start.path, **shown})
+            if _open_steps.pop(start, None) is not None:  # else the run has ended before it
+                self._end_step(start, end_step(start, error))
+
+    def end_open_steps(self) -> None:
+        """End what is still open when the run ends, with what it has taken so far."""
+        for start, run in list(_open_steps.items()):
+            if run is self and _open_steps.pop(start, None) is not None:
+                self._end_step(start, {**end_step(start, None), "status": OPEN})
+
+    def _end_step(self, start: StepStart, row: Mapping[str, Any]) -> None:
+        self._add({"steps": [row]})
+        end = f"failed ({row.get('error_type')}) in"
+        end = {"ok": "done in", OPEN: "was still open after"}.get(row["status"], end)
+        level = "INFO" if row["status"] == "ok" else "WARNING"
+        shown = {f"step_{name}": row[name] for name in _SHOWN_OF_STEPS if name in row}
+        message = f"Step {start.path} {end} {row['wall_s']:.3g} s"
+        self._log(level, message, {"step": start.path, **shown})
 
 
 class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as run`)
@@ -147,34 +151,17 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
     def __init__(self, process_name: str | None = None, **fields: object) -> None:
         self._process_name = process_name
         self._fields = fields
-        self._pid = 0
-        self._lone: LoneRun | None = None
-        self._is_nested = False
-        self._restore_signal: Callable[[], None] = _do_nothing
+        self._block: Block | None = None
 
     def __enter__(self) -> Run:
-        self._pid = os.getpid()
-        outer = _find_active()
-        if outer is not None:
-            self._is_nested = True
-            if self._fields:
-                outer.set(**self._fields)
-            return outer
-        _stop.clear()
-        wrapper = find_wrapper()
-        if wrapper is not None:
-            add_fields(self._process_name, self._fields)  # by the same connection
-            run = _build_run_of_wrapper(wrapper)
-        else:
-            lone = self._lone = LoneRun(self._process_name, self._fields)
-            run = Run(
-                lone.run_id,
-                lambda message: _add_safely(message, lone.add, lone.target),
-                lambda level, text, extra: write_record(lone.target, level, text, extra),
-            )
-        self._restore_signal = _take_sigterm()
-        _active.append((self._pid, run))
-        return run
+        def begin() -> _OpenRun:
+            return _begin(self._process_name, self._fields)
+
+        self._block, opened, has_joined = _blocks.enter(inspect.currentframe(), begin)
+        _stop.take(_blocks)
+        if has_joined and self._fields:
+            opened.run.set(**self._fields)
+        return opened.run
 
     def __exit__(
         self,
@@ -182,13 +169,9 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._is_nested or os.getpid() != self._pid:  # a forked child leaves the block as well
-            return
-        _active.clear()
-        self._restore_signal()
-        if self._lone is not None:
-            is_failure = isinstance(error, Exception)
-            self._lone.finish(_judge(error), error if is_failure else None)
+        block, self._block = self._block, None
+        if block is not None:
+            _blocks.leave(block, error)
 
 
 def current_run() -> Run:
@@ -197,27 +180,82 @@ def current_run() -> Run:
     For code that does not know who calls it: the run of `capsule_run`, else that of the
     `capsule run` around this process.
     """
-    active = _find_active()
-    if active is not None:
-        return active
+    opened = _blocks.run
+    if opened is not None:
+        return opened.run
     wrapper = find_wrapper()
     return _no_run if wrapper is None else _build_run_of_wrapper(wrapper)
 
 
-_stop = threading.Event()
-_active: list[tuple[int, Run]] = []
+class _OpenRun:
+    """The run that this process's blocks are in: its own, or the wrapper's."""
+
+    def __init__(self, run: Run, lone: LoneRun | None) -> None:
+        self.run = run
+        self._lone = lone
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process makes it."""
+        return self._lone is not None
+
+    def log_failure(self, error: BaseException) -> None:
+        """Write the record of an exception that has left a block."""
+        if self._lone is not None:
+            self._lone.log_failure(error)
+
+    def log_open_blocks(self, places: list[str]) -> None:
+        """Write that the program has ended inside these blocks."""
+        if self._lone is not None:
+            text = f"The program ended while capsule_run was open in {', '.join(places)}"
+            write_record(self._lone.target, "WARNING", text, {})
+
+    def finish(self, outcome: Outcome) -> None:
+        """End it."""
+        _stop.give_back()
+        self.run.end_open_steps()
+        if self._lone is not None:
+            self._lone.finish(outcome)
+
+
+def _begin(process_name: str | None, fields: Mapping[str, Any]) -> _OpenRun:
+    """Find the wrapper's run, or make one."""
+    _stop.requested.clear()
+    wrapper = find_wrapper()
+    if wrapper is not None:
+        add_fields(process_name, fields)  # by the same connection
+        return _OpenRun(_build_run_of_wrapper(wrapper), None)
+    lone = LoneRun(process_name, fields)
+    run = Run(
+        lone.run_id,
+        lambda message: _add_safely(message, lone.add, lone.target),
+        lambda level, text, extra: write_record(lone.target, level, text, extra),
+    )
+    return _OpenRun(run, lone)
+
+
+_stop = StopSignal()
+_blocks: Blocks[_OpenRun] = Blocks(_stop.requested.is_set)
+#: Steps that go on, of all runs.
+_open_steps: dict[StepStart, Run] = {}
 _no_run = Run(None, lambda _message: None, lambda _level, _text, _extra: None)
 
 
-def _find_active() -> Run | None:
-    """The run of this process; a forked child of one that makes its run alone has none."""
-    if not _active:
-        return None
-    pid, run = _active[-1]
-    if pid != os.getpid():
-        wrapper = find_wrapper()
-        return None if wrapper is None else run
-    return run
+@atexit.register
+def _end_at_exit() -> None:
+    """End what is open while the interpreter still works: afterwards it imports nothing."""
+    _blocks.end_at_exit()
+    for run in set(_open_steps.values()):
+        run.end_open_steps()
+
+
+def _start_anew() -> None:
+    _open_steps.clear()
+    _blocks.start_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 def _build_run_of_wrapper(wrapper: SerialTarget) -> Run:
@@ -230,7 +268,7 @@ def _build_run_of_wrapper(wrapper: SerialTarget) -> Run:
 
 def _add_safely(
     message: dict[str, Any],
-    add: Callable[[Mapping[str, Any]], None] | None,
+    add: Callable[[Mapping[str, Any]], bool] | None,
     target: SerialTarget,
 ) -> None:
     """Hand on what was said, as plain JSON; never an error, whatever the values are."""
@@ -241,49 +279,10 @@ def _add_safely(
         write_record(target, "ERROR", text, {})
     elif add is not None:
         plain = decode(data) or {}
-        target.exclusively(lambda: add(plain))
+        kept: list[bool] = []
+        target.exclusively(lambda: kept.append(add(plain)))
+        if kept == [False]:
+            said = encode(simplify(message)).decode()
+            write_record(target, "WARNING", f"Said of the run after its end: {said}", {})
     else:
         target.send(data)
-
-
-def _judge(error: BaseException | None) -> Outcome:
-    """How a run ended that its own process makes."""
-    if isinstance(error, (KeyboardInterrupt, StopRequested)):
-        number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
-        code, name = 128 + number, number.name
-        return Outcome("stopped", "WARNING", code, code, name, "Signal", f"Stopped by {name}")
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        code &= 0xFF
-        if code == 0:
-            return Outcome("success", "INFO", 0, 0)
-        said = error.code if isinstance(error.code, str) else describe_exit_status(code)
-        return Outcome("fail", "ERROR", code, code, None, "ExitStatus", said)
-    if error is None or isinstance(error, GeneratorExit):
-        return Outcome("success", "INFO", 0, 0)
-    kind = type(error).__name__
-    return Outcome("fail", "ERROR", 1, 1, None, kind, str_safely(error) or kind)
-
-
-def _take_sigterm() -> Callable[[], None]:
-    """Have SIGTERM raise `StopRequested` where it would end the process; returns what undoes it."""
-    if threading.current_thread() is not threading.main_thread():
-        return _do_nothing
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return _do_nothing
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if not _stop.is_set():  # a second one may not interrupt the `finally` blocks
-            _stop.set()
-            raise StopRequested
-
-    def undo() -> None:
-        if signal.getsignal(signal.SIGTERM) is stop:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    signal.signal(signal.SIGTERM, stop)
-    return undo
-
-
-def _do_nothing() -> None:
-    """Undo nothing."""

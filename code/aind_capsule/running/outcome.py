@@ -16,6 +16,8 @@ EXIT_OUTPUT = 74
 EXIT_TIMEOUT = 124
 _SIGKILL = 9
 _WHO_KILLS = "(out of memory, a time limit of the container or batch system, or kill -9)"
+#: In place of an exit status that cannot be seen.
+UNKNOWN_STATUS = -1
 #: A child that ends like this on a terminal was interrupted from its keyboard.
 _KEYBOARD = {2: 128 + 2, 3: 128 + 3}
 
@@ -52,6 +54,7 @@ class Outcome:
     Attributes:
         wrapper_status: Exit status of the wrapper.
         exit_code: Exit status of the processing; None where it was never started.
+        other_failures: Failures beside the one that is told; only a run without a wrapper has them.
     """
 
     status: str
@@ -61,6 +64,7 @@ class Outcome:
     signal: str | None = None
     error_type: str | None = None
     error_message: str | None = None
+    other_failures: int = 0
 
     @property
     def event_type(self) -> str:

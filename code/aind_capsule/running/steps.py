@@ -17,7 +17,11 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
+#: The status of a step that had no end when the run ended.
+OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StepStart:
     """A step that has begun.
 
