@@ -22,6 +22,7 @@ _NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 #: Loki takes 2048 bytes; a character takes four at most.
 _MAX_LABEL_CHARACTERS = 512
 _USUAL = ShippingSettings()
+_MAX_NAME_CHARACTERS = 128
 
 
 def make_run_id(now_s: float | None = None) -> str:
@@ -47,6 +48,17 @@ def find_run_id(stem: str) -> str | None:
     """
     run_id = stem[-len(_RUN_ID) :]
     return run_id if is_run_id(run_id) else None
+
+
+def clean_process_name(name: str) -> str:
+    r"""Return a process's name on one short line without control characters; it may be empty.
+
+    >>> clean_process_name(" spike\n\x1b[1m sorting\udcff "), clean_process_name("\x00")
+    ('spike [1m sorting?', '')
+    """
+    text = name.encode("utf-8", "replace").decode()
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:_MAX_NAME_CHARACTERS].rstrip()
 
 
 def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:

@@ -147,6 +147,8 @@ class LoneRun:
             journal.log(level, f"{problem.message}. {problem.hint}")
         if prepared.fatal is not None:  # it may not stop a processing that is running already
             journal.log("ERROR", f"{prepared.fatal.message}. {prepared.fatal.hint}")
+        if prepared.name_hint is not None:
+            journal.log("INFO", prepared.name_hint)
         for message in self.found.get("identity", {}).get("problems", ()):
             journal.log("WARNING", f"Metadata of {message}")
         if prepared.settings.upload.url is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aind_capsule.logs.console import format_bytes, format_duration
 from aind_capsule.running.outcome import Outcome
-from aind_capsule.running.prepare import Prepared, is_writable_folder
+from aind_capsule.running.prepare import Prepared, is_missing, is_writable_folder
 from aind_capsule.running.views import ConsoleView, SessionView
 
 _TITLES = {"success": "finished", "fail": "failed", "stopped": "stopped"}
@@ -22,7 +22,7 @@ def show_start(prepared: Prepared, console: ConsoleView, session: SessionView | 
         rows.append(("pipeline", facts.settings.pipeline_name))
     rows += [
         ("run", facts.run_id),
-        ("results", facts.folders["results"]),
+        *(_describe_missing_results(prepared) or [("results", facts.folders["results"])]),
         ("log", folder.get_file("log") if folder else "none"),
     ]
     rows = _redact(prepared, rows)
@@ -42,13 +42,14 @@ def show_end(
     counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
     size = format_bytes(canonical["results_bytes"])
     files = canonical["results_files"]
+    results = f"{files} {'file' if files == 1 else 'files'}, {size}"
     rows = [("status", f"{outcome.status} (exit status {outcome.wrapper_status})")]
     if outcome.error_type:
         rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
     rows += [
         ("duration", format_duration(canonical["duration_s"])),
         ("records", counts),
-        ("results", f"{files} {'file' if files == 1 else 'files'}, {size}"),
+        *(_describe_missing_results(prepared) or [("results", results)]),
         ("log", _find_log_afterwards(prepared) or "none"),
     ]
     if "lost_records" in canonical:
@@ -65,6 +66,17 @@ def show_end(
 
 def _redact(prepared: Prepared, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, prepared.redactor.redact_text(text)) for name, text in rows]
+
+
+def _describe_missing_results(prepared: Prepared) -> list[tuple[str, str]]:
+    """Return the rows that stand for results where there is no folder for them; else none."""
+    results = prepared.facts.folders["results"]
+    if not is_missing(results):
+        return []
+    rows = [("results", f"none (there is no folder {results})")]
+    if prepared.run_folder is not None:
+        rows.append(("run files", prepared.run_folder.path))
+    return rows
 
 
 def _find_log_afterwards(prepared: Prepared) -> str | None:

@@ -25,6 +25,7 @@ class RunFacts:
 
     Attributes:
         started_us: When it started, microseconds since 1970.
+        is_name_guess: Whether a name that the processing states is to be preferred.
         machine: The machine, as `context.machine` describes it.
     """
 
@@ -39,6 +40,7 @@ class RunFacts:
     machine: Mapping[str, Any]
     folders: Mapping[str, str]
     pipeline_task: Mapping[str, Any] | None = None
+    is_name_guess: bool = False
 
 
 def build_canonical(
