@@ -23,6 +23,7 @@ class RunLog:
         redactor: Hides secrets in the records before they come here.
         is_echoed: Whether people see the records on stderr.
         open_own: Opens a log of its own, for a forked child.
+        state_name: Takes the name that the process states.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class RunLog:
         open_own: Callable[[], Target],
         *,
         is_echoed: bool,
+        state_name: Callable[[str], None],
     ) -> None:
         self.fields = fields
         self.redactor = redactor
         self.is_echoed = is_echoed
+        self.state_name = state_name
         self._take: Callable[[bytes], None] | None = take
         self._open_own = open_own
         self._own: Target | None = None

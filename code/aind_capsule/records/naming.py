@@ -23,6 +23,10 @@ _NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _MAX_LABEL_CHARACTERS = 512
 _USUAL = ShippingSettings()
 _MAX_NAME_CHARACTERS = 128
+#: Names of programs that say nothing of what they do.
+GENERAL_NAMES = frozenset(
+    {"", "run", "main", "run_capsule", "__main__", "-c", "ipykernel_launcher", "slurm_script"}
+)
 
 
 def make_run_id(now_s: float | None = None) -> str:

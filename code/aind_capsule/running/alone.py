@@ -37,7 +37,7 @@ from aind_capsule.running.inputs import (
     find_inputs,
     find_upstream,
 )
-from aind_capsule.running.journal import Journal
+from aind_capsule.running.journal import Journal, StatedName
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
@@ -91,16 +91,19 @@ class LoneRun:
             prepared.redactor.redact_fields(run_fields),
             redactor=prepared.redactor,
             level=settings.log.level,
+            is_name_guess=prepared.facts.is_name_guess,
         )
+        self._stated_name: StatedName | None = None
         self._cpu_s = read_cpu_s()
         log = RunLog(
-            self._journal.write_inside,
+            lambda line: self._journal.write_inside(line, self._stated_name),
             self._journal.fields,
             prepared.redactor,
             lambda: OwnLog(
                 prepared.facts.process_name, settings, environ, get_cwd(), prepared.redactor
             ),
             is_echoed=self._console.is_on,
+            state_name=self._state_name,
         )
         self.target = SerialTarget(log)
         self._log = log
@@ -111,6 +114,10 @@ class LoneRun:
         self._start()
         self._delivery.start(Listener().watch)
         self._previous = install_target(self.target)
+
+    def _state_name(self, name: str) -> None:
+        """Take the name that the process states after the start."""
+        self._stated_name = self._journal.state_name(name) or self._stated_name
 
     def add(self, message: Mapping[str, Any]) -> None:
         """Take what the processing says of the run."""
@@ -165,7 +172,7 @@ class LoneRun:
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(
             build_canonical(
-                prepared.facts,
+                prepared.facts.rename(journal.stated_name),
                 outcome,
                 used,
                 now_us=read_clock_us(),

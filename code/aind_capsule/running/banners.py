@@ -55,7 +55,8 @@ def show_end(
     if "lost_records" in canonical:
         lost = ", ".join(f"{count} {cause}" for cause, count in canonical["lost_records"].items())
         rows.append(("lost", lost))
-    name = prepared.redactor.redact_text(prepared.facts.process_name)
+    name = canonical.get("process_name", prepared.facts.process_name)
+    name = prepared.redactor.redact_text(name)
     title = f"{name} {_TITLES[outcome.status]}"
     rows = _redact(prepared, rows)
     console.show_banner(title, rows, outcome.level)

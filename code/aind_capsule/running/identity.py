@@ -15,19 +15,15 @@ from dataclasses import dataclass
 from aind_capsule.context.folders import is_code_folder
 from aind_capsule.context.pipeline_task import PipelineTask, find_task_script
 from aind_capsule.context.platform import read_platform_ids, read_variable
-from aind_capsule.records.naming import clean_process_name
+from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
 from aind_capsule.running.preparing.command_line import Kind, Program, find_program
 from aind_capsule.running.preparing.program_path import find_program_path, resolve_links
 from aind_capsule.settings.model import Settings
 
-#: Names of programs that say nothing of what they do.
-_GENERAL_NAMES = frozenset(
-    {"", "run", "main", "run_capsule", "__main__", "-c", "ipykernel_launcher", "slurm_script"}
-)
 #: Folders of code inside of a capsule's folder.
 _CODE_FOLDERS = frozenset({"code", "scripts", "src"})
 #: Names of repositories and of folders that say nothing of what is in them.
-_GENERAL_REPOSITORIES = _GENERAL_NAMES | _CODE_FOLDERS | {"capsule", "capsule-repo", "repo", "root"}
+_GENERAL_REPOSITORIES = GENERAL_NAMES | _CODE_FOLDERS | {"capsule", "capsule-repo", "repo", "root"}
 _GENERAL_FOLDERS = _GENERAL_REPOSITORIES | {
     "app", "bin", "data", "home", "local", "mnt", "opt", "results", "sbin", "scratch", "srv",
     "temp", "tmp", "usr", "var", "work", "workspace", "workspaces",
@@ -101,11 +97,6 @@ def find_process_name(
     return ProcessName(_find_command_name(program, path, cwd))
 
 
-def is_general_name(name: str) -> bool:
-    """Return whether a name says nothing of what a program does."""
-    return name in _GENERAL_NAMES
-
-
 def _read_name_of_task(task: PipelineTask | None, command: Sequence[str], cwd: str) -> str:
     """Return the process of a pipeline task as the engine's script has it; empty where unknown."""
     script = None if task is None else task.engine_script
@@ -165,7 +156,7 @@ def _find_repository_name(
 def _find_command_name(program: Program, path: str | None, cwd: str) -> str:
     """Return what the command line is called by, where nothing else names the process."""
     name = _find_stem(program)
-    if name and not is_general_name(name) and not _PASSING.fullmatch(name):
+    if name and name not in GENERAL_NAMES and not _PASSING.fullmatch(name):
         return clean_process_name(name) or "capsule"
     folder = os.path.dirname(path) if path is not None else cwd if is_code_folder(cwd) else ""
     while os.path.basename(folder) in _CODE_FOLDERS:
@@ -183,7 +174,7 @@ def _find_stem(program: Program) -> str:
     """
     if program.kind is Kind.MODULE and "/" not in program.word:
         parts = program.word.split(".")
-        while len(parts) > 1 and is_general_name(parts[-1]):
+        while len(parts) > 1 and parts[-1] in GENERAL_NAMES:
             parts.pop()
         return ".".join(parts)
     stem, ending = os.path.splitext(os.path.basename(os.path.normpath(program.word)))

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any
 
-from aind_capsule.logs.configure import add_fields, find_wrapper, write_record
+from aind_capsule.logs.configure import add_fields, find_stated_name, find_wrapper, write_record
 from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.simplify import simplify, str_safely
@@ -130,7 +130,8 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
     While it lasts SIGTERM raises `StopRequested` in the main thread, where nobody else handles it.
 
     Args:
-        process_name: Name of the process; under `capsule run` that run's name holds.
+        process_name: Name of the process. Under `capsule run` it goes before a guess, and a name
+            that was set for the run before it.
         **fields: Fields of every record, such as `subject_id="123456"`.
 
     Raises:
@@ -146,6 +147,8 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
 
     def __init__(self, process_name: str | None = None, **fields: object) -> None:
         self._process_name = process_name
+        #: A name for a run alone that nobody names: it says too little to go before another guess.
+        self.default_name: str | None = None
         self._fields = fields
         self._pid = 0
         self._lone: LoneRun | None = None
@@ -166,7 +169,9 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
             add_fields(self._process_name, self._fields)  # by the same connection
             run = _build_run_of_wrapper(wrapper)
         else:
-            lone = self._lone = LoneRun(self._process_name, self._fields)
+            lone = self._lone = LoneRun(
+                self._process_name or find_stated_name() or self.default_name, self._fields
+            )
             run = Run(
                 lone.run_id,
                 lambda message: _add_safely(message, lone.add, lone.target),

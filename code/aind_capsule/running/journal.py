@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.logs.console import format_record
@@ -16,6 +17,7 @@ from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.foreign import normalise
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import rename_taken
+from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import TIMESTAMP_PATTERN
 from aind_capsule.records.timestamps import (
@@ -32,6 +34,19 @@ _INFO_BYTES = b'"level":"INFO"'
 _matches_timestamp = re.compile(TIMESTAMP_PATTERN).match
 
 
+@dataclass(frozen=True, slots=True)
+class StatedName:
+    """The name that a process of the run states for itself.
+
+    Attributes:
+        text: The name, without secrets.
+        suffix: The encoded end of that process's records.
+    """
+
+    text: str
+    suffix: bytes
+
+
 class Journal:
     """Writes the records of one run.
 
@@ -40,12 +55,14 @@ class Journal:
         fields: What every record of the run bears (run id, process name, …), without secrets.
         redactor: Hides secrets in every record; captured lines come without theirs.
         level: Lowest level that the log file takes.
+        is_name_guess: Whether a name that a process states is preferred to the run's.
         clock: Gives times to captured lines and the wrapper's own records.
 
     Attributes:
         additions: What the processing has said of the run.
         counts: Records in the log, by level.
         lost: Records that were lost before they came to the writer, by cause.
+        stated_name: The first name that a process of the run has stated, where it is preferred.
         last_exception: Type and message of the last traceback seen.
         viewers: Called with each record that is not simply a captured line.
         captured_viewer: Called with each captured line's record, where somebody wants them.
@@ -58,11 +75,14 @@ class Journal:
         *,
         redactor: Redactor,
         level: str = "DEBUG",
+        is_name_guess: bool = False,
         clock: RecordClock | None = None,
     ) -> None:
         self.fields = dict(fields)
         self.redactor = redactor
         self.additions = Additions()
+        self.is_name_guess = is_name_guess
+        self.stated_name: str | None = None
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
         self.last_exception: tuple[str, str] | None = None
@@ -130,8 +150,24 @@ class Journal:
             for record in records:
                 self.captured_viewer(decode(record + b"}") or {})
 
-    def write_inside(self, line: bytes) -> None:
-        """Write a record that our own logger set-up in the processing encoded."""
+    def state_name(self, name: object) -> StatedName | None:
+        """Take the name that a process states; None where the run's own name is kept."""
+        text = clean_process_name(name) if isinstance(name, str) else ""
+        if not self.is_name_guess or text in GENERAL_NAMES:
+            return None
+        text = self.redactor.redact_text(text)
+        self.stated_name = self.stated_name or text
+        fields = {**self.fields, "process_name": text}
+        return StatedName(text, encode_members(fields).encode())
+
+    def write_inside(self, line: bytes, name: StatedName | None = None) -> None:
+        """Write a record that our own logger set-up in the processing encoded.
+
+        Args:
+            line: The record.
+            name: What its process states for itself.
+        """
+        suffix = self._suffix if name is None else name.suffix
         record = decode(line)
         if record is None:
             self.count_lost("torn_inside_records")
@@ -151,9 +187,9 @@ class Journal:
             and _matches_timestamp(str(record.get("timestamp"))) is not None
         )
         if not is_whole or "seq" in record or not self.fields.keys().isdisjoint(record):
-            self._write_record(self._adopt(record), self._suffix)
+            self._write_record(self._adopt(record), suffix, name)
         else:
-            self._put(line[:-1] + self._suffix, str(level), record)
+            self._put(line[:-1] + suffix, str(level), record, name)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded, or take what it says of the run."""
@@ -177,6 +213,8 @@ class Journal:
         timestamp = format_timestamp(self._take_times(1))
         plain = decode(encode({"timestamp": timestamp, **fields, **self._software})) or {}
         record = {**self.redactor.redact_fields(plain), **self.fields}
+        if self.stated_name is not None:
+            record["process_name"] = self.stated_name
         if not self._writer.append_canonical(record):
             self.count_lost("canonical_record")
         self._show(record)
@@ -206,19 +244,23 @@ class Journal:
             self._formats = {(second, suffix): form}
         return [form % pair for pair in enumerate(texts, microsecond)]
 
-    def _write_record(self, record: Mapping[str, Any], suffix: bytes) -> None:
+    def _write_record(
+        self, record: Mapping[str, Any], suffix: bytes, name: StatedName | None = None
+    ) -> None:
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
-        self._put(redacted[:-1] + suffix, str(record["level"]), shown)
+        self._put(redacted[:-1] + suffix, str(record["level"]), shown, name)
 
-    def _put(self, data: bytes, level: str, record: Mapping[str, Any]) -> None:
+    def _put(
+        self, data: bytes, level: str, record: Mapping[str, Any], name: StatedName | None = None
+    ) -> None:
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
             self.counts[level] += 1
         exception = record.get("exception")
         if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
             self.last_exception = (str(exception["type"]), str(exception.get("message", "")))
-        self._show(record)
+        self._show(record if name is None else {**record, "process_name": name.text})
 
     def _show(self, record: Mapping[str, Any]) -> None:
         for view in self.viewers:

@@ -79,7 +79,8 @@ class ConsoleView:
         if not self.is_on or _CAPTURED in record or level < self._threshold:
             return
         if is_json:
-            self.write(format_line({**record, **self._fields}, "json"))
+            # A record's own name and identity go before what was known at the start.
+            self.write(format_line({**record, **self._fields, **record}, "json"))
         elif not is_bannered:
             self.write(format_line(record, self.mode))
 
