@@ -85,8 +85,8 @@ class WrapperConnection:
 
     def state_name(self, process_name: str) -> None:
         """Have this process's records bear its own name, where the run's name is a guess."""
-        self._process_name = process_name
-        if self._socket is not None and self._wants_name:
+        is_new, self._process_name = process_name != self._process_name, process_name
+        if is_new and self._socket is not None and self._wants_name:
             self.send(_encode_name(process_name))
 
     def send(self, record: bytes) -> None:

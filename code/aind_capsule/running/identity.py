@@ -94,7 +94,7 @@ def find_process_name(
     if capsule_id:
         name = f"capsule-{capsule_id[:8]}"
         return ProcessName(name, hint=f"The process is called {name} after CO_CAPSULE_ID; {_HINT}")
-    return ProcessName(_find_command_name(program, path, cwd))
+    return ProcessName(_find_command_name(program, path, cwd, environ))
 
 
 def _read_name_of_task(task: PipelineTask | None, command: Sequence[str], cwd: str) -> str:
@@ -153,7 +153,9 @@ def _find_repository_name(
     return name or _keep_folder(os.path.basename(checkout.folder))
 
 
-def _find_command_name(program: Program, path: str | None, cwd: str) -> str:
+def _find_command_name(
+    program: Program, path: str | None, cwd: str, environ: Mapping[str, str]
+) -> str:
     """Return what the command line is called by, where nothing else names the process."""
     name = _find_stem(program)
     if name and name not in GENERAL_NAMES and not _PASSING.fullmatch(name):
@@ -163,6 +165,8 @@ def _find_command_name(program: Program, path: str | None, cwd: str) -> str:
         folder = os.path.dirname(folder)
     runner = os.path.basename(program.interpreter)
     own = name if name not in ("", "-c", "__main__") and not _PASSING.fullmatch(name) else runner
+    if folder == environ.get("HOME"):  # the user is no capsule
+        folder = ""
     return _keep_folder(os.path.basename(folder)) or clean_process_name(own) or "capsule"
 
 

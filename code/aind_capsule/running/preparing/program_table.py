@@ -123,8 +123,8 @@ INTERPRETERS: dict[str, OptionTable] = {
         code="-e -E --eval --print",
         module="-m --module",
     ),
-    "perl": _options("-I", glued="-M -m -i -0 -l -x -F -V -d -D -C", code="-e -E"),
-    "ruby": _options("-I -r -C -E", glued="-W -K -i -x -0 -F -T", code="-e"),
+    "perl": _options("-I", glued="-M -m -i -x -F -V -d -D", code="-e -E"),
+    "ruby": _options("-I -r -C -E", glued="-W -K -i -x -F -T", code="-e"),
     "node": _options(
         "-r --require --import --loader --experimental-loader -C --conditions --title",
         code="-e --eval -p --print",
