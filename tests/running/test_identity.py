@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from aind_capsule.context.pipeline_task import PipelineTask
 from aind_capsule.running.identity import ProcessName, find_process_name
+from aind_capsule.running.prepare import RunRequest, prepare
 from aind_capsule.settings.model import Settings
 from tests.conftest import Capsule, build_environ, parse_strictly
 from tests.context.test_task_name import NEW, OLD
@@ -278,3 +279,47 @@ def test_the_platforms_name_is_explained_once(capsule: Capsule) -> None:
     hints = [r for r in run.records if "code/capsule.toml" in r["message"]]
     assert [r["level"] for r in hints] == ["INFO"]
     assert run.canonical["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("cwd", "line", "is_capsules"),
+    [
+        ("", "echo hello", False),
+        ("", "bash -c 'echo code/run'", False),
+        ("", "cat code/run", False),
+        ("", "python -m json.tool code/x", False),
+        ("code/sub", "echo hello", False),
+        ("code", "echo hello", True),
+        ("", "code/run", True),
+        ("", "bash -eo pipefail code/run", True),
+        ("", "nice -n 5 python -u code/sub/fit.py", True),
+        ("code/sub", "python fit.py", True),
+        ("data", "python ../code/sub/fit.py", True),
+        ("data", "{root}/code/run", True),
+        ("data", "bash {root}/link", True),
+        ("data", "run", True),
+    ],
+)
+def test_reach_of_the_capsules_file(
+    capsule: Capsule, cwd: str, line: str, is_capsules: bool
+) -> None:
+    """`capsule.toml` counts in its own folder and for a program that lies there: behind an interpreter,
+    through a link, by a relative path, in PATH. A file that is an argument is no program."""
+    capsule.write("capsule.toml", "process_name = 'of-the-file'\n")
+    capsule.write("run", "")
+    write_tree(capsule.code, {"sub/fit.py": ""})
+    (capsule.root / "link").symlink_to("code/run")
+    environ = {**capsule.environ, "PATH": f"/nowhere:{capsule.code}"}
+    command = shlex.split(line.format(root=capsule.root))
+    prepared = prepare(RunRequest(command, {}, environ, str(capsule.root / cwd)))
+    assert (prepared.facts.process_name == "of-the-file") is is_capsules
+
+
+def test_a_command_in_a_checkout(capsule: Capsule) -> None:
+    """In a checkout's top folder a command of the system's is called by its own name, with no ERROR."""
+    _init(capsule.root, "https://host/org/my-qc.git")
+    capsule.write("capsule.toml", "process_name = 'of-the-file'\n")
+    capsule.results.rmdir()
+    run = capsule.run("echo", "hello", cwd=capsule.root, options=("--strict",))
+    assert (run.status, run.stdout, run.canonical["process_name"]) == (0, b"hello\n", "echo")
+    assert "ERROR" not in run.canonical["records"]

@@ -33,12 +33,13 @@ _SCRIPT_ENDINGS = (
     ".rmd", ".qmd", ".jl", ".m", ".mlx", ".pl", ".rb", ".js", ".mjs", ".cjs", ".ts", ".ipynb",
     ".jar", ".exe", ".nf",
 )  # fmt: skip
-#: What mktemp, Python and Nextflow make up, hashes, UUIDs and numbers.
-_PASSING = re.compile(
+#: What mktemp, Python and Nextflow make up, hashes, UUIDs and numbers. Patterns are compiled where
+#: they are needed: the time before the processing's start is dear.
+_PASSING = (
     r"tmp[a-z0-9_]{8}|tmp[.-].+|nxf[.-].+|\d+|(?=[0-9a-fA-F-]*\d)[0-9a-fA-F]{7,}(?:-[0-9a-fA-F]+)*"
 )
 #: Folders that are made for one run: with a job's number, a date, or a run's id.
-_PASSING_FOLDER = re.compile(
+_PASSING_FOLDER = (
     r"(?:job|pid|run|slurm|task)?[-_.]?\d[\d_.:T-]*"
     r"|.*(?:19|20)\d\d(?P<dash>-?)[01]\d(?P=dash)[0-3]\d(?!\d).*"
 )
@@ -136,13 +137,15 @@ def _find_repository_name(
     """
     if path is None and program.kind is not Kind.CODE:
         return ""
-    from aind_capsule.context.git_files import find_git_checkout
+    folder = resolve_links(cwd) if path is None else os.path.dirname(resolve_links(path))
+    if not _is_below_git(folder):
+        return ""
+    from aind_capsule.context.git_files import find_git_checkout  # not every run is in a checkout
 
-    folder = cwd if path is None else os.path.dirname(resolve_links(path))
     checkout = find_git_checkout(folder)
     if checkout is None or checkout.folder == resolve_links(environ.get("HOME") or os.sep):
         return ""
-    below = os.path.relpath(resolve_links(folder), checkout.folder).split(os.sep)
+    below = os.path.relpath(folder, checkout.folder).split(os.sep)
     if any(len(name) > 1 and name.startswith(".") for name in below):  # .venv, .tox, .pixi
         return ""
     # The folder that a pipeline was started in may be a checkout: that is not the capsule's.
@@ -158,13 +161,13 @@ def _find_command_name(
 ) -> str:
     """Return what the command line is called by, where nothing else names the process."""
     name = _find_stem(program)
-    if name and name not in GENERAL_NAMES and not _PASSING.fullmatch(name):
+    if name and name not in GENERAL_NAMES and not _is_passing(name):
         return clean_process_name(name) or "capsule"
     folder = os.path.dirname(path) if path is not None else cwd if is_code_folder(cwd) else ""
     while os.path.basename(folder) in _CODE_FOLDERS:
         folder = os.path.dirname(folder)
     runner = os.path.basename(program.interpreter)
-    own = name if name not in ("", "-c", "__main__") and not _PASSING.fullmatch(name) else runner
+    own = name if name not in ("", "-c", "__main__") and not _is_passing(name) else runner
     if folder == environ.get("HOME"):  # the user is no capsule
         folder = ""
     return _keep_folder(os.path.basename(folder)) or clean_process_name(own) or "capsule"
@@ -188,13 +191,31 @@ def _find_stem(program: Program) -> str:
 def _keep_repository(name: str) -> str:
     """Return a repository's name, cleaned; empty where it says nothing."""
     cleaned = clean_process_name(name).strip(".")
-    return "" if _PASSING.fullmatch(cleaned) or cleaned in _GENERAL_REPOSITORIES else cleaned
+    return "" if _is_passing(cleaned) or cleaned in _GENERAL_REPOSITORIES else cleaned
 
 
 def _keep_folder(name: str) -> str:
     """Return a folder's name, cleaned; empty where it says nothing, or changes from run to run."""
     cleaned = _keep_repository(name)
-    return "" if _PASSING_FOLDER.fullmatch(cleaned) or cleaned in _GENERAL_FOLDERS else cleaned
+    is_passing = _is_passing(cleaned, f"{_PASSING}|{_PASSING_FOLDER}")
+    return "" if is_passing or cleaned in _GENERAL_FOLDERS else cleaned
+
+
+def _is_passing(name: str, pattern: str = _PASSING) -> bool:
+    """Return whether a name is made up for one run."""
+    if not name.startswith(("tmp", "nxf")) and not any(map(str.isdigit, name)):
+        return False
+    return re.fullmatch(pattern, name) is not None
+
+
+def _is_below_git(folder: str) -> bool:
+    """Return whether a folder, or one above it, has a `.git`."""
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return False
+        folder = above
+    return True
 
 
 def _is_inside(path: str, folder: str | None) -> bool:

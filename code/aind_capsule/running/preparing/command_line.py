@@ -6,37 +6,14 @@ Read by `identity` for the process's name, by `parameters`, and by `prepare` for
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from aind_capsule.running.preparing.program_table import (
-    INTERPRETERS,
-    LAUNCHERS,
-    PYTHON_LAUNCHERS,
-    SHELL_OPTIONS_WITH_VALUE,
-    SHELLS,
-    SUBCOMMAND_INTERPRETERS,
-    Launcher,
-    OptionTable,
-    Role,
+_SHELLS = frozenset(
+    {"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "lksh", "pdksh", "rbash", "rksh", "rzsh"}
 )
-
-#: A command line may begin with at most this many launchers (`nice time env …`).
-_MAX_LAUNCHERS = 20
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.ASCII | re.DOTALL)
-#: qemu runs the programs of another processor.
-_EMULATOR = re.compile(r"qemu-\w+|rosetta")
-#: What a statement of MATLAB calls: `main`, `main(1, 2)`, `run('x/main.m')`.
-_RUN_OF_MATLAB = re.compile(r"run\s*(?:\(\s*)?['\"]?([\w./-]+)")
-_CALL_OF_MATLAB = re.compile(r"([A-Za-z]\w*)\s*(?:\(.*)?")
-_PREPARATIONS_OF_MATLAB = frozenset(
-    {"addpath", "catch", "cd", "clear", "clc", "close", "diary", "disp", "end", "exit", "format",
-     "fprintf", "import", "parpool", "quit", "restoredefaultpath", "rng", "setenv", "try",
-     "warning"}
-)  # fmt: skip
+_SHELL_OPTIONS_WITH_VALUE = frozenset({"--rcfile", "--init-file", "--emulate"})
 
 
 class Kind(Enum):
@@ -76,81 +53,22 @@ def find_program(command: Sequence[str]) -> Program:
     Program(kind=<Kind.CODE: 'code'>, word='', arguments=(), interpreter='bash')
     """
     words = list(command)
-    may_be_python = False
-    for _ in range(_MAX_LAUNCHERS):
-        launcher, rest = _find_launcher(words)
-        if launcher is None:
-            break
-        found = _skip_launcher(launcher, rest)
-        if isinstance(found, Program):
-            return found
-        if not found:  # nothing is launched: it is the program itself
-            break
-        words, may_be_python = found, launcher.runs_python
-    if may_be_python and words[0].endswith(".py"):
-        return Program(Kind.SCRIPT, words[0], tuple(words[1:]), "python")
-    return _find_interpreted(words)
+    if not words:
+        return Program(Kind.COMMAND, "")
+    if is_shell(words[0]):
+        return find_script_of_shell(words)
+    # Most capsules begin with a shell, and the time before the processing's start is dear.
+    from aind_capsule.running.preparing.launched_program import find_launched_program
+
+    return find_launched_program(words)
 
 
-def _find_interpreted(words: list[str]) -> Program:
-    """Return the script, module or code behind an interpreter; else the command itself."""
-    name = _strip_version(words[0]) if words else ""
-    if name in SHELLS:
-        return _find_script_of_shell(words)
-    program = _find_behind_subcommand(words, name)
-    if program is not None:
-        return program
-    options = INTERPRETERS.get(name)
-    if options is None:
-        return Program(Kind.COMMAND, "".join(words[:1]), tuple(words[1:]))
-    program = _find_operand(words[0], words[1:], options)
-    if program.kind is not Kind.MODULE:
-        return program
-    # A module may run a script itself: `python -m cProfile script.py`.
-    options = PYTHON_LAUNCHERS.get(program.word)
-    if options is not None:
-        return _find_operand(program.word, program.arguments, options)
-    return _find_behind_subcommand([program.word, *program.arguments], program.word) or program
+def is_shell(word: str) -> bool:
+    """Return whether a word is a shell whose options `find_script_of_shell` reads."""
+    return strip_version(word) in _SHELLS
 
 
-def _find_behind_subcommand(words: list[str], name: str) -> Program | None:
-    """Return what `jupyter nbconvert` and its like run, or None."""
-    for length in (2, 3):
-        options = SUBCOMMAND_INTERPRETERS.get((name, *words[1:length]))
-        if options is not None:
-            return _find_operand(words[0], words[length:], options)
-    return None
-
-
-def _find_operand(interpreter: str, words: Sequence[str], options: OptionTable) -> Program:
-    """Return what an interpreter runs: an option's operand, or the first word that is no option."""
-    index, role, value = _read_options(words, options)
-    rest = tuple(words[index:])
-    if role is Role.CODE:
-        while len(rest) > 1 and options.roles.get(rest[0]) is Role.CODE:  # `Rscript -e 1 -e 2`
-            rest = rest[2:]
-        return Program(Kind.CODE, "", rest, interpreter)
-    if role is Role.STATEMENT:
-        called = _find_call_of_matlab(value)
-        kind = Kind.MODULE if called else Kind.CODE
-        return Program(kind, called, rest, interpreter)
-    if role is Role.MODULE:
-        return Program(Kind.MODULE, value, rest, interpreter)
-    if role is Role.SCRIPT:
-        return _build_script(value, interpreter, rest)
-    if not rest or rest[0] == "-":  # from stdin
-        return Program(Kind.CODE, "", rest[1:], interpreter)
-    return _build_script(rest[0], interpreter, rest[1:])
-
-
-def _build_script(path: str, interpreter: str, arguments: tuple[str, ...]) -> Program:
-    """Return a script; what is no file that stays (`<(…)`, `/dev/stdin`) is code."""
-    if not path or path.startswith(("/dev/", "/proc/")):
-        return Program(Kind.CODE, "", arguments, interpreter)
-    return Program(Kind.SCRIPT, path, arguments, interpreter)
-
-
-def _find_script_of_shell(words: list[str]) -> Program:
+def find_script_of_shell(words: list[str]) -> Program:
     """Return a shell's script: each `o` and `O` of a cluster takes a word, `-c` makes it code."""
     index, is_code, is_stdin = 1, False, False
     while index < len(words):
@@ -162,7 +80,7 @@ def _find_script_of_shell(words: list[str]) -> Program:
             break
         index += 1
         if word.startswith("--"):
-            index += word in SHELL_OPTIONS_WITH_VALUE
+            index += word in _SHELL_OPTIONS_WITH_VALUE
             continue
         index += word.count("o") + word.count("O")
         is_code = is_code or (word[0] == "-" and "c" in word)
@@ -172,116 +90,26 @@ def _find_script_of_shell(words: list[str]) -> Program:
         return Program(Kind.CODE, "", rest[1:], words[0])
     if is_stdin:
         return Program(Kind.CODE, "", rest, words[0])
-    return _build_script(rest[0], words[0], rest[1:])
+    return build_script(rest[0], words[0], rest[1:])
 
 
-def _find_launcher(words: list[str]) -> tuple[Launcher | None, list[str]]:
-    """Return the launcher that a command line begins with, and the words behind its name."""
-    if not words:
-        return None, words
-    name = _find_base_name(words[0])
-    if _EMULATOR.fullmatch(name):
-        return LAUNCHERS[("busybox",)], words[1:]
-    for length in (1, 2):
-        launcher = LAUNCHERS.get((name, *words[1:length]))
-        if launcher is not None:
-            return launcher, words[length:]
-    return None, words
+def build_script(path: str, interpreter: str, arguments: tuple[str, ...]) -> Program:
+    """Return a script; what is no file that stays (`<(…)`, `/dev/stdin`) is code."""
+    if not path or path.startswith(("/dev/", "/proc/")):
+        return Program(Kind.CODE, "", arguments, interpreter)
+    return Program(Kind.SCRIPT, path, arguments, interpreter)
 
 
-def _skip_launcher(launcher: Launcher, words: list[str]) -> list[str] | Program:
-    """Return the command that a launcher runs, or the program that one of its options names."""
-    if launcher.is_behind_dashes:
-        return words[words.index("--") + 1 :] if "--" in words else []
-    index, role, value = _read_options(words, launcher.options)
-    rest = words[index:]
-    if role is Role.MODULE:
-        return Program(Kind.MODULE, value, tuple(rest), "python")
-    if role is Role.SCRIPT:
-        return Program(Kind.SCRIPT, value, tuple(rest), "python")
-    if role is Role.COMMAND:
-        try:
-            rest = [*shlex.split(value), *rest]
-        except ValueError:  # a quotation without an end; env fails too
-            return []
-        return _skip_launcher(launcher, rest)
-    while launcher.takes_assignments and rest and (rest[0] == "-" or _ASSIGNMENT.match(rest[0])):
-        rest = rest[1:]
-    return rest[launcher.operands :]
-
-
-def _read_options(words: Sequence[str], options: OptionTable) -> tuple[int, Role | None, str]:
-    """Read options up to the first one that says what is run, or the first word that is none.
-
-    Returns:
-        The index of the word behind them, the role of the option that ended it, and its operand.
-    """
-    index = 0
-    while index < len(words):
-        word = words[index]
-        if word == "--":
-            return index + 1, None, ""
-        if len(word) < 2 or word[0] != "-":
-            break
-        index += 1
-        option, value = _split_option(word, options)
-        role = options.roles.get(option)
-        if role is None or role is Role.GLUED:
-            continue
-        if role is Role.PAIR:
-            index += 2
-            continue
-        if value is None:
-            value = words[index] if index < len(words) else ""
-            index += 1
-        if role is not Role.SKIP:
-            return min(index, len(words)), role, value
-    return min(index, len(words)), None, ""
-
-
-def _split_option(word: str, options: OptionTable) -> tuple[str, str | None]:
-    """Return the option of a word that takes an operand, and the operand where it is in the word.
-
-    >>> from aind_capsule.running.preparing.program_table import INTERPRETERS
-    >>> _split_option("-uc", INTERPRETERS["python"]), _split_option("-Wd", INTERPRETERS["python"])
-    (('-c', None), ('-W', 'd'))
-    """
-    if word in options.roles:
-        return word, None
-    if word.startswith("--") or not options.has_clusters:
-        name, sign, value = word.partition("=")
-        return name, value if sign else None
-    for position, letter in enumerate(word[1:], 1):
-        if f"-{letter}" in options.roles:
-            return f"-{letter}", word[position + 1 :] or None
-    return word, None
-
-
-def _find_call_of_matlab(code: str) -> str:
-    """Return the script or function that MATLAB code calls first, without its preparations.
-
-    >>> _find_call_of_matlab("addpath('/code'); sort_spikes(3); exit")
-    'sort_spikes'
-    >>> _find_call_of_matlab("run('code/main.m')"), _find_call_of_matlab("x = 3")
-    ('code/main.m', '')
-    """
-    for statement in re.split(r"[;\n]", code):
-        text = re.sub(r"^\s*try\b[\s,]*", "", statement).strip()
-        match = _RUN_OF_MATLAB.fullmatch(text.rstrip(")'\" ")) or _CALL_OF_MATLAB.fullmatch(text)
-        if match and match[1] not in _PREPARATIONS_OF_MATLAB and match[1] != "run":
-            return match[1]
-    return ""
-
-
-def _find_base_name(word: str) -> str:
+def find_base_name(word: str) -> str:
+    """Return a program's name without its folder."""
     return word.rpartition("/")[2]
 
 
-def _strip_version(word: str) -> str:
+def strip_version(word: str) -> str:
     """Return a program's base name without the version of it.
 
-    >>> _strip_version("/usr/bin/python3.12"), _strip_version("-bash"), _strip_version("octave-cli")
+    >>> strip_version("/usr/bin/python3.12"), strip_version("-bash"), strip_version("octave-cli")
     ('python', 'bash', 'octave-cli')
     """
-    name = _find_base_name(word).removeprefix("-").removesuffix(".exe").removesuffix("-dbg")
+    name = find_base_name(word).removeprefix("-").removesuffix(".exe").removesuffix("-dbg")
     return name.rstrip("0123456789.").removesuffix("-") or name

@@ -1,7 +1,7 @@
 """Programs that run another program: interpreters and launchers, and the options that they take.
 
-Read by `command_line`. What is not listed here is a program of its own. Only options that take an
-operand are listed, for every other option stands alone. Sources: the programs' own manual pages.
+Read by `launched_program`. What is not listed here is a program of its own. Only options that take
+an operand are listed, for every other option stands alone. Source: the programs' manual pages.
 """
 
 from __future__ import annotations
@@ -81,12 +81,6 @@ def _options(
     roles = {word: role for role, words in groups.items() for word in words.split()}
     return OptionTable(roles, has_clusters)
 
-
-#: Shells have options of their own kind (`-euo pipefail`); `command_line` reads them.
-SHELLS = frozenset(
-    {"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "lksh", "pdksh", "rbash", "rksh", "rzsh"}
-)
-SHELL_OPTIONS_WITH_VALUE = frozenset({"--rcfile", "--init-file", "--emulate"})
 
 _PYTHON = _options("-X -W --check-hash-based-pycs", code="-c", module="-m")
 _TORCHRUN = _options(
