@@ -199,7 +199,7 @@ def test_names_of_tasks(tmp_path: Path) -> None:
     """The pipeline's name of the process, which is no guess; else the repository that is cloned; else
     the capsule's id; never the task's folder, or the checkout that the pipeline was started in."""
     _init(tmp_path, "https://host/org/my-pipeline")
-    folder = tmp_path / "work/ab/cdef0123456789abcdef"
+    folder = tmp_path / "tasks/ab/cdef0123456789abcdef"
     code = write_tree(folder / "capsule/code", {"run": "", "fit.py": ""})
     task = _build_task(folder)
     assert find("./run", code, task=task).text == "run"
@@ -215,13 +215,13 @@ def test_names_of_tasks(tmp_path: Path) -> None:
     task = _build_task(folder, run=NEW.format("capsule_2 (capsule-2222222)"))
     assert find("./run", code, task=task).text == "capsule-2222222"
     _init(folder / "capsule", "https://host/org/inner")
-    assert find("./run", code, task=_build_task(tmp_path / "work/ab/none")).text == "run"
+    assert find("./run", code, task=_build_task(tmp_path / "tasks/ab/none")).text == "run"
     assert find("./run", code, task=_build_task(folder, script="")).text == "inner"
 
 
 def test_a_wrapped_task_script(tmp_path: Path) -> None:
     """Where the task's whole script is wrapped, the name beside it is the run's."""
-    folder = tmp_path / "work/ab/cdef0123456789abcdef"
+    folder = tmp_path / "tasks/ab/cdef0123456789abcdef"
     _build_task(folder, run=NEW.format("sorting (3)"), script="")
     assert find("bash -ue .command.sh", folder).text == "sorting"
     assert find(f"bash -ue {folder}/.command.sh", "/").text == "sorting"
@@ -240,7 +240,7 @@ def test_every_command_has_a_name(command: list[str], given_name: str) -> None:
 
 def _run_task(root: Path, script: str, *, cwd: Path | None = None) -> tuple[dict, Path]:
     """Run a task's script as the engine does; its canonical record, and the capsule's folder."""
-    folder = root / "work/ab/cdef0123456789abcdef"
+    folder = root / "tasks/ab/cdef0123456789abcdef"
     cwd = cwd or folder
     for kind in ("code", "data", "results", "scratch"):
         (cwd / "capsule" / kind).mkdir(parents=True)
@@ -262,7 +262,7 @@ def test_real_tasks(tmp_path: Path) -> None:
     """Under `process.scratch` an ancestor's command line leads to the engine's script; without that
     script the address that the task's script clones names the process."""
     scratch = tmp_path / "nxf.a1B2c3D4e5"
-    folder = tmp_path / "one/work/ab/cdef0123456789abcdef"
+    folder = tmp_path / "one/tasks/ab/cdef0123456789abcdef"
     write_tree(folder, {".command.run": NEW.format("capsule_work_2 (capsule-2222222)")})
     told, capsule = _run_task(tmp_path / "one", "set -e\n", cwd=scratch)
     assert told["process_name"] == "work"
@@ -313,6 +313,15 @@ def test_reach_of_the_capsules_file(
     command = shlex.split(line.format(root=capsule.root))
     prepared = prepare(RunRequest(command, {}, environ, str(capsule.root / cwd)))
     assert (prepared.facts.process_name == "of-the-file") is is_capsules
+
+
+def test_an_upload_needs_a_results_folder(capsule: Capsule) -> None:
+    """What is to be uploaded and is not there is an ERROR; of a run that uploads nothing it is none."""
+    capsule.results.rmdir()
+    for flags, count in (({}, 0), ({"upload.url": "s3://bucket/assets"}, 1)):
+        prepared = prepare(RunRequest(["true"], flags, capsule.environ, str(capsule.code)))
+        problems = [problem for problem in prepared.problems if problem.is_error]
+        assert len([p for p in problems if str(capsule.results) in p.message]) == count
 
 
 def test_a_command_in_a_checkout(capsule: Capsule) -> None:

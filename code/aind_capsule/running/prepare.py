@@ -105,7 +105,7 @@ def prepare(request: RunRequest) -> Prepared:
         hint = f"Make it, or name another by --{kind}."
         if folder.is_explicit:
             fatal = fatal or SettingsError(message, hint=hint)
-        elif kind == "results" and not is_missing(folder.path):
+        elif kind == "results" and (settings.upload.url or not is_missing(folder.path)):
             problems.append(Problem(message, hint, is_error=True))
     run_id = make_run_id()
     task = find_pipeline_task(environ)
