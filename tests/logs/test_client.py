@@ -50,13 +50,15 @@ def test_the_processs_name(
         "configure_logging('qc'); configure_logging('qc', site='x'); configure_logging()\n"
         "import os\n"
         "if os.fork() == 0: logger.info('child'); os._exit(0)\n"
+        "os.wait()\n"
+        "if os.fork() == 0: configure_logging('kid'); logger.info('kid'); os._exit(0)\n"
         "os.wait(); configure_logging('other'); logger.info('after')",
         env=server.environ,
     )
     server.settle()
-    assert sorted(server.messages) == ["after", "before", "child"]
+    assert sorted(server.messages) == ["after", "before", "child", "kid"]
     stated = [message["process_name"] for message in server.names]
-    assert stated == (["qc", "qc", "other"] if wants else [])
+    assert stated == (["qc", "qc", "kid", "other"] if wants else [])
 
 
 @pytest.mark.parametrize("wants", [(), ("environment",)])

@@ -81,6 +81,7 @@ def test_names_of_commands(code: Path, line: str, name: str) -> None:
         ("tmp.a1B2c3D4e5/code", "./run", "run"),
         ("tmpab12cd_9/code", "./run", "run"),
         ("nxf.a1B2c3/code", "./run", "run"),
+        ("nxf.abcdef/code", "./run", "run"),
         ("cdef0123a4b5c6d7e8f9/code", "bash -l run", "run"),
         ("1a2b3c4d-5e6f-7081-92a3-b4c5d6e7f809", "./run", "run"),
         ("job_12345", "./run", "run"),
@@ -184,6 +185,11 @@ def test_ways_into_a_checkout(tmp_path: Path) -> None:
     assert find("quality", "/", PATH=str(tmp_path / "bin")).text == "qc"
     assert find("bash -e fit", "/", PATH=str(top / "code")).text == "qc"
     assert find("python -m pkg", top / "code").text == "qc"
+    write_tree(tmp_path, {"bin/fit": "", "dir/fit/": "", "empty/": ""})
+    assert find("bash -e fit", top / "code", PATH=str(tmp_path / "bin")).text == "qc"
+    assert find("fit", top / "code", PATH=str(tmp_path / "empty")).text == "fit"
+    in_turn = f"{tmp_path}/dir:{tmp_path}/bin:{top}/code"
+    assert find("fit", "/", PATH=in_turn).text == "qc"
     assert find("./fit", tmp_path / "tree").text == "qc"
 
 
@@ -322,6 +328,11 @@ def test_an_upload_needs_a_results_folder(capsule: Capsule) -> None:
         prepared = prepare(RunRequest(["true"], flags, capsule.environ, str(capsule.code)))
         problems = [problem for problem in prepared.problems if problem.is_error]
         assert len([p for p in problems if str(capsule.results) in p.message]) == count
+    for kind in ("data", "scratch"):
+        (capsule.root / kind).rename(capsule.root / f"no-{kind}")
+        (capsule.root / kind).touch()
+    prepared = prepare(RunRequest(["true"], {}, capsule.environ, str(capsule.code)))
+    assert not any(problem.is_error for problem in prepared.problems)
 
 
 def test_a_command_in_a_checkout(capsule: Capsule) -> None:

@@ -21,10 +21,7 @@ def read_task_name(engine_script: str) -> str | None:
     match = _TASK.search(read_head(engine_script, _MAX_BYTES))
     if match is None:
         return None
-    text = match["new"] or match["old"]
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        text = text[1:-1]
-    return find_process_of_task(text)
+    return find_process_of_task((match["new"] or match["old"]).strip("'\""))
 
 
 def find_process_of_task(task_name: str) -> str | None:

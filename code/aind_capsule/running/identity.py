@@ -161,7 +161,7 @@ def _find_command_name(
 ) -> str:
     """Return what the command line is called by, where nothing else names the process."""
     name = _find_stem(program)
-    if name and name not in GENERAL_NAMES and not _is_passing(name):
+    if name not in GENERAL_NAMES and not _is_passing(name):
         return clean_process_name(name) or "capsule"
     folder = os.path.dirname(path) if path is not None else cwd if is_code_folder(cwd) else ""
     while os.path.basename(folder) in _CODE_FOLDERS:

@@ -108,6 +108,8 @@ COMMANDS = [
     ("strace -f -o t ./run", "./run"),
     ("echo hello", "echo hello"),
     ("./run a.py", "./run a.py"),
+    ("./x.py a", "./x.py a"),
+    ("nice A=1 x", "A=1 x"),
     ("nextflow run main.nf", "nextflow run main.nf"),
     ("conda list", "conda list"),
     ("uv sync", "uv sync"),

@@ -83,8 +83,8 @@ def find_script_of_shell(words: list[str]) -> Program:
             index += word in _SHELL_OPTIONS_WITH_VALUE
             continue
         index += word.count("o") + word.count("O")
-        is_code = is_code or (word[0] == "-" and "c" in word)
-        is_stdin = is_stdin or (word[0] == "-" and "s" in word)
+        is_code = is_code or "c" in word
+        is_stdin = is_stdin or "s" in word
     rest = tuple(words[index:])
     if is_code or not rest:
         return Program(Kind.CODE, "", rest[1:], words[0])

@@ -203,7 +203,7 @@ def _find_call_of_matlab(code: str) -> str:
         match = re.fullmatch(_RUN_OF_MATLAB, text.rstrip(")'\" ")) or re.fullmatch(
             _CALL_OF_MATLAB, text
         )
-        if match and match[1] not in _PREPARATIONS_OF_MATLAB and match[1] != "run":
+        if match and match[1] not in _PREPARATIONS_OF_MATLAB:
             return match[1]
     return ""
 
