@@ -138,7 +138,19 @@ def test_by_an_ancestor(tmp_path: Path) -> None:
         evidence=f"process 8 runs {folder}/.command.sh",
         folder=str(folder),
         command_script=f"{folder}/.command.sh",
+        engine_script=f"{folder}/.command.run",
     )
+
+
+def test_scripts_and_results_apart(tmp_path: Path, task: Path) -> None:
+    """Under `process.scratch` results lie in a temporary folder; each script is found where it is."""
+    write_tree(tmp_path, {"nxf.1/capsule/results/": "", "engine/.command.run": ""})
+    (tmp_path / "results").symlink_to(tmp_path / "nxf.1/capsule/results")
+    environ = {"NXF_TASK_WORKDIR": str(tmp_path / "engine")}
+    found = find_pipeline_task(environ, proc_root=tmp_path / "none", fs_root=tmp_path)
+    assert found is not None
+    assert (found.folder, found.command_script) == (str(tmp_path / "nxf.1"), None)
+    assert found.engine_script == str(tmp_path / "engine/.command.run")
 
 
 def test_a_task_is_not_its_own_ancestor(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ class RecordServer:
         self.path = str(folder / "records.sock")
         self.records: list[dict[str, Any]] = []
         self.environments: list[dict[str, Any]] = []
+        self.names: list[dict[str, Any]] = []
         self.pids: list[int] = []
         self.faults: list[str] = []
         self._welcome = {"echo": echo, "wants": list(wants)}
@@ -187,10 +188,11 @@ class RecordServer:
         assert line.endswith(b"\n"), f"a torn or too long line of {len(line)} bytes: {line[:200]!r}"
         record = parse_json(line)
         if "capsule" in record:
-            assert record["capsule"] == "environment", record
-            assert "environment" in self._welcome["wants"], "nobody asked for the environment"
+            kind = record["capsule"]
+            assert kind in ("environment", "name"), record
+            assert kind in self._welcome["wants"], f"nobody asked for the {kind}"
             with self._lock:
-                self.environments.append(record)
+                (self.environments if kind == "environment" else self.names).append(record)
             return
         taken = [name for name in (*FIELDS, *_RESERVED) if name in record]
         assert not taken, f"the record carries {taken}"

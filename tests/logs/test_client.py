@@ -38,6 +38,29 @@ def test_the_welcome_is_understood(make_server: Callable[..., RecordServer]) -> 
         assert server.records == [RECORD]
 
 
+@pytest.mark.parametrize("wants", [(), ("name",)])
+def test_the_processs_name(
+    python: Python, make_server: Callable[..., RecordServer], wants: tuple[str, ...]
+) -> None:
+    """The name is stated before the records that bear it, once, and again by a forked child; only where
+    the wrapper wants it."""
+    server = make_server(wants=wants)
+    python.run(
+        "configure_logging(); logger.info('before')\n"
+        "configure_logging('qc'); configure_logging('qc', site='x'); configure_logging()\n"
+        "import os\n"
+        "if os.fork() == 0: logger.info('child'); os._exit(0)\n"
+        "os.wait()\n"
+        "if os.fork() == 0: configure_logging('kid'); logger.info('kid'); os._exit(0)\n"
+        "os.wait(); configure_logging('other'); logger.info('after')",
+        env=server.environ,
+    )
+    server.settle()
+    assert sorted(server.messages) == ["after", "before", "child", "kid"]
+    stated = [message["process_name"] for message in server.names]
+    assert stated == (["qc", "qc", "kid", "other"] if wants else [])
+
+
 @pytest.mark.parametrize("wants", [(), ("environment",)])
 def test_the_environment_is_told_when_it_is_asked_for(
     python: Python, make_server: Callable[..., RecordServer], wants: tuple[str, ...]

@@ -86,14 +86,32 @@ def test_results_that_are_jobs_get_nothing(capsule: Capsule) -> None:
     assert any("list of jobs" in r["message"] for r in run.records)
 
 
-def test_a_missing_results_folder_is_an_error_and_the_run_goes_on(capsule: Capsule) -> None:
-    """A default results folder that is missing: an ERROR in the log, and it is not made."""
+def test_a_missing_results_folder_is_no_error(capsule: Capsule) -> None:
+    """A default results folder that is missing: no ERROR, nothing for --strict, it is not made, and the
+    banners name the run folder; a link that leads nowhere and a file are errors."""
     capsule.results.rmdir()
-    run = capsule.run("sh", "-c", "exit 5")
-    assert run.status == 5
-    assert any(r["level"] == "ERROR" and "results" in r["message"] for r in run.records)
+    run = capsule.run("true", options=("--strict",))
+    assert run.status == 0
+    assert set(run.canonical["records"]) == {"INFO"}
     assert not capsule.results.exists()
-    assert run.canonical["status"] == "fail"
+    assert run.log is not None
+    assert run.stderr.decode().count(f"none (there is no folder {capsule.results})") == 2
+    assert run.stderr.decode().count(f"run files  {run.log.parent}\n") == 2
+    for make in (lambda: capsule.results.symlink_to("nowhere"), capsule.results.touch):
+        make()
+        run = capsule.run("sh", "-c", "exit 5", options=("--strict",))
+        assert run.status == 5
+        assert run.canonical["records"] == {"INFO": 1, "ERROR": 1}
+        assert run.canonical["status"] == "fail"
+        capsule.results.unlink()
+
+
+def test_results_that_the_processing_makes(capsule: Capsule) -> None:
+    """A results folder that is made by the processing gets the run files."""
+    capsule.results.rmdir()
+    run = capsule.run("sh", "-c", "mkdir ../results; echo x > ../results/out")
+    assert run.canonical["results_files"] == 1
+    assert len(list(capsule.results.glob("*.log.jsonl"))) == 1
 
 
 def test_without_scratch_the_state_folder_is_used(capsule: Capsule) -> None:

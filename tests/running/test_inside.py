@@ -35,9 +35,112 @@ def test_a_record_arrives_whole(capsule: Capsule) -> None:
         3,
     )
     assert record["run_id"] == run.canonical["run_id"]
-    assert record["process_name"] == run.canonical["process_name"] == "s"
+    assert record["process_name"] == run.canonical["process_name"] == "inner"
+    assert (
+        run.records[0]["process_name"]
+        == run.records[0]["shipping"]["labels"]["process_name"]
+        == "s"
+    )
     assert run.stdout == b"own\n"
     assert run.canonical["records"]["WARNING"] == 1
+
+
+NAMES = """
+import os, subprocess, sys
+from aind_capsule import capsule_run, configure_logging
+from loguru import logger
+if sys.argv[1:] == ["second"]:
+    from aind_capsule.compat import setup_logging
+    setup_logging("second", send_start_log=False)
+    logger.info("of the second")
+elif sys.argv[1:] == ["general"]:
+    configure_logging("__main__")
+    logger.info("of a general one")
+else:
+    print("captured", flush=True)
+    configure_logging()
+    logger.info("before")
+    configure_logging(" first\\n")
+    logger.bind(run_id="x").info("of the first")
+    if os.fork() == 0:
+        logger.info("of the fork")
+        os._exit(0)
+    os.wait()
+    for word in ("second", "general"):
+        subprocess.run([sys.executable, __file__, word], check=True)
+    with capsule_run("third"):
+        logger.info("of the third")
+"""
+
+
+def test_a_stated_name_goes_before_a_guess(capsule: Capsule) -> None:
+    """Each process's records bear its own name at once; the run is called by the first at its end, in
+    the canonical record, run.json and the provenance; the files' names and the labels stay."""
+    pytest.importorskip("aind_data_schema")
+    script = capsule.write("guess.py", NAMES)
+    run = capsule.run(
+        PY, str(script), options=("--console", "json"), env={"CAPSULE_RUN_FILES": "all"}
+    )
+    names = {record["message"]: record["process_name"] for record in run.records}
+    assert names == {
+        "guess started": "guess",
+        "captured": "guess",
+        "before": "guess",
+        "of the first": "first",
+        "of the fork": "first",
+        "of the second": "second",
+        "of a general one": "guess",
+        "of the third": "third",
+        "first finished": "first",
+    }
+    assert run.canonical["process_name"] == "first"
+    shown = [json.loads(line) for line in run.stderr.splitlines() if line.startswith(b"{")]
+    assert {r["message"]: r["process_name"] for r in shown}.items() <= names.items()
+    assert len(shown) == 8
+    assert run.log is not None
+    assert run.log.name.startswith("guess-")
+    assert run.records[0]["shipping"]["labels"]["process_name"] == "guess"
+    assert capsule.run_json()["process_name"] == "first"
+    (provenance,) = capsule.results.glob("guess-*_data_process.json")
+    assert json.loads(provenance.read_text())["name"].startswith("first")
+
+
+@pytest.mark.parametrize("way", ["flag", "variable", "file"])
+def test_a_name_that_was_set_goes_before_a_stated_one(capsule: Capsule, way: str) -> None:
+    """A flag, a variable and `capsule.toml` are no guesses: every record bears their name."""
+    script = capsule.write("guess.py", SETUP + "logger.info('x')\n")
+    if way == "file":
+        capsule.write("capsule.toml", "process_name = 'set'\n")
+    options = ("--process-name", "set") if way == "flag" else ()
+    env = {"PROCESS_NAME": "set"} if way == "variable" else {}
+    run = capsule.run(PY, str(script), options=options, env=env)
+    assert {record["process_name"] for record in run.records} == {"set"}
+    assert run.canonical["message"] == "set finished"
+
+
+def test_messages_with_a_name(capsule: Capsule) -> None:
+    """What states no usable name changes nothing, and is no record; a name that is known to be secret
+    is hidden."""
+    script = capsule.write(
+        "guess.py",
+        """
+import json, os, socket
+client = socket.socket(socket.AF_UNIX)
+client.connect(os.environ["CAPSULE_SOCKET"])
+def say(**message): client.sendall(json.dumps(message).encode() + b"\\n")
+say(capsule="hello", version=1, purpose="records", pid=1, secrets=["hunter2-hunter2"])
+assert json.loads(client.recv(65536))["wants"] == ["environment", "name"]
+for name in (None, 7, "", "\\x01", "run", [], "qc hunter2-hunter2", {}):
+    say(capsule="name", process_name=name)
+say(capsule="name")
+say(timestamp="2026-01-01T00:00:00.000000Z", level="INFO", message="of qc", seq=3)
+""",
+    )
+    run = capsule.run(PY, str(script))
+    assert [record["message"] for record in run.records][1:-1] == ["of qc"]
+    assert run.records[1]["process_name"] == run.canonical["process_name"] == "qc [redacted]"
+    assert b"hunter2" not in b"".join(run.lines)
+    assert "lost_records" not in run.canonical
 
 
 def test_pipes_of_the_users_stay_clean(capsule: Capsule) -> None:

@@ -113,10 +113,11 @@ def test_alone(alone: Alone) -> None:
 
 
 def test_under_a_wrapper(capsule: Capsule) -> None:
-    """Under `capsule run` it adds to that run: one log, one canonical record, the wrapper's name."""
-    done = capsule.run(PY, str(capsule.write("under.py", SAY)))
+    """Under `capsule run` it adds to that run: one log, one canonical record, a name that was set."""
+    options = ("--process-name", "under")
+    done = capsule.run(PY, str(capsule.write("x.py", SAY)), options=options)
     check_what_was_said(done.canonical, capsule.run_json(), capsule.code)
-    assert done.canonical["process_name"] == "under"
+    assert {record["process_name"] for record in done.records} == {"under"}
     assert len(list(capsule.root.rglob(".capsule/*"))) == 1
     steps = [record for record in done.records if "step" in record]
     assert [record["step"] for record in steps] == ["outer/inner", "outer"]
@@ -306,6 +307,32 @@ logger.warning("afterwards")
         assert "afterwards" not in messages
 
 
+def test_a_name_that_is_stated_around_a_run(alone: Alone) -> None:
+    """A run without a name bears the one that was stated before it, else the one that is stated in it."""
+    script = """
+import sys
+from loguru import logger
+from aind_capsule import capsule_run, configure_logging
+from aind_capsule.logs.configure import reset_logging
+with capsule_run():
+    logger.info("early")
+    configure_logging("inside")
+    logger.info("late")
+reset_logging()
+configure_logging("before")
+with capsule_run():
+    logger.info("named")
+"""
+    alone.run(script)
+    names = {
+        record["message"]: record["process_name"] for log in alone.read_logs() for record in log
+    }
+    guess = names["early"]
+    assert (names["late"], names["inside finished"]) == ("inside", "inside")
+    assert names[f"{guess} started"] == guess
+    assert (names["named"], names["before finished"]) == ("before", "before")
+
+
 def test_logging_goes_on_where_it_was(alone: Alone) -> None:
     """A log that was configured before the run takes the records after it."""
     script = """
@@ -399,6 +426,26 @@ print(result)
     records, _ = alone.read_run()
     assert records[-1]["metrics"] == {"sum": 3}
     assert records[-1]["process_name"] == ("my-name" if way == "named" else "do-qc")
+
+
+def test_a_functions_name_is_a_guess_too(capsule: Capsule) -> None:
+    """Under `capsule run` a function's name goes before no other guess; one that is given does."""
+    script = """
+from loguru import logger
+from aind_capsule import capsule_process
+@capsule_process
+def main():
+    logger.info("plain")
+@capsule_process("stated")
+def other():
+    logger.info("named")
+main()
+other()
+"""
+    run = capsule.run(PY, str(capsule.write("guess.py", script)))
+    names = {record["message"]: record["process_name"] for record in run.records}
+    assert (names["plain"], names["named"]) == ("guess", "stated")
+    assert run.canonical["process_name"] == "stated"
 
 
 def test_a_failed_step(alone: Alone) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -280,20 +281,32 @@ def test_unknown_variables(sources: Sources) -> None:
 
 
 def test_where_the_capsules_file_is(tmp_path: Path) -> None:
-    """Beside the command's script, else in the working folder, its `code`, or the platform's."""
-    folders = {name: tmp_path / name for name in ("script", "cwd", "cwd/code", "platform")}
-    for folder in folders.values():
-        folder.mkdir()
-    command = ["bash", str(folders["script"] / "run"), "--x", str(tmp_path / "later" / "argument")]
+    """Where the program lies, else in the working folder, else the platform's; never in a `code` folder
+    below, and never above a program's folder unless that is below `code`."""
+    names = ("at/code/deep/er", "cwd/code", "platform", "above/tools")
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)
+    cwd = tmp_path / "cwd"
 
-    def find() -> str | None:
-        return find_code_folder(command, str(folders["cwd"]), str(folders["platform"]))
+    def find(*scripts: str, cwd: Path = cwd) -> str | None:
+        found = find_code_folder(scripts, str(cwd), str(tmp_path / "platform"))
+        return found and os.path.relpath(found, tmp_path)
 
-    assert find() is None
-    for name in ("platform", "cwd/code", "cwd", "script"):
-        (folders[name] / "capsule.toml").write_text("")
-        assert find() == str(folders[name])
-    assert find_code_folder([], str(folders["cwd"]), "/nowhere") == str(folders["cwd"])
+    deep = str(tmp_path / "at/code/deep/er/run")
+    for place, script in (
+        ("above", str(tmp_path / "above/tools/run")),
+        ("cwd/code", "x"),
+        ("at", deep),
+    ):
+        (tmp_path / place / "capsule.toml").write_text("")
+        assert find(script) is None
+    assert find("code/run") == "cwd/code"
+    for place in ("platform", "cwd", "at/code", "at/code/deep/er"):
+        (tmp_path / place / "capsule.toml").write_text("")
+        assert find(deep) == place
+    assert find("nothing", deep, cwd=tmp_path) == "at/code/deep/er"
+    assert find() == find("run") == "cwd"
+    assert find("../at/code/run") == "at/code"
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,17 @@ def read_text(path: str, limit_bytes: int) -> str | None:
         return None
 
 
+def read_head(path: str, limit_bytes: int) -> str:
+    """Return the first bytes of a file as text; empty where it is missing or unusable."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
+            return ""
+        with open(path, "rb") as file:
+            return file.read(limit_bytes).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+
+
 def read_json_object(path: str, limit_bytes: int) -> dict[str, Any]:
     """The JSON object in a file; a byte order mark before it is passed over.
 

@@ -34,11 +34,13 @@ class PipelineTask:
         evidence: How it is known, for people.
         folder: The task's folder, where that is known.
         command_script: Its `.command.sh`, where that can be read from here.
+        engine_script: Its `.command.run`, where that can be read from here.
     """
 
     evidence: str
     folder: str | None = None
     command_script: str | None = None
+    engine_script: str | None = None
 
 
 def find_pipeline_task(
@@ -53,7 +55,8 @@ def find_pipeline_task(
     The first of these that holds is the evidence: an ancestor runs `.command.sh` or `.command.run`
     (`find_task_script` says when); `/results` is a link to a `capsule/results` folder other than
     that of a plain run; `NXF_TASK_WORKDIR`; `CO_PIPELINE_ID`. The folder is the first that any of
-    them names.
+    them names. Under `process.scratch` results and scripts lie apart, so each script is looked for
+    in all of these folders.
 
     Args:
         environ: The environment.
@@ -81,9 +84,14 @@ def find_pipeline_task(
         evidence.append(f"CO_PIPELINE_ID is {pipeline_id}")
     if not evidence:
         return None
-    folder = next(filter(None, folders), None)
-    command = os.path.join(folder, ".command.sh") if folder else ""
-    return PipelineTask(evidence[0], folder, command if os.path.isfile(command) else None)
+    known = [folder for folder in folders if folder]
+    scripts = (_find_file(name, known) for name in _SCRIPTS)
+    return PipelineTask(evidence[0], next(iter(known), None), *scripts)
+
+
+def _find_file(name: str, folders: Sequence[str]) -> str | None:
+    paths = (os.path.join(folder, name) for folder in folders)
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def find_task_between(pid: int, ancestor: int, proc_root: Path | str = PROC) -> int | None:

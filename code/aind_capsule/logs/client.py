@@ -60,6 +60,8 @@ class WrapperConnection:
         self._hello_wait_s = hello_wait_s
         self._send_wait_s = send_wait_s
         self._must_connect = False
+        self._process_name: str | None = None
+        self._wants_name = False
         self._socket: socket.socket | None = None
         welcome = self._connect()
         fields = welcome.get("fields")
@@ -81,6 +83,12 @@ class WrapperConnection:
     def is_echoed(self) -> bool:
         """Whether people see the records on stderr: by the wrapper, or by us where it is gone."""
         return self._is_echoed or self._socket is None
+
+    def state_name(self, process_name: str) -> None:
+        """Have this process's records bear its own name, where the run's name is a guess."""
+        is_new, self._process_name = process_name != self._process_name, process_name
+        if is_new and self._socket is not None and self._wants_name:
+            self.send(_encode_name(process_name))
 
     def send(self, record: bytes) -> None:
         """Send a record, or print it where the wrapper is gone; never raises an error."""
@@ -131,6 +139,9 @@ class WrapperConnection:
             _connect_until(client, self.path, deadline_s)
             welcome = _say_hello(client, deadline_s, self._redactor.known)
             client.settimeout(self._send_wait_s)
+            self._wants_name = "name" in (welcome.get("wants") or ())
+            if self._process_name is not None and self._wants_name:  # a forked child's connection
+                client.sendall(_encode_name(self._process_name) + b"\n", _NO_SIGNAL)
         except BaseException:  # Ctrl-C too: a descriptor that nobody knows may not stay open
             client.close()
             raise
@@ -166,6 +177,10 @@ def _say_hello(
     if welcome is None or welcome.get("capsule") != "welcome":
         raise OSError(f"an answer that is no welcome: {answer!r:.100}")
     return welcome
+
+
+def _encode_name(process_name: str) -> bytes:
+    return encode({"capsule": "name", "process_name": process_name})
 
 
 def _find_left(deadline_s: float) -> float:

@@ -40,6 +40,8 @@ class _Installed:
     #: Lowest levels of loguru's and of the standard library's records; None takes none of those.
     levels: tuple[int, int | None] = (10, 20)
     fields: dict[str, Any] = field(default_factory=dict)
+    #: What the process has stated as its name.
+    process_name: str | None = None
 
 
 _installed = _Installed()
@@ -69,7 +71,9 @@ def configure_logging(
 
     Args:
         process_name: Name of the process (capsule); by default the setting's (`PROCESS_NAME`), or
-            the script's. Under `capsule run` the run's name holds.
+            the script's. Under `capsule run` this process's records bear it, and the run is called
+            by it at its end, unless a flag, a variable, `capsule.toml` or the pipeline has named
+            the run.
         level: Lowest level that is logged, by loguru's name or number.
         library_level: Lowest level that is taken from the standard library's `logging`, which is
             what libraries log with (many of them say a lot in DEBUG).
@@ -106,6 +110,9 @@ def add_fields(process_name: str | None, fields: Mapping[str, Any]) -> None:
     with _installed.lock:
         merged = {**_installed.fields, **fields}
         target = _find_target(process_name)
+        if process_name:
+            _installed.process_name = process_name
+            _state_name(target, process_name)
         previous = _install(logger, target, merged)
         if previous is not None and previous is not target:
             previous.finish()
@@ -140,6 +147,18 @@ def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> Se
     _installed.fields, _installed.target = fields, target
     _installed.interception, _installed.handler_id = interception, handler_id
     return previous
+
+
+def find_stated_name() -> str | None:
+    """Return the name that was given to `configure_logging` last, or None."""
+    return _installed.process_name
+
+
+def _state_name(target: SerialTarget, process_name: str) -> None:
+    """State the process's name to the run, if there is one."""
+    inner = target.target
+    if isinstance(inner, (WrapperConnection, RunLog)):
+        target.exclusively(lambda: inner.state_name(process_name))
 
 
 def find_wrapper() -> SerialTarget | None:
@@ -186,6 +205,7 @@ def reset_logging() -> None:
             _installed.target.close()
         _installed.interception = _installed.handler_id = _installed.target = None
         _installed.wrapper = None
+        _installed.process_name = None
         _installed.fields = {}
 
 
@@ -288,7 +308,7 @@ def _find_target(process_name: str | None) -> SerialTarget:
             return known
         if isinstance(inner, OwnLog) and process_name in (None, inner.process_name):
             return known
-        if isinstance(inner, RunLog) and inner.is_open:  # the run's name holds
+        if isinstance(inner, RunLog) and inner.is_open:
             return known
     return SerialTarget(open_target(process_name, path))
 

@@ -23,6 +23,7 @@ class RunLog:
         is_echoed: Whether people see the records on stderr.
         open_own: Opens a log of its own, for a forked child.
         take_late: Takes a record that comes after the run's end.
+        state_name: Takes the name that the process states.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class RunLog:
         take_late: Callable[[bytes], None],
         *,
         is_echoed: bool,
+        state_name: Callable[[str], None],
     ) -> None:
         self.fields = fields
         self.redactor = redactor
         self.is_echoed = is_echoed
+        self.state_name = state_name
         self._take: Callable[[bytes], None] | None = take
         self._open_own = open_own
         self._take_late = take_late

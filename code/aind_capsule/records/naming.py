@@ -33,6 +33,11 @@ _NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 #: Loki takes 2048 bytes; a character takes four at most.
 _MAX_LABEL_CHARACTERS = 512
 _USUAL = ShippingSettings()
+_MAX_NAME_CHARACTERS = 128
+#: Names of programs that say nothing of what they do.
+GENERAL_NAMES = frozenset(
+    {"", "run", "main", "run_capsule", "__main__", "-c", "ipykernel_launcher", "slurm_script"}
+)
 
 
 def make_run_id(now_s: float | None = None) -> str:
@@ -76,6 +81,17 @@ def is_run_file(name: str) -> bool:
         name.endswith(suffix) and find_run_id(name.removesuffix(suffix)) is not None
         for suffix in RUN_FILE_SUFFIXES.values()
     )
+
+
+def clean_process_name(name: str) -> str:
+    r"""Return a process's name on one short line without control characters; it may be empty.
+
+    >>> clean_process_name(" spike\n\x1b[1m sorting\udcff "), clean_process_name("\x00")
+    ('spike [1m sorting?', '')
+    """
+    text = name.encode("utf-8", "replace").decode()
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:_MAX_NAME_CHARACTERS].rstrip()
 
 
 def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:

@@ -37,7 +37,7 @@ from aind_capsule.running.inputs import (
     find_inputs,
     find_upstream,
 )
-from aind_capsule.running.journal import Journal
+from aind_capsule.running.journal import Journal, StatedName
 from aind_capsule.running.late_records import LateRecords
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
@@ -92,11 +92,13 @@ class LoneRun:
             prepared.redactor.redact_fields(run_fields),
             redactor=prepared.redactor,
             level=settings.log.level,
+            is_name_guess=prepared.facts.is_name_guess,
         )
+        self._stated_name: StatedName | None = None
         self._cpu_s = read_cpu_s()
         self._late_records = LateRecords(self.run_id, self._find_sessions)
         log = RunLog(
-            self._journal.write_inside,
+            lambda line: self._journal.write_inside(line, self._stated_name),
             self._journal.fields,
             prepared.redactor,
             lambda: OwnLog(
@@ -104,6 +106,7 @@ class LoneRun:
             ),
             self._late_records.take,
             is_echoed=self._console.is_on,
+            state_name=self._state_name,
         )
         self.target = SerialTarget(log)
         self._log = log
@@ -114,6 +117,10 @@ class LoneRun:
         self._start()
         self._delivery.start(Listener().watch)
         self._previous = install_target(self.target)
+
+    def _state_name(self, name: str) -> None:
+        """Take the name that the process states after the start."""
+        self._stated_name = self._journal.state_name(name) or self._stated_name
 
     def add(self, message: Mapping[str, Any]) -> bool:
         """Take what the processing says of the run; False where it has ended."""
@@ -166,6 +173,8 @@ class LoneRun:
             journal.log(level, f"{problem.message}. {problem.hint}")
         if prepared.fatal is not None:  # it may not stop a processing that is running already
             journal.log("ERROR", f"{prepared.fatal.message}. {prepared.fatal.hint}")
+        if prepared.name_hint is not None:
+            journal.log("INFO", prepared.name_hint)
         for message in self.found.get("identity", {}).get("problems", ()):
             journal.log("WARNING", f"Metadata of {message}")
         if prepared.settings.upload.url is not None:
@@ -184,7 +193,7 @@ class LoneRun:
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(
             build_canonical(
-                prepared.facts,
+                prepared.facts.rename(journal.stated_name),
                 outcome,
                 used,
                 now_us=read_clock_us(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aind_capsule.logs.console import format_bytes, format_duration
 from aind_capsule.running.outcome import UNKNOWN_STATUS, Outcome
-from aind_capsule.running.prepare import Prepared
+from aind_capsule.running.prepare import Prepared, is_missing
 from aind_capsule.running.views import ConsoleView, SessionView
 
 _TITLES = {"success": "finished", "fail": "failed", "stopped": "stopped"}
@@ -23,7 +24,7 @@ def show_start(
         rows.append(("pipeline", facts.settings.pipeline_name))
     rows += [
         ("run", facts.run_id),
-        ("results", facts.folders["results"]),
+        *(_describe_missing_results(prepared, log) or [("results", facts.folders["results"])]),
         ("log", log or "none"),
     ]
     rows = _redact(prepared, rows)
@@ -46,6 +47,7 @@ def show_end(
     files = canonical["results_files"]
     code = "unknown" if outcome.wrapper_status == UNKNOWN_STATUS else outcome.wrapper_status
     rows = [("status", f"{outcome.status} (exit status {code})")]
+    results = f"{files} {'file' if files == 1 else 'files'}, {size}"
     if outcome.error_type:
         rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
     if outcome.other_failures:
@@ -53,13 +55,14 @@ def show_end(
     rows += [
         ("duration", format_duration(canonical["duration_s"])),
         ("records", counts),
-        ("results", f"{files} {'file' if files == 1 else 'files'}, {size}"),
+        *(_describe_missing_results(prepared, log) or [("results", results)]),
         ("log", log or "none"),
     ]
     if "lost_records" in canonical:
         lost = ", ".join(f"{count} {cause}" for cause, count in canonical["lost_records"].items())
         rows.append(("lost", lost))
-    name = prepared.redactor.redact_text(prepared.facts.process_name)
+    name = canonical.get("process_name", prepared.facts.process_name)
+    name = prepared.redactor.redact_text(name)
     title = f"{name} {_TITLES[outcome.status]}"
     rows = _redact(prepared, rows)
     console.show_banner(title, rows, outcome.level)
@@ -69,3 +72,14 @@ def show_end(
 
 def _redact(prepared: Prepared, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, prepared.redactor.redact_text(text)) for name, text in rows]
+
+
+def _describe_missing_results(prepared: Prepared, log: str | None) -> list[tuple[str, str]]:
+    """Return the rows that stand for results where there is no folder for them; else none."""
+    results = prepared.facts.folders["results"]
+    if not is_missing(results):
+        return []
+    rows = [("results", f"none (there is no folder {results})")]
+    if log is not None:
+        rows.append(("run files", os.path.dirname(log)))
+    return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -35,6 +35,7 @@ class RunFacts:
 
     Attributes:
         started_us: When it started, microseconds since 1970.
+        is_name_guess: Whether a name that the processing states is to be preferred.
         machine: The machine, as `context.machine` describes it.
     """
 
@@ -49,6 +50,11 @@ class RunFacts:
     machine: Mapping[str, Any]
     folders: Mapping[str, str]
     pipeline_task: Mapping[str, Any] | None = None
+    is_name_guess: bool = False
+
+    def rename(self, process_name: str | None) -> RunFacts:
+        """Return the same facts under another name; None keeps the name."""
+        return self if process_name is None else replace(self, process_name=process_name)
 
 
 def build_canonical(

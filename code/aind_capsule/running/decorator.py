@@ -30,8 +30,8 @@ def capsule_process(process_name: Any = None, **fields: object) -> Any:
     gets the run there; anywhere inside, `current_run()` is it.
 
     Args:
-        process_name: The process's name, by default the function's; or the function itself, where
-            the decorator stands alone.
+        process_name: The process's name, by default, without `capsule run`, the function's; or the
+            function itself, where the decorator stands alone.
         **fields: Fields of every record.
 
     Example:
@@ -45,10 +45,12 @@ def capsule_process(process_name: Any = None, **fields: object) -> Any:
 
 
 def _wrap(function: Callable[..., Any], name: str | None, fields: dict[str, object]) -> Any:
-    process_name = name or str(getattr(function, "__name__", "") or "").replace("_", "-") or None
+    default_name = str(getattr(function, "__name__", "") or "").replace("_", "-") or None
 
     def enter() -> capsule_run:
-        return capsule_run(process_name, **fields)
+        run = capsule_run(name, **fields)
+        run.default_name = default_name
+        return run
 
     if inspect.iscoroutinefunction(function):
 

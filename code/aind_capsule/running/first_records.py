@@ -54,5 +54,7 @@ def write_problems(
             files.failures.append(problem.message)
     for message in asset_problems[:_MAX_ASSET_PROBLEMS]:
         journal.log("WARNING", f"Metadata of {message}")
+    if prepared.name_hint is not None:
+        journal.log("INFO", prepared.name_hint)
     if prepared.why_not_published is not None:
         journal.log("INFO", f"The log is not put into results: {prepared.why_not_published}")

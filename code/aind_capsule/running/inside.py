@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from aind_capsule.logs.configure import add_fields, find_wrapper, write_record
+from aind_capsule.logs.configure import add_fields, find_stated_name, find_wrapper, write_record
 from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.simplify import simplify
@@ -134,7 +134,8 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
     While it lasts SIGTERM raises `StopRequested` in the main thread, where nobody else handles it.
 
     Args:
-        process_name: Name of the process; under `capsule run` that run's name holds.
+        process_name: Name of the process. Under `capsule run` it goes before a guess, and a name
+            that was set for the run before it.
         **fields: Fields of every record, such as `subject_id="123456"`.
 
     Raises:
@@ -150,12 +151,14 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
 
     def __init__(self, process_name: str | None = None, **fields: object) -> None:
         self._process_name = process_name
+        #: A name for a run alone that nobody names: it says too little to go before another guess.
+        self.default_name: str | None = None
         self._fields = fields
         self._block: Block | None = None
 
     def __enter__(self) -> Run:
         def begin() -> _OpenRun:
-            return _begin(self._process_name, self._fields)
+            return _begin(self._process_name, self._fields, self.default_name)
 
         self._block, opened, has_joined = _blocks.enter(inspect.currentframe(), begin)
         _stop.take(_blocks)
@@ -218,14 +221,16 @@ class _OpenRun:
             self._lone.finish(outcome)
 
 
-def _begin(process_name: str | None, fields: Mapping[str, Any]) -> _OpenRun:
+def _begin(
+    process_name: str | None, fields: Mapping[str, Any], default_name: str | None
+) -> _OpenRun:
     """Find the wrapper's run, or make one."""
     _stop.requested.clear()
     wrapper = find_wrapper()
     if wrapper is not None:
         add_fields(process_name, fields)  # by the same connection
         return _OpenRun(_build_run_of_wrapper(wrapper), None)
-    lone = LoneRun(process_name, fields)
+    lone = LoneRun(process_name or find_stated_name() or default_name, fields)
     run = Run(
         lone.run_id,
         lambda message: _add_safely(message, lone.add, lone.target),

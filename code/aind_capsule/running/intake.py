@@ -15,7 +15,7 @@ from typing import Any
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.known import is_worth_finding
 from aind_capsule.running.additions import KIND
-from aind_capsule.running.journal import Journal
+from aind_capsule.running.journal import Journal, StatedName
 from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.process.socket_folder import open_listener, remove_socket_folder
 
@@ -108,7 +108,7 @@ class Intake:
             if message is not None:
                 self._take_message(connection, message)
                 return
-        self._journal.write_inside(line)
+        self._journal.write_inside(line, connection.stated_name)
 
     def _take_message(self, connection: _Connection, message: Mapping[str, Any]) -> None:
         kind = message.get("capsule")
@@ -126,7 +126,7 @@ class Intake:
                 "pid": os.getpid(),
                 "fields": self._journal.fields,
                 "echo": self._echo,
-                "wants": [] if self.environment else ["environment"],
+                "wants": self._find_wants(),
             }
             connection.send(encode(answer) + b"\n")
             connection.has_greeted = True
@@ -134,8 +134,15 @@ class Intake:
                 self._loop.unwatch(connection.socket.fileno())
         elif kind == KIND:
             self._journal.additions.take(message)
+        elif kind == "name":
+            stated = self._journal.state_name(message.get("process_name"))
+            connection.stated_name = stated or connection.stated_name
         elif kind == "environment" and not self.environment:
             self.environment = {key: item for key, item in message.items() if key != "capsule"}
+
+    def _find_wants(self) -> list[str]:
+        wants = [] if self.environment else ["environment"]
+        return [*wants, "name"] if self._journal.is_name_guess else wants
 
 
 class _Connection:
@@ -149,6 +156,7 @@ class _Connection:
     ) -> None:
         self.socket = client
         self.has_greeted = False
+        self.stated_name: StatedName | None = None
         self._take_line = take_line
         self._forget = forget
         self._rest = b""

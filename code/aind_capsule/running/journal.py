@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.logs.console import format_record
@@ -16,6 +17,7 @@ from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.foreign import normalise
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
+from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import TIMESTAMP_PATTERN
 from aind_capsule.records.timestamps import (
@@ -35,6 +37,19 @@ _matches_timestamp = re.compile(TIMESTAMP_PATTERN).match
 _TORN_BYTES = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class StatedName:
+    """The name that a process of the run states for itself.
+
+    Attributes:
+        text: The name, without secrets.
+        suffix: The encoded end of that process's records.
+    """
+
+    text: str
+    suffix: bytes
+
+
 class Journal:
     """Writes the records of one run.
 
@@ -43,6 +58,7 @@ class Journal:
         fields: What every record of the run bears (run id, process name, …), without secrets.
         redactor: Hides secrets in every record; captured lines come without theirs.
         level: Lowest level that the log file takes.
+        is_name_guess: Whether a name that a process states is preferred to the run's.
         clock: Gives times to captured lines and the wrapper's own records.
 
     Attributes:
@@ -52,6 +68,7 @@ class Journal:
         last_exception: The last traceback seen.
         viewers: Called with each record that the processing did not print itself.
         captured_viewer: Called with each record of what it printed, where somebody wants them.
+        stated_name: The first name that a process of the run has stated, where it is preferred.
     """
 
     def __init__(
@@ -61,10 +78,13 @@ class Journal:
         *,
         redactor: Redactor,
         level: str = "DEBUG",
+        is_name_guess: bool = False,
         clock: RecordClock | None = None,
     ) -> None:
         self.redactor = redactor
         self.additions = Additions()
+        self.is_name_guess = is_name_guess
+        self.stated_name: str | None = None
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
         self.last_exception: Traceback | None = None
@@ -132,8 +152,24 @@ class Journal:
             for record in records:
                 self.captured_viewer(decode(record + b"}") or {})
 
-    def write_inside(self, line: bytes) -> None:
-        """Write a record that our own logger set-up in the processing encoded."""
+    def state_name(self, name: object) -> StatedName | None:
+        """Take the name that a process states; None where the run's own name is kept."""
+        text = clean_process_name(name) if isinstance(name, str) else ""
+        if not self.is_name_guess or text in GENERAL_NAMES:
+            return None
+        text = self.redactor.redact_text(text)
+        self.stated_name = self.stated_name or text
+        fields = {**self.fields, "process_name": text}
+        return StatedName(text, encode_members(fields).encode())
+
+    def write_inside(self, line: bytes, name: StatedName | None = None) -> None:
+        """Write a record that our own logger set-up in the processing encoded.
+
+        Args:
+            line: The record.
+            name: What its process states for itself.
+        """
+        suffix = self._suffix if name is None else name.suffix
         record = decode(line)
         if record is None:
             self.count_lost("torn_inside_records")
@@ -154,11 +190,11 @@ class Journal:
             and _matches_timestamp(str(record.get("timestamp"))) is not None
         )
         if is_whole and self._taken.isdisjoint(record):
-            self._put(line[:-1] + self._suffix, str(level), record)
+            self._put(line[:-1] + suffix, str(level), record, name)
             return
         # What our own logger set-up has cut is named by it; nobody else could know it here.
         reserved = RESERVED_FIELDS - {"truncated"} if _names_cut(record) else RESERVED_FIELDS
-        self._write_record(self._adopt(record, reserved), self._suffix)
+        self._write_record(self._adopt(record, reserved), suffix, name)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded, or take what it says of the run."""
@@ -190,6 +226,8 @@ class Journal:
         timestamp = format_timestamp(self._take_times(1))
         plain = decode(encode({"timestamp": timestamp, **fields, **self._software})) or {}
         record = {**self.redactor.redact_fields(plain), **self.fields}
+        if self.stated_name is not None:
+            record["process_name"] = self.stated_name
         if not self._writer.append_canonical(record):
             self.count_lost("canonical_record")
         self._show(record)
@@ -222,26 +260,39 @@ class Journal:
         return [form % pair for pair in enumerate(texts, microsecond)]
 
     def _write_record(
-        self, record: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
+        self,
+        record: Mapping[str, Any],
+        suffix: bytes,
+        name: StatedName | None = None,
+        *,
+        is_printed: bool = False,
     ) -> None:
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
-        self._put(redacted[:-1] + suffix, str(record["level"]), shown, is_printed=is_printed)
+        level = str(record["level"])
+        self._put(redacted[:-1] + suffix, level, shown, name, is_printed=is_printed)
 
     def _put(
-        self, data: bytes, level: str, record: Mapping[str, Any], *, is_printed: bool = False
+        self,
+        data: bytes,
+        level: str,
+        record: Mapping[str, Any],
+        name: StatedName | None = None,
+        *,
+        is_printed: bool = False,
     ) -> None:
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
             self.counts[level] += 1
         exception = record.get("exception")
         if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
-            words = (str(exception.get(name, "")) for name in ("type", "message", "traceback"))
+            words = (str(exception.get(part, "")) for part in ("type", "message", "traceback"))
             self.last_exception = Traceback(*words)
+        shown = record if name is None else {**record, "process_name": name.text}
         if not is_printed:
-            self._show(record)
+            self._show(shown)
         elif self.captured_viewer is not None:
-            self.captured_viewer(record)
+            self.captured_viewer(shown)
 
     def _show(self, record: Mapping[str, Any]) -> None:
         for view in self.viewers:

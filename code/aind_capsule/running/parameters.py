@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from aind_capsule.running.preparing.command_line import find_program
+
 _NUMBER = re.compile(r"^-\d*\.?\d+(?:[eE][-+]?\d+)?$")
-
-
-#: Behind these an interpreter takes code, not a script.
-INLINE_FLAGS = ("-c", "-e")
 
 
 def parse_parameters(arguments: Sequence[str]) -> dict[str, str | bool | list[str]]:
@@ -56,26 +54,9 @@ def _add(named: dict[str, str | bool | list[str]], name: str, value: str | bool)
 
 
 def find_parameters(command: Sequence[str]) -> dict[str, str | bool | list[str]]:
-    """The parameters of a command: what stands behind its program, or its interpreter's script.
+    """Return the parameters of a command: what stands behind the processing's own program.
 
-    >>> find_parameters(["python", "-u", "run.py", "--rate", "30"])
+    >>> find_parameters(["bash", "-eo", "pipefail", "./run", "--rate", "30"])
     {'rate': '30'}
     """
-    return parse_parameters(command[find_script_index(command) + 1 :])
-
-
-def find_script_index(command: Sequence[str]) -> int:
-    """Where the processing's own program stands: the script behind an interpreter, or the first.
-
-    >>> find_script_index(["bash", "-", "./run", "x"]), find_script_index(["./run", "a.py"])
-    (2, 0)
-    """
-    program = command[0].rpartition("/")[2]
-    if not re.match(r"^(python[\d.]*|bash|sh|dash|zsh|Rscript|perl|node|julia|ruby)$", program):
-        return 0
-    for index, word in enumerate(command[1:], 1):
-        if word in (*INLINE_FLAGS, "-m"):
-            return min(index + 1, len(command) - 1)
-        if not word.startswith("-"):
-            return index
-    return 0
+    return parse_parameters(find_program(command).arguments)

@@ -27,6 +27,8 @@ from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running.canonical import RunFacts
 from aind_capsule.running.identity import find_process_name
 from aind_capsule.running.parameters import find_parameters
+from aind_capsule.running.preparing.command_line import find_program
+from aind_capsule.running.preparing.program_path import find_program_path, resolve_links
 from aind_capsule.running.run_folder import RunFolder
 from aind_capsule.settings.load import LoadedSettings, Problem, find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
@@ -63,6 +65,7 @@ class Prepared:
         redactor: Hides what is secret.
         problems: What is wrong with the settings and folders.
         fatal: What ends the run before its start, or None.
+        name_hint: How to give the process a better name, or None.
     """
 
     facts: RunFacts
@@ -77,6 +80,7 @@ class Prepared:
     task: PipelineTask | None
     problems: tuple[Problem, ...]
     fatal: SettingsError | None
+    name_hint: str | None = None
 
 
 def prepare(request: RunRequest) -> Prepared:
@@ -101,12 +105,12 @@ def prepare(request: RunRequest) -> Prepared:
         hint = f"Make it, or name another by --{kind}."
         if folder.is_explicit:
             fatal = fatal or SettingsError(message, hint=hint)
-        elif kind == "results":
+        elif kind == "results" and (settings.upload.url or not is_missing(folder.path)):
             problems.append(Problem(message, hint, is_error=True))
     run_id = make_run_id()
-    process_name = find_process_name(settings, request.command, cwd)
     task = find_pipeline_task(environ)
-    stem = make_file_stem(process_name, run_id, in_pipeline=task is not None)
+    name = find_process_name(settings, request.command, cwd, environ, task)
+    stem = make_file_stem(name.text, run_id, in_pipeline=task is not None)
     place = make_run_folder(run_id, folders["scratch"].path, environ)
     if place is None:
         message = "There is no folder that the log could be written to; the run has no log"
@@ -119,7 +123,8 @@ def prepare(request: RunRequest) -> Prepared:
     run_files, why_not = choose_run_files(settings, task)
     facts = RunFacts(
         run_id=run_id,
-        process_name=process_name,
+        process_name=name.text,
+        is_name_guess=name.is_guess,
         command=tuple(request.command),
         parameters=find_parameters(request.command) if request.command else {},
         started_us=read_clock_us(),
@@ -131,7 +136,7 @@ def prepare(request: RunRequest) -> Prepared:
         pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
     )
     redactor = Redactor.from_settings(settings, environ, SEVERITY_LITERALS)
-    fields = build_run_fields(run_id, process_name, settings, build_environment_fields(environ))
+    fields = build_run_fields(run_id, name.text, settings, build_environment_fields(environ))
     return Prepared(
         facts=facts,
         settings=settings,
@@ -145,16 +150,24 @@ def prepare(request: RunRequest) -> Prepared:
         task=task,
         problems=tuple(problems),
         fatal=fatal,
+        name_hint=name.hint,
     )
 
 
 def _load(request: RunRequest) -> tuple[LoadedSettings, SettingsError | None]:
     """The settings; without the capsule's file where that cannot be read."""
-    code_folder = find_code_folder(request.command, request.cwd)
+    code_folder = _find_code_folder(request)
     try:
         return load_settings(request.flags, request.environ, code_folder), None
     except SettingsError as error:
         return load_settings(request.flags, request.environ, None), error
+
+
+def _find_code_folder(request: RunRequest) -> str | None:
+    """Return the folder of the capsule that the command belongs to, or None."""
+    program = find_program(request.command)
+    path = find_program_path(program, request.cwd, request.environ)
+    return find_code_folder(() if path is None else (path, resolve_links(path)), request.cwd)
 
 
 def choose_run_files(
@@ -179,10 +192,21 @@ def find_code(request: RunRequest, prepared: Prepared) -> dict[str, Any] | None:
     from aind_capsule.context.code_version import find_code_version  # not before the start
 
     task = prepared.task
-    folder = find_code_folder(request.command, request.cwd) or request.cwd
+    folder = _find_code_folder(request) or request.cwd
     script = None if task is None else task.command_script
     found = find_code_version(folder, request.environ, script)
     return None if found is None else found.describe()
+
+
+def is_missing(path: str) -> bool:
+    """Return whether nothing is at a path, not even a link that leads nowhere."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def is_writable_folder(path: str) -> bool:

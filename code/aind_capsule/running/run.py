@@ -90,6 +90,7 @@ class Run:
             prepared.fields,
             redactor=prepared.redactor,
             level=settings.log.level,
+            is_name_guess=prepared.facts.is_name_guess,
         )
         self._journal.viewers.append(self._console.show)
         if self._files.session is not None:
@@ -303,7 +304,7 @@ class Run:
             self._console.keeps_canonical = True
         canonical = self._journal.write_canonical(
             build_canonical(
-                prepared.facts,
+                prepared.facts.rename(self._journal.stated_name),
                 outcome,
                 ended,
                 now_us=read_clock_us(),

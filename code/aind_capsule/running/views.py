@@ -87,7 +87,8 @@ class ConsoleView:
         if not self._is_shown(record) or (is_end and self.keeps_canonical):
             return
         if self.mode == "json":
-            self.write(format_line({**record, **self._fields}, "json"))
+            # A record's own name and identity go before what was known at the start.
+            self.write(format_line({**record, **self._fields, **record}, "json"))
         elif "shipping" not in record and not is_end:  # the banners say these
             text = format_record(
                 record,

@@ -56,11 +56,25 @@ class _Collected:
     wrong: dict[str, Row] = field(default_factory=dict)
 
 
-def find_code_folder(command: Iterable[str], cwd: str, platform_code: str = "/code") -> str | None:
-    """The folder of `capsule.toml`: beside the command's script, here, or the platform's."""
-    scripts = [os.path.join(cwd, word) for word in list(command)[:3] if os.sep in word]
-    beside = [os.path.dirname(script) for script in scripts]
-    for folder in (*beside, cwd, os.path.join(cwd, "code"), platform_code):
+def find_code_folder(scripts: Iterable[str], cwd: str, platform_code: str = "/code") -> str | None:
+    """Return the folder of `capsule.toml`, or None.
+
+    It counts where the processing's own program lies in that folder, where it is the working
+    directory, and where it is the platform's. A program in a folder below `code` lies in `code`.
+
+    Args:
+        scripts: The program's file, and the same without links; empty for a command that has none.
+        cwd: The working directory.
+        platform_code: The platform's code folder, which holds one capsule and no other.
+    """
+    beside: list[str] = []
+    for script in scripts:
+        folder = os.path.dirname(os.path.normpath(os.path.join(cwd, script)))
+        above = folder
+        while os.path.basename(above) not in ("", "code"):
+            above = os.path.dirname(above)
+        beside += [folder, above] if os.path.basename(above) else [folder]
+    for folder in (*beside, cwd, platform_code):
         if os.path.lexists(os.path.join(folder, FILE_NAME)):
             return folder
     return None

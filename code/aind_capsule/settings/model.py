@@ -39,7 +39,8 @@ class Settings:
     process_name: str | None = setting(
         None,
         values.parse_text,
-        "Name of the process (capsule); by default the platform's or the command's.",
+        "Name of the process (capsule); by default the pipeline's, the repository's, the platform's"
+        " or the command's.",
         env=("PROCESS_NAME",),
         flag="--process-name",
     )
