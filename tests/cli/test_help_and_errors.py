@@ -37,6 +37,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (["settings", "--jsn"], "--json"),
         (["run", "--timout", "3", "--", "true"], "--timeout"),
         (["--vrsion"], "--version"),
+        (["--", "--vrsion"], "capsule: No such command '--vrsion'."),
     ],
 )  # fmt: skip
 def test_a_slip_gets_a_suggestion(
@@ -184,10 +185,12 @@ def test_help_of_run_has_groups_statuses_and_examples(capsys: pytest.CaptureFixt
     for status in ("2 ", "74 ", "78 ", "124 ", "126, 127 ", "128+N "):
         assert f"\n  {status}" in out
     assert "\n  capsule run -- ./run\n" in out
+    assert "\n  --  " not in out.replace("-- CMD", "--  ")
 
 
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     """`capsule` alone lists the commands; the hidden one is not among them."""
     _, out, err = call(capsys)
+    assert (out + err).startswith("Usage: capsule [OPTIONS] COMMAND [ARGS]...\n")
     assert "\nCommands:\n" in out + err
     assert "guard" not in out + err

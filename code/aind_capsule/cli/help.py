@@ -74,7 +74,7 @@ class SuggestingGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or fail with a suggestion."""
         name = args[0]
-        if name.startswith("-") or self.get_command(ctx, name) is not None:
+        if self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
         from difflib import get_close_matches
 

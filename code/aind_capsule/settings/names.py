@@ -55,8 +55,7 @@ def find_suspicious_variables(environ: Mapping[str, str]) -> Iterator[tuple[str,
 
 def _is_prefix_missed(name: str) -> bool:
     """Return whether a name begins nearly as ours do: `CAPSUL_`, `capsule_`."""
-    prefix, line, _ = name.upper().partition("_")
-    return bool(line) and _is_one_slip(prefix, "CAPSULE")
+    return _is_one_slip(name.upper().partition("_")[0], "CAPSULE")
 
 
 def find_nearest(name: str, known: Collection[str]) -> str | None:
