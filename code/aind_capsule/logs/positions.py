@@ -156,8 +156,9 @@ def is_owed(path: str) -> bool:
 def _read_slots(data: bytes) -> list[tuple[int, Progress]]:
     names = {field.name for field in dataclasses.fields(Progress)}
     slots = []
-    for line in data.split(b"\n"):
-        checksum, _, content = line.strip().partition(b" ")
+    # By their places: a slot of zeros has no line end to find the other by.
+    for start in (0, _SLOT_BYTES):
+        checksum, _, content = data[start : start + _SLOT_BYTES].strip().partition(b" ")
         if checksum != b"%08x" % zlib.crc32(content):
             continue
         values = decode(content) or {}

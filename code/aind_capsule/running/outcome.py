@@ -98,7 +98,7 @@ def judge(
             f"Still running after {ended.timeout_s:.15g} s",
         )  # fmt: skip
     for keyboard, code in _KEYBOARD.items():
-        if ended.on_terminal and (number == keyboard or (not number and own_code == code)):
+        if ended.on_terminal and own_code == code:
             return _stopped(keyboard, own_code)
     if own_code == 0:
         return Outcome("success", "INFO", 0, 0)
