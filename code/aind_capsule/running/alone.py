@@ -119,7 +119,9 @@ class LoneRun:
     def finish(self, outcome: Outcome, error: BaseException | None) -> None:
         """End the run: canonical record, `run.json`, copies in results."""
         if error is not None:
-            described = describe_exception(type(error), error, error.__traceback__)
+            described = describe_exception(
+                type(error), error, error.__traceback__, self._prepared.redactor
+            )
             text = f"{described['type']}: {described['message']}"
             # For people the interpreter prints it, as soon as it is known that nobody catches it.
             self.target.exclusively(lambda: self._hide_and_log(text, described))
