@@ -86,11 +86,11 @@ class Intake:
 
     def close(self) -> None:
         """Take what has arrived, then close all; what is torn is counted."""
-        self._accept(READABLE)
+        self._accept(READABLE)  # who has connected in the last moment, and may have ended since
         self._loop.unwatch(self._listener.fileno())
         self._listener.close()
         for connection in list(self._connections.values()):
-            while connection.socket.fileno() in self._connections and connection.read():
+            while connection.read():
                 pass
             connection.close()
         with contextlib.suppress(OSError):
@@ -148,8 +148,11 @@ class Intake:
                 self._loop.unwatch(connection.socket.fileno())
         elif kind == KIND:
             self._journal.additions.take(message)
-        elif kind == "environment" and not self.environment:
-            self.environment = {key: item for key, item in message.items() if key != "capsule"}
+        elif kind == "environment":
+            if not self.environment:  # the first Python is the processing's, others are its helpers
+                self.environment = {k: item for k, item in message.items() if k != "capsule"}
+        else:
+            self._journal.count_lost("unknown_messages")
 
 
 class _Connection:
