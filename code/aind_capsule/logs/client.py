@@ -75,6 +75,11 @@ class WrapperConnection:
         """Secrets are hidden by the wrapper."""
 
     @property
+    def cut_redactor(self) -> Redactor:
+        """Knows the secrets of this process's environment, and its settings."""
+        return self._redactor
+
+    @property
     def is_usable(self) -> bool:
         """Whether the wrapper takes records still, as far as is known."""
         return self._socket is not None or self._must_connect

@@ -136,7 +136,7 @@ def install_target(target: SerialTarget) -> SerialTarget | None:
 def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> SerialTarget | None:
     """Put handler and hooks in place of those before; returns the target until now."""
     number, stdlib_level = _installed.levels
-    builder = RecordBuilder(fields, target.target.fields, target.target.redactor)
+    builder = _make_builder(fields, target)
     handler = LoguruHandler(fields, _get_name(target), target)
     handler_id = _add_handler(logger, handler, number)
     if _installed.interception is not None:
@@ -180,7 +180,7 @@ def write_record(target: SerialTarget, level: str, message: str, extra: Mapping[
     """Write a record of the toolkit's own making; never raises an error."""
 
     def build() -> bytes:
-        builder = RecordBuilder({}, target.target.fields, target.target.redactor)
+        builder = _make_builder({}, target)
         fields = {
             "timestamp": format_timestamp(read_clock_us()),
             "level": level,
@@ -264,10 +264,14 @@ class LoguruHandler:
             return self._connect(target)
 
     def _connect(self, target: SerialTarget) -> SerialTarget:
-        inner = target.target
-        self._build = RecordBuilder(self._fields, inner.fields, inner.redactor).build_from_loguru
+        self._build = _make_builder(self._fields, target).build_from_loguru
         self._target = target
         return target
+
+
+def _make_builder(fields: Mapping[str, Any], target: SerialTarget) -> RecordBuilder:
+    inner = target.target
+    return RecordBuilder(fields, inner.fields, inner.redactor, target.cut_redactor)
 
 
 def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> int:

@@ -18,6 +18,7 @@ from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
 from aind_capsule.records.naming import MAX_LINE_BYTES, build_shipping
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.shrink import shrink
+from aind_capsule.records.simplify import cut_text
 from aind_capsule.records.timestamps import US_PER_S, format_second
 
 _OWN = ("timestamp", "level", "message")
@@ -83,7 +84,7 @@ class ConvertedLog:
         record = {
             "timestamp": self._format_time(first_us if self.last_us is None else self.last_us),
             "level": read.level or "INFO",
-            "message": _summarise(read.fields) if read.message is None else read.message,
+            "message": self._summarise(read.fields) if read.message is None else read.message,
         }
         if read.fields:
             record.update(rename_taken(read.fields, self._taken))
@@ -135,8 +136,9 @@ class ConvertedLog:
             self._second = (second, format_second(second))
         return f"{self._second[1]}{microsecond:06d}Z"
 
-
-def _summarise(fields: Mapping[str, Any]) -> str:
-    """A message for a record that has none: the beginning of what it says."""
-    text = encode(fields).decode()
-    return text if len(text) <= _LONGEST_SUMMARY else f"{text[:_LONGEST_SUMMARY]}…"
+    def _summarise(self, fields: Mapping[str, Any]) -> str:
+        """A message for a record that has none: the beginning of what it says."""
+        text = encode(fields).decode()
+        if len(text) > _LONGEST_SUMMARY:
+            text = encode(self._redactor.redact_values(fields)).decode()
+        return cut_text(text, _LONGEST_SUMMARY)

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
 
-from aind_capsule.logs.sink import RecordBuilder, describe_exception, describe_origin
+from aind_capsule.logs.sink import RecordBuilder, describe_origin
 from aind_capsule.logs.target import SerialTarget
-from aind_capsule.records.simplify import repr_safely, str_safely
+from aind_capsule.records.simplify import cut_text, repr_safely, str_safely
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 
 #: Their hooks print, as the interpreter's own do (loguru imports this one on Python 3.10).
 _PRINTING_PACKAGES = frozenset({"exceptiongroup"})
+_MAX_OBJECT_CHARACTERS = 200
 
 
 class StdlibHandler(logging.Handler):
@@ -150,7 +151,7 @@ class Interception:
     ) -> None:
         is_shown = False
         if not issubclass(kind, KeyboardInterrupt):
-            described = describe_exception(kind, value, trace)
+            described = self._builder.describe_exception(kind, value, trace)
             message = f"{described['type']}: {described['message']}"
             is_written = self._write("CRITICAL", message, _find_line(trace), exception=described)
             is_shown = is_written and self._target.target.is_echoed
@@ -160,7 +161,9 @@ class Interception:
         if given.exc_type is SystemExit:  # a thread's way of ending
             return
         name = given.thread.name if given.thread is not None else "unknown"
-        described = describe_exception(given.exc_type, given.exc_value, given.exc_traceback)
+        described = self._builder.describe_exception(
+            given.exc_type, given.exc_value, given.exc_traceback
+        )
         message = f"Thread {name} ended by {described['type']}: {described['message']}"
         line = _find_line(given.exc_traceback)
         is_written = self._write("ERROR", message, line, exception=described)
@@ -168,9 +171,11 @@ class Interception:
         self._pass_on("threading.excepthook", threading.__excepthook__, is_shown, given)
 
     def _take_unraisable(self, given: Any) -> None:
-        described = describe_exception(given.exc_type, given.exc_value, given.exc_traceback)
+        described = self._builder.describe_exception(
+            given.exc_type, given.exc_value, given.exc_traceback
+        )
         what = given.err_msg or "Exception ignored in"
-        where = repr_safely(given.object)[:200]
+        where = cut_text(repr_safely(given.object), _MAX_OBJECT_CHARACTERS)
         message = f"{what} {where}: {described['type']}: {described['message']}"
         line = _find_line(given.exc_traceback)
         is_written = self._write("ERROR", message, line, exception=described)

@@ -18,10 +18,19 @@ from typing import TYPE_CHECKING, Any
 from aind_capsule.records.encode import decode, encode, encode_members, encode_quickly
 from aind_capsule.records.levels import get_standard_level
 from aind_capsule.records.merge import MACHINE_FIELDS, fits, rename_taken
+from aind_capsule.records.redaction.cuts import GAP
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.shrink import shrink
-from aind_capsule.records.simplify import repr_safely, simplify, simplify_text, str_safely
+from aind_capsule.records.simplify import (
+    CUT_MARK,
+    MAX_REPR_CHARACTERS,
+    cut_text,
+    repr_safely,
+    simplify,
+    simplify_text,
+    str_safely,
+)
 from aind_capsule.records.timestamps import format_second
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ _MAX_PLACES = 10_000
 #: A record from inside is at most 1 MiB; the rest is for what the wrapper adds.
 MAX_RECORD_BYTES = 1000 * 1024
 
+_GAP = GAP.decode()
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 _SECOND = timedelta(seconds=1)
 _STANDARD_NAMES = frozenset(BY_NAME)
@@ -59,6 +69,7 @@ class RecordBuilder:
         fields: The user's fields of every record (from `configure_logging`).
         taken: Fields that somebody else puts into every record (the wrapper), with their values.
         redactor: Hides secrets; None where somebody else does (the wrapper).
+        cut_redactor: Hides them in what must be cut, before it is; by default `redactor`.
     """
 
     def __init__(
@@ -66,8 +77,10 @@ class RecordBuilder:
         fields: Mapping[str, Any],
         taken: Mapping[str, Any],
         redactor: Redactor | None = None,
+        cut_redactor: Redactor | None = None,
     ) -> None:
         self._redactor = redactor
+        self._cut_redactor = redactor or cut_redactor
         self._taken = {**dict.fromkeys(MACHINE_FIELDS), **simplify(taken)}
         constant = rename_taken(simplify(fields), self._taken)
         self._constant = constant if redactor is None else redactor.redact_fields(constant)
@@ -91,7 +104,7 @@ class RecordBuilder:
         }
         exception = record["exception"]
         if exception is not None and exception.type is not None:
-            fields["exception"] = describe_exception(
+            fields["exception"] = self.describe_exception(
                 exception.type, exception.value, exception.traceback
             )
         return self._encode(fields, record["extra"])
@@ -163,7 +176,7 @@ class RecordBuilder:
         }
         _drop_unknown(fields)
         if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
-            fields["exception"] = describe_exception(*record.exc_info)
+            fields["exception"] = self.describe_exception(*record.exc_info)
         own = record.__dict__
         extra = {name: own[name] for name in own if name not in _LOG_RECORD_NAMES}
         if record.stack_info:
@@ -174,6 +187,15 @@ class RecordBuilder:
         """A record of our own making (a warning, an uncaught exception)."""
         _drop_unknown(fields)
         return self._encode(fields, extra)
+
+    def describe_exception(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> dict[str, str]:
+        """An exception as the record's `exception`."""
+        return describe_exception(kind, value, trace, self._cut_redactor)
 
     def _format_time(self, time: datetime) -> str:
         """A timestamp; all but its microseconds is made once a second."""
@@ -200,6 +222,8 @@ class RecordBuilder:
             data = encode({**fields, **own, **constant})
         if self._redactor is not None:
             data = self._redactor.redact_record(data)
+        elif len(data) > MAX_RECORD_BYTES and self._cut_redactor is not None:
+            data = self._cut_redactor.redact_record(data)  # half a secret is not found any more
         if len(data) > MAX_RECORD_BYTES:
             data = encode(shrink(decode(data) or fields, MAX_RECORD_BYTES))
         return data
@@ -249,22 +273,50 @@ def describe_exception(
     kind: type[BaseException] | None,
     value: BaseException | None,
     trace: TracebackType | None,
+    redactor: Redactor | None = None,
 ) -> dict[str, str]:
     """An exception as the record's `exception`: type, message, and traceback as one string.
 
     The traceback is the interpreter's own, with causes, notes and groups, and without the values
     of variables.
+
+    Args:
+        redactor: Hides secrets in what is too long, before it is cut.
     """
     name = kind.__name__ if kind is not None else "Exception"
     try:
         text = "".join(traceback.format_exception(kind, value, trace))
     except Exception:  # the exception's own code failed while it was printed
         text = "".join(traceback.format_tb(trace)) + name
-    if len(text) > MAX_TRACEBACK_CHARACTERS:
-        half = MAX_TRACEBACK_CHARACTERS // 2
-        text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
-    message = simplify_text(str_safely(value)) if value is not None else ""
-    return {"type": name, "message": message, "traceback": simplify_text(text)}
+    return {
+        "type": name,
+        "message": _read_message(value, redactor),
+        "traceback": simplify_text(_cut_middle(text, redactor)),
+    }
+
+
+def _cut_middle(text: str, redactor: Redactor | None) -> str:
+    if len(text) <= MAX_TRACEBACK_CHARACTERS:
+        return text
+    if redactor is not None:
+        text = redactor.redact_text(text)
+    half = MAX_TRACEBACK_CHARACTERS // 2
+    left_out = len(text) - 2 * half
+    if left_out <= 0:
+        return text
+    return f"{text[:half]}{CUT_MARK}\n{CUT_MARK} {left_out} characters left out{_GAP}{text[-half:]}"
+
+
+def _read_message(value: BaseException | None, redactor: Redactor | None) -> str:
+    if value is None:
+        return ""
+    try:
+        text = simplify_text(str(value))
+    except Exception:  # the exception's own code failed
+        return simplify_text(str_safely(value))
+    if len(text) > MAX_REPR_CHARACTERS and redactor is not None:
+        text = redactor.redact_text(text)
+    return cut_text(text, MAX_REPR_CHARACTERS)
 
 
 def describe_origin() -> dict[str, str]:

@@ -16,12 +16,13 @@ from typing import Any, Protocol
 from aind_capsule.logs.stderr import say
 from aind_capsule.records.encode import encode
 from aind_capsule.records.redaction.redactor import Redactor
-from aind_capsule.records.simplify import str_safely
+from aind_capsule.records.simplify import cut_text, str_safely
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 
 #: A log call may come from a signal handler, a finalizer, or from the `repr` of a value that is
 #: being logged; deeper than this it is a value that logs itself.
 MAX_DEPTH = 20
+_MAX_ERROR_CHARACTERS = 500
 
 
 class Target(Protocol):
@@ -86,6 +87,11 @@ class SerialTarget:
         self._told: set[str] = set()
         self._renew()
         _alive.add(self)
+
+    @property
+    def cut_redactor(self) -> Redactor | None:
+        """Hides secrets in what must be cut on the way; also where others hide the rest."""
+        return self.target.redactor or getattr(self.target, "cut_redactor", None)
 
     def take(self, build: Callable[..., bytes], *source: Any) -> bool:
         """Make a record and send it; False where that failed. Never raises an error."""
@@ -168,8 +174,9 @@ class SerialTarget:
 
     def _take_failure(self, error: Exception) -> None:
         with contextlib.suppress(Exception):  # the interpreter is being taken down around us
-            self._note(f"a record could not be made ({describe_error(error)})")
-            stand_in = _build_stand_in(error)
+            text = _describe(error, self.cut_redactor)
+            self._note(f"a record could not be made ({text})")
+            stand_in = _build_stand_in(text)
             redactor = self.target.redactor
             self.send(stand_in if redactor is None else redactor.redact_record(stand_in))
 
@@ -199,18 +206,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_all_anew)
 
 
-def describe_error(error: BaseException) -> str:
-    """An error on one line, whatever its own code does."""
-    return f"{type(error).__name__}: {str_safely(error)}"[:500]
+def _describe(error: BaseException, redactor: Redactor | None) -> str:
+    """Return an error on one line, whatever its own code does."""
+    text = f"{type(error).__name__}: {str_safely(error)}"
+    if redactor is not None:
+        text = redactor.redact_text(text)
+    return cut_text(text, _MAX_ERROR_CHARACTERS)
 
 
-def _build_stand_in(error: Exception) -> bytes:
+def _build_stand_in(error: str) -> bytes:
     """What stands in the log for a record that could not be made."""
     return encode(
         {
             "timestamp": format_timestamp(read_clock_us()),
             "level": "ERROR",
-            "message": f"A record could not be made: {describe_error(error)}",
+            "message": f"A record could not be made: {error}",
             "process": str(os.getpid()),
             "logger": __name__,
         }

@@ -11,6 +11,7 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.schema import BY_NAME
+from aind_capsule.records.simplify import CUT_MARK
 
 #: Cut last: without these the record does not say how the run ended.
 _KEPT_TYPES = ("integer", "number", "boolean")
@@ -107,4 +108,4 @@ def _cut_text(text: str, keep_bytes: int) -> str:
     while kept and _measure(kept) > keep_bytes:
         excess = _measure(kept) - keep_bytes
         kept = kept[: len(kept) - max(1, excess // 6)]
-    return f"{kept}…"
+    return f"{kept}{CUT_MARK}"

@@ -18,6 +18,9 @@ MAX_DEPTH = 100
 #: Longer arrays than this are described (shape, type), not written out: a log is no data store.
 MAX_ARRAY_ITEMS = 1000
 MAX_REPR_CHARACTERS = 10_000
+#: Ends a text that was cut. What stands before it may be the beginning of a secret, which the
+#: redactor then looks for.
+CUT_MARK = "…"
 #: More lists, tables and objects than these are named, not written out: a small value can hold
 #: another over and over again.
 MAX_VALUES = 100_000
@@ -144,6 +147,17 @@ def simplify_text(text: str) -> str:
     return plain
 
 
+def cut_text(text: str, max_characters: int) -> str:
+    """Return a text, or its beginning with a mark where it is too long.
+
+    >>> cut_text("abc", 3), cut_text("abcd", 3)
+    ('abc', 'ab…')
+    """
+    if len(text) <= max_characters:
+        return text
+    return f"{str.__str__(text)[: max_characters - len(CUT_MARK)]}{CUT_MARK}"
+
+
 def decode_bytes(value: bytes | str) -> str:
     r"""Bytes as text; what is not UTF-8 is shown as `\xNN`."""
     return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
@@ -154,13 +168,13 @@ def str_of_integer(value: int) -> str:
     try:
         return str(int(value))
     except ValueError:
-        return hex(value)[:MAX_REPR_CHARACTERS]
+        return cut_text(hex(value), MAX_REPR_CHARACTERS)
 
 
 def str_safely(value: Any) -> str:
     """`str(value)` of an object that may be broken."""
     try:
-        return str(value)[:MAX_REPR_CHARACTERS]
+        return cut_text(str(value), MAX_REPR_CHARACTERS)
     except Exception:  # the object's own code failed
         return f"<{type(value).__name__} whose str() fails>"
 
@@ -168,6 +182,6 @@ def str_safely(value: Any) -> str:
 def repr_safely(value: Any) -> str:
     """`repr(value)` of an object that may be broken, as text that UTF-8 can hold."""
     try:
-        return simplify_text(repr(value)[:MAX_REPR_CHARACTERS])
+        return simplify_text(cut_text(repr(value), MAX_REPR_CHARACTERS))
     except Exception:  # the object's own code failed
         return f"<{type(value).__name__} whose repr() fails>"

@@ -131,7 +131,9 @@ class LoneRun:
 
     def log_failure(self, error: BaseException) -> None:
         """Write the record of an exception that has left a block of the run."""
-        described = describe_exception(type(error), error, error.__traceback__)
+        described = describe_exception(
+            type(error), error, error.__traceback__, self._prepared.redactor
+        )
         text = f"{described['type']}: {described['message']}"
         self._late_records.expect(described["type"], described["message"])
         self.target.exclusively(lambda: self._log_unseen(text, described))

@@ -75,11 +75,11 @@ class Intake:
 
     def close(self) -> None:
         """Take what has arrived, then close all; what is torn is counted."""
-        self._accept(READABLE)
+        self._accept(READABLE)  # who has connected in the last moment, and may have ended since
         self._loop.unwatch(self._listener.fileno())
         self._listener.close()
         for connection in list(self._connections.values()):
-            while connection.socket.fileno() in self._connections and connection.read():
+            while connection.read():
                 pass
             connection.close()
         remove_socket_folder(os.path.dirname(self.path))
@@ -137,8 +137,11 @@ class Intake:
         elif kind == "name":
             stated = self._journal.state_name(message.get("process_name"))
             connection.stated_name = stated or connection.stated_name
-        elif kind == "environment" and not self.environment:
-            self.environment = {key: item for key, item in message.items() if key != "capsule"}
+        elif kind == "environment":
+            if not self.environment:  # the first Python is the processing's, others are its helpers
+                self.environment = {k: item for k, item in message.items() if k != "capsule"}
+        else:
+            self._journal.count_lost("unknown_messages")
 
     def _find_wants(self) -> list[str]:
         wants = [] if self.environment else ["environment"]

@@ -15,16 +15,18 @@ from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.literals import Hit, LiteralFinder
 from aind_capsule.records.merge import fits
 from aind_capsule.records.redaction.assignments import Assignments
+from aind_capsule.records.redaction.cuts import CutFinder
 from aind_capsule.records.redaction.known import find_known_values, is_worth_finding, spell_forms
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.rules import RULES, Rule, Span
 from aind_capsule.records.schema import BY_NAME
-from aind_capsule.records.simplify import simplify_text
+from aind_capsule.records.simplify import CUT_MARK, simplify_text
 from aind_capsule.settings.model import Settings, find_secret_values
 
 Finder = Assignments | Rule
 MARK = "[redacted]"
 _MARK_BYTES = MARK.encode()
+_CUT_BYTES = CUT_MARK.encode()
 #: Made by the machinery, or of a form that the standard fixes: nothing of a user's is in them.
 _UNTOUCHED = frozenset(
     name
@@ -89,6 +91,7 @@ class Redactor:
                 finders.setdefault(literal.encode(), []).append(rule)
         self._finders = tuple(map(tuple, finders.values()))
         self._literals = LiteralFinder((*finders, *self._words))
+        self._cuts: CutFinder | None = None
 
     def find(self, text: bytes) -> tuple[list[Hit], list[int]]:
         """Where literals of secrets stand in a text, and where the caller's words begin."""
@@ -99,7 +102,7 @@ class Redactor:
 
     def may_be_in(self, text: bytes) -> bool:
         """Whether a text needs a closer look."""
-        if self._patterns:
+        if self._patterns or (_CUT_BYTES in text and self.known):
             return True
         found = self._literals.find(text)
         return bool(found) and min(found)[0] < len(self._finders)
@@ -137,6 +140,9 @@ class Redactor:
         """A text with a mark in the place of each secret."""
         data = simplify_text(text).encode()
         spans = self.find_spans(data)
+        if _CUT_BYTES in data and self.known:
+            self._cuts = self._cuts or CutFinder(self.known)
+            spans = _join([*spans, *self._cuts.find(data)])
         return replace_spans(data, spans).decode("utf-8", "replace") if spans else text
 
     def redact_record(self, data: bytes) -> bytes:

@@ -1,0 +1,262 @@
+"""The socket that records from inside arrive on, its journal, and what is said of the run: each rule by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.redaction.names import SecretNames
+from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.running import additions
+from aind_capsule.running.additions import Additions
+from aind_capsule.running.intake import MAX_RECORD_BYTES, Intake
+from aind_capsule.running.journal import Journal
+from aind_capsule.running.loop import Loop
+
+BASE = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}
+
+
+class Server:
+    """An intake with a loop of its own, and the log that it writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "log"
+        self.loop = Loop()
+        self.journal = make_journal(self.log)
+        self.intake = Intake(self.loop, self.journal, echo=False)
+        self._clients: list[socket.socket] = []
+
+    def connect(self) -> socket.socket:
+        """A client; nothing is read by the wrapper until its loop runs."""
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(self.intake.path)
+        client.settimeout(10)
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close everything."""
+        self.intake.close()
+        for client in self._clients:
+            client.close()
+
+    def turn(self, client: socket.socket | None = None) -> dict[str, Any]:
+        """Run the loop until nothing is left to do; returns what the client was answered."""
+        for _ in range(5):
+            self.loop.run_once(0.01)
+        if client is None:
+            return {}
+        return dict(json.loads(client.recv(65536)))
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What is in the log."""
+        return [json.loads(line) for line in self.log.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server that is closed at the end."""
+    server = Server(tmp_path)
+    yield server
+    server.close()
+
+
+def make_journal(log: Path, *, level: str = "DEBUG", max_bytes: int | None = None) -> Journal:
+    """A journal that writes a log."""
+    writer = LogWriter(log, reserves=False, max_bytes=max_bytes)
+    fields = {"run_id": "r", "site": "AIND"}
+    return Journal(writer, fields, redactor=Redactor(SecretNames()), level=level)
+
+
+def encode_line(**fields: Any) -> bytes:
+    """A message or record as it goes through the socket."""
+    return json.dumps(fields).encode() + b"\n"
+
+
+def test_who_waits_at_the_end_is_heard(server: Server) -> None:
+    """A connection that is still in the backlog when the intake closes is read, to its last byte."""
+    server.turn()
+    many = [encode_line(**{**BASE, "message": f"{n} {'x' * 4000}"}) for n in range(40)]
+    for ends in (True, False):
+        client = server.connect()
+        client.sendall(b"".join(many))
+        if ends:
+            client.close()
+    torn = server.connect()
+    torn.sendall(b'{"torn')
+    server.intake.close()
+    assert len(server.records) == 2 * len(many)
+    assert server.journal.lost == {"torn_inside_records": 1}
+    assert not os.path.exists(os.path.dirname(server.intake.path))
+    assert server.intake.is_idle
+
+
+def test_a_pause_is_one_for_records_alone(server: Server) -> None:
+    """While the console is full no records are read, and a hello is answered all the same."""
+    early, late = server.connect(), server.connect()
+    for client in (early,):
+        client.sendall(encode_line(capsule="hello"))
+        assert server.turn(client)["capsule"] == "welcome"
+    server.intake.pause()
+    early.sendall(encode_line(**BASE))
+    late.sendall(encode_line(capsule="hello"))
+    assert server.turn(late)["run_id"] == "r"
+    late.sendall(encode_line(**BASE))
+    server.turn()
+    assert server.records == []
+    server.intake.resume()
+    server.turn()
+    assert len(server.records) == 2
+
+
+@pytest.mark.parametrize(
+    ("secrets", "learnt"),
+    [
+        (["tok-12345", 7, None, ["x"], "abc", "true", "undefined"], {"tok-12345"}),
+        ("tok-12345", set()),
+        (None, set()),
+        ({"tok-12345": 1}, set()),
+    ],
+)
+def test_secrets_of_a_hello(server: Server, secrets: object, learnt: set[str]) -> None:
+    """What is text, and worth finding, is hidden from then on; anything else does no harm."""
+    client = server.connect()
+    client.sendall(encode_line(capsule="hello", secrets=secrets))
+    assert server.turn(client)["wants"] == ["environment"]
+    assert server.journal.redactor.known == learnt
+    client.sendall(encode_line(**{**BASE, "message": "tok-12345"}))
+    server.turn()
+    assert server.records[0]["message"] == ("[redacted]" if learnt else "tok-12345")
+
+
+def test_messages(server: Server) -> None:
+    """The first environment stays; what is added is taken; an unknown or torn message is counted."""
+    client = server.connect()
+    for message in (
+        encode_line(capsule="environment", python="3.12"),
+        encode_line(capsule="environment", python="3.13"),
+        encode_line(capsule="add", metrics={"a": 1}),
+        encode_line(capsule="later", x=1),
+        b'{"capsule":"add","metrics\n',
+        b"\n",
+        encode_line(capsule="hello"),
+    ):
+        client.sendall(message)
+    assert server.turn(client)["wants"] == []
+    assert server.intake.environment == {"python": "3.12"}
+    assert server.journal.additions.describe({}, ())["metrics"] == {"a": 1}
+    assert server.journal.lost == {"unknown_messages": 1, "torn_inside_records": 1}
+    (torn,) = server.records
+    assert (torn["level"], torn["raw"]) == ("WARNING", '{"capsule":"add","metrics')
+
+
+def test_a_record_without_an_end(server: Server) -> None:
+    """More than 1 MiB without a line end ends the connection, and is counted once."""
+    client = server.connect()
+    client.setblocking(False)
+    data = b"x" * (MAX_RECORD_BYTES + 300_000)
+
+    def send() -> bool:
+        nonlocal data
+        try:
+            data = data[client.send(data) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            data = b""
+        server.loop.run_once(0)
+        return server.intake.is_idle
+
+    server.turn()
+    assert any(send() for _ in range(10_000))
+    assert server.journal.lost == {"torn_inside_records": 1}
+    whole = server.connect()
+    record = encode_line(**{**BASE, "message": "x" * (MAX_RECORD_BYTES - 200)})
+    whole.setblocking(True)
+    for start in range(0, len(record), 50_000):
+        whole.sendall(record[start : start + 50_000])
+        server.turn()
+    assert len(server.records[0]["message"]) == MAX_RECORD_BYTES - 200
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        # As it was sent, but where escapes may hide a secret.
+        (b'"message":"a\\nb","n":1e5', b'"message":"a\\nb","n":1e5,"run_id"'),
+        (b'"message":"a\\/b","n":1e5', b'"message":"a/b","n":100000.0,"run_id"'),
+        (b'"message":"\\u0061","n":1e5', b'"message":"a","n":100000.0,"run_id"'),
+        (b'"message":"u","n":1e5', b'"message":"u","n":1e5,"run_id"'),
+        # What was cut is named by a list of names, else it is somebody's own field.
+        (b'"message":"m","truncated":["message"]', b'"truncated":["message"]'),
+        (b'"message":"m","truncated":["message",1]', b'"truncated_":["message",1]'),
+        (b'"message":"m","truncated":{"a":1}', b'"truncated_":{"a":1}'),
+        (b'"message":"m","truncated":["a"],"site":"x"', b'"truncated":["a"],"site_":"x"'),
+        (b'"message":"m","truncated":["a"],"status":"fail"', b'"truncated":["a"],"status_":"fail"'),
+        # Not whole: brought into the standard's form.
+        (b'"message":5', b'"message":"5"'),
+        (b'"message":"m","seq":5', b'"seq_":5'),
+    ],
+)
+def test_a_line_from_inside(tmp_path: Path, line: bytes, told: bytes) -> None:
+    """A record from inside is written as it came, but for what must be otherwise."""
+    start = b'{"timestamp":"2026-01-02T03:04:05.000006Z","level":"INFO",'
+    make_journal(tmp_path / "log").write_inside(start + line + b"}")
+    assert told in (tmp_path / "log").read_bytes()
+
+
+def test_what_is_counted(tmp_path: Path) -> None:
+    """Only what was written counts: a level below the log's, and a full log, count nothing."""
+    log = tmp_path / "log"
+    journal = make_journal(log, level="WARNING", max_bytes=34 * 1024)
+    for level in ("INFO", "ERROR") * 20:
+        journal.write_inside(encode_line(**{**BASE, "level": level, "message": "x" * 200}))
+    written = log.read_bytes().count(b"\n")
+    assert 0 < written < 20
+    assert journal.counts == {**dict.fromkeys(journal.counts, 0), "ERROR": written}
+    assert journal.get_lost() == {"size_cap": 20 - written}
+
+
+@pytest.mark.parametrize(
+    ("exception", "told"),
+    [
+        ({"type": "KeyError", "message": "'x'"}, ("KeyError", "'x'")),
+        ({"type": "KeyError"}, ("KeyError", "")),
+        ({"message": "x"}, None),
+        ({"type": ""}, None),
+        ("KeyError", None),
+        (None, None),
+    ],
+)
+def test_the_last_exception(tmp_path: Path, exception: object, told: tuple[str, str] | None) -> None:  # fmt: skip
+    """An exception that says its type is remembered as the reason of a failure; no other is."""
+    journal = make_journal(tmp_path / "log")
+    journal.write_inside(encode_line(**BASE, exception=exception))
+    assert journal.last_exception == told
+
+
+def test_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables take the last value of a name, lists all entries, up to a limit; what is of no use is counted."""
+    monkeypatch.setattr(additions, "MAX_ENTRIES", 3)
+    said = Additions()
+    said.take({"capsule": "add", "metrics": {"a": 1, "b": 2}, "notes": "one", "steps": [1, 2]})
+    assert said.lost == 0
+    said.take({"metrics": {"a": 5, "c": 3, "d": 4}, "steps": [3, 4, 5], "notes": []})
+    assert said.lost == 3  # d, and two steps
+    said.take({"metrics": [1], "parameters": "x", "unknown": {}})
+    assert said.lost == 6
+    assert said.describe({"p": 1}, ()) == {"parameters": {"p": 1}, "metrics": {"a": 5, "b": 2, "c": 3}}  # fmt: skip
+    assert said.describe_lists() == {"notes": ["one"], "steps": [1, 2, 3]}
+    said.take({"parameters": {"p": 2}, "fields": {"metrics": 1, "taken": 2, "own": 3}})
+    told = said.describe({"p": 1}, ("taken",))
+    assert (told["parameters"], told["metrics_"], told["taken_"], told["own"]) == ({"p": 2}, 1, 2, 3)  # fmt: skip
+    assert Additions().describe({}, ()) == {}
+    assert Additions().describe_lists() == {}
