@@ -166,6 +166,7 @@ def test_a_full_device_is_told_once_and_closes_nothing() -> None:
     output.outlet.pass_on(b"abc")
     assert not output.outlet.ends_line
     output.outlet.pass_on(b"\n")
+    output.outlet.pass_on(b"")
     output.run()
     assert output.called == ["No space left on device"]
     assert (output.outlet.is_gone, output.outlet.lost_bytes) == (False, 4)
@@ -264,6 +265,8 @@ def test_what_waits_is_given_up() -> None:
     assert not output.outlet.has_waiting
     assert 0 < output.outlet.lost_bytes < 300_000
     assert len(os.read(read_fd, 400_000)) == 300_000 - output.outlet.lost_bytes
+    output.run()
+    assert not output.outlet.is_gone  # there is room again, and that is all
     os.close(read_fd)
     output.run()
     assert output.outlet.is_gone

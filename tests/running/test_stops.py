@@ -102,14 +102,16 @@ def test_all_are_asked_once(capsule: Capsule, notes: Notes, number: signal.Signa
 
 
 def test_a_timeout_asks_all(capsule: Capsule, notes: Notes) -> None:
-    """As a stop does: in a session of its own too, and the wait ends with the last."""
+    """As a stop does: in a session of its own too, and the wait ends with the last; our helpers stay."""
     script = notes.write_script(
         'setsid bash -c \'trap "echo -n SIGTERM > {notes}/session.got; exit" TERM\n'
         "while :; do sleep 0.01; done' &\nwait"
     )
-    run = capsule.run("bash", script, options=("--timeout", "0.7", "--grace", "1h"))
+    options = ("--timeout", "0.7", "--grace", "1h", "--resources", "0.1")
+    run = capsule.run("bash", script, options=options)
     assert (run.status, run.canonical["error_type"]) == (124, "Timeout")
     assert notes.read() == {"session": "SIGTERM"}
+    assert run.canonical["resources"]["samples"] > 0
 
 
 def test_what_does_not_end_is_killed_after_the_grace(capsule: Capsule, notes: Notes) -> None:
