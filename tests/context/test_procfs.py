@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from aind_capsule.context.procfs import (
     Stat,
     find_ancestors,
+    find_by_variable,
     find_children,
     find_descendants,
     find_group_members,
     parse_stat,
     read_command_line,
     read_parent_pid,
-    read_process_state,
+    read_processes,
+    read_stat,
 )
 from tests.conftest import wait_until
 from tests.context.trees import write_process
@@ -59,7 +61,7 @@ def test_incomplete_stat_is_unknown(text: bytes) -> None:
 def test_one_process(tmp_path: Path) -> None:
     """State, parent and arguments are read; empty arguments are arguments."""
     write_process(tmp_path, 7, 3, state="T", command=["bash", "", "a b", ""])
-    assert read_process_state(7, tmp_path) == "T"
+    assert (stat := read_stat(7, tmp_path)) is not None and stat.state == "T"
     assert read_parent_pid(7, tmp_path) == 3
     assert read_command_line(7, tmp_path) == ["bash", "", "a b", ""]
 
@@ -147,7 +149,7 @@ def test_without_proc_all_is_unknown(tmp_path: Path) -> None:
     """On a system without /proc every answer is empty."""
     nowhere = tmp_path / "proc"
     assert read_parent_pid(1, nowhere) is None
-    assert read_process_state(1, nowhere) is None
+    assert read_stat(1, nowhere) is None
     assert read_command_line(1, nowhere) == []
     assert list(find_ancestors(1, nowhere)) == []
     assert find_children(1, nowhere) == []
@@ -174,7 +176,7 @@ def test_a_real_tree() -> None:
             assert process.stdout is not None
             sleeper = int(process.stdout.readline())
             assert read_parent_pid(process.pid) == os.getpid()
-            assert read_process_state(process.pid) in ("S", "R", "D")
+            assert (stat := read_stat(process.pid)) is not None and stat.is_alive
             assert read_command_line(process.pid) == command
             assert find_children(process.pid) == [sleeper]
             assert process.pid in find_children(os.getpid())
@@ -185,5 +187,21 @@ def test_a_real_tree() -> None:
             assert list(find_ancestors(sleeper))[-1] == 1
         finally:
             os.killpg(process.pid, 9)
-        wait_until(lambda: read_process_state(process.pid) == "Z")
+        wait_until(lambda: (stat := read_stat(process.pid)) is not None and not stat.is_alive)
         assert read_command_line(process.pid) == []
+
+
+@needs_linux
+def test_processes_by_a_variable() -> None:
+    """A process is known by a whole variable that it was started with."""
+    environ = {"AIND_TEST_MARK": "run-1", "OTHER": "x AIND_TEST_MARK=run"}
+    with subprocess.Popen(["sleep", "1000"], env=environ) as process:
+        try:
+            wait_until(lambda: read_command_line(process.pid) == ["sleep", "1000"])
+            assert list(find_by_variable("AIND_TEST_MARK=run-1")) == [process.pid]
+            assert list(find_by_variable("AIND_TEST_MARK=run")) == []
+            stat = read_processes()[process.pid]
+            assert (stat.parent, stat.is_alive) == (os.getpid(), True)
+            assert stat.started >= read_processes()[os.getpid()].started > 0
+        finally:
+            process.kill()

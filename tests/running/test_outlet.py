@@ -52,7 +52,7 @@ def alarm() -> Iterator[None]:
         raise AssertionError("it blocks")
 
     previous = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(20)
+    signal.alarm(10)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, previous)
@@ -74,13 +74,19 @@ def _open_socket() -> tuple[int, int]:
     return theirs.detach(), ours.detach()
 
 
+def _open_datagrams() -> tuple[int, int]:
+    theirs, ours = socket.socketpair(type=socket.SOCK_DGRAM)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+    return theirs.detach(), ours.detach()
+
+
 def _refuse(*_args: object, **_more: object) -> int:
     raise PermissionError(13, "somebody else's")
 
 
 @pytest.mark.parametrize("is_blocking", [True, False])
 @pytest.mark.parametrize("is_ours", [True, False])
-@pytest.mark.parametrize("open_ends", [_open_pipe, _open_terminal, _open_socket])
+@pytest.mark.parametrize("open_ends", [_open_pipe, _open_terminal, _open_socket, _open_datagrams])
 def test_a_slow_reader_gets_every_byte(
     open_ends: Callable[[], tuple[int, int]],
     is_blocking: bool,
@@ -160,6 +166,7 @@ def test_a_full_device_is_told_once_and_closes_nothing() -> None:
     output.outlet.pass_on(b"abc")
     assert not output.outlet.ends_line
     output.outlet.pass_on(b"\n")
+    output.outlet.pass_on(b"")
     output.run()
     assert output.called == ["No space left on device"]
     assert (output.outlet.is_gone, output.outlet.lost_bytes) == (False, 4)
@@ -258,6 +265,8 @@ def test_what_waits_is_given_up() -> None:
     assert not output.outlet.has_waiting
     assert 0 < output.outlet.lost_bytes < 300_000
     assert len(os.read(read_fd, 400_000)) == 300_000 - output.outlet.lost_bytes
+    output.run()
+    assert not output.outlet.is_gone  # there is room again, and that is all
     os.close(read_fd)
     output.run()
     assert output.outlet.is_gone

@@ -102,21 +102,23 @@ def test_all_are_asked_once(capsule: Capsule, notes: Notes, number: signal.Signa
 
 
 def test_a_timeout_asks_all(capsule: Capsule, notes: Notes) -> None:
-    """As a stop does: in a session of its own too, and the wait ends with the last."""
+    """As a stop does: in a session of its own too, and the wait ends with the last; our helpers stay."""
     script = notes.write_script(
         'setsid bash -c \'trap "echo -n SIGTERM > {notes}/session.got; exit" TERM\n'
         "while :; do sleep 0.01; done' &\nwait"
     )
-    run = capsule.run("bash", script, options=("--timeout", "0.7", "--grace", "1h"))
+    options = ("--timeout", "0.7", "--grace", "1h", "--resources", "0.1")
+    run = capsule.run("bash", script, options=options)
     assert (run.status, run.canonical["error_type"]) == (124, "Timeout")
     assert notes.read() == {"session": "SIGTERM"}
+    assert run.canonical["resources"]["samples"] > 0
 
 
 def test_what_does_not_end_is_killed_after_the_grace(capsule: Capsule, notes: Notes) -> None:
     """Also in sessions of their own, and where the processing itself ends at once."""
     script = notes.write_script(
         "trap 'exit 0' TERM\n"
-        "setsid {python} {note} {notes} session &\n"
+        "setsid {python} {note} {notes} session > /dev/null 2>&1 &\n"
         "(setsid setsid {python} {note} {notes} orphan > /dev/null 2>&1 &)\n"
         "for name in session orphan; do\n"
         "  while [ ! -e {notes}/$name.pid ]; do sleep 0.01; done\n"
@@ -141,12 +143,14 @@ def test_forks_during_the_grace(capsule: Capsule, notes: Notes) -> None:
         "touch $1/parent; while :; do sleep 0.01; done"
     ))  # fmt: skip
     script = notes.write_script(
-        "trap '{python} {note} {notes} cleanup SIGINT & sleep 0.5; kill -INT $!; wait $!' TERM\n"
+        "trap '{python} {note} {notes} cleanup SIGINT &"
+        " until [ -e {notes}/newcomer.got -a -e {notes}/cleanup.pid ]; do sleep 0.01; done;"
+        " kill -INT $!; wait $!' TERM\n"
         "setsid bash parent.sh {notes} &\n"
         "until [ -e {notes}/parent ]; do sleep 0.01; done\n"
         "echo ready; wait"
     )
-    _stop(capsule, script, signal.SIGTERM, "--grace", "1h")
+    _stop(capsule, script, signal.SIGTERM, "--grace", "8")
     assert notes.read() == {"newcomer": "SIGTERM", "cleanup": "SIGINT"}
     assert notes.find_alive() == []
 

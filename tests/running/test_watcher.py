@@ -51,6 +51,7 @@ def test_the_wrapper_is_killed(capsule: Capsule, tmp_path: Path) -> None:
     log = wait_until(
         lambda: (found := capsule.find_log()) and b".sock" in found.read_bytes() and found
     )
+    wait_until(lambda: len(_find_watchers(process.pid)) == 1)  # the reader of the inputs ends
     (watcher,) = _find_watchers(process.pid)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
         os.kill(watcher, number)
@@ -77,7 +78,14 @@ def test_the_wrapper_is_killed(capsule: Capsule, tmp_path: Path) -> None:
 
 def _find_watchers(wrapper: int) -> list[int]:
     """Children that hold one pipe and nothing else: no terminal, no stream, no log."""
-    return [pid for pid in find_children(wrapper) if len(os.listdir(f"/proc/{pid}/fd")) == 1]
+    return [pid for pid in find_children(wrapper) if _holds_one_pipe(pid)]
+
+
+def _holds_one_pipe(pid: int) -> bool:
+    folder = Path(f"/proc/{pid}/fd")
+    held = [os.readlink(folder / name) for name in os.listdir(folder)]
+    opened = [target for target in held if target != "/dev/null"]
+    return len(opened) == 1 and opened[0].startswith("pipe:")
 
 
 def test_the_watcher_holds_nothing(capsule: Capsule) -> None:
@@ -85,10 +93,8 @@ def test_the_watcher_holds_nothing(capsule: Capsule) -> None:
     process = capsule.start("bash", "-c", "echo ready; read line", stdin=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    (watcher,) = wait_until(lambda: _find_watchers(process.pid))
-    assert os.readlink(f"/proc/{watcher}/fd/{os.listdir(f'/proc/{watcher}/fd')[0]}").startswith(
-        "pipe:"
-    )
+    wait_until(lambda: len(_find_watchers(process.pid)) == 1)  # the reader of the inputs ends
+    (watcher,) = _find_watchers(process.pid)
     words = Path(f"/proc/{watcher}/stat").read_text().rpartition(")")[2].split()
     _, _, group, session, terminal = words[:5]
     assert (int(group), int(session), terminal) == (watcher, watcher, "0")

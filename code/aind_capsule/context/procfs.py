@@ -68,12 +68,6 @@ def read_parent_pid(pid: int, proc_root: Path | str = PROC) -> int | None:
     return stat.parent if stat is not None and stat.parent > 0 else None
 
 
-def read_process_state(pid: int, proc_root: Path | str = PROC) -> str | None:
-    """The letter of a process's state (`R`, `S`, `T`, `Z`, …), or None where it is gone."""
-    stat = read_stat(pid, proc_root)
-    return None if stat is None else stat.state
-
-
 def read_command_line(pid: int, proc_root: Path | str = PROC) -> list[str]:
     """A process's arguments; empty where it is gone, a kernel thread, or not ours to read."""
     try:

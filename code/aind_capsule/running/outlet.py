@@ -168,7 +168,6 @@ class Outlet:
     def _be_gone(self) -> None:
         self.is_gone = True
         self._waiting.clear()
-        self._runs.clear()
         self._watch()
         self._on_gone()
         self._on_drained()
@@ -188,7 +187,7 @@ def describe_loss(outlets: Collection[Outlet]) -> str | None:
 def _find_way(fd: int, mode: int) -> tuple[int, Callable[[int, bytes], int], int]:
     """Find a way to write without blocking; returns a descriptor, a write, and how much at once."""
     if stat.S_ISSOCK(mode):
-        return fd, _send, _PIECE_BYTES
+        return fd, _send, _SURE_BYTES  # a datagram may not be long
     if os.fstat(fd).st_rdev != _PTMX:
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         with contextlib.suppress(OSError):  # no /proc, or it belongs to somebody else
