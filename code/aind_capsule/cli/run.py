@@ -59,14 +59,14 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     Its output goes through as it is, its exit status is the wrapper's, and its log, with one
     canonical record at the end, is in the results folder (inside a pipeline: in the run folder).
     """
+    if sys.platform != "linux":
+        raise UsageError("capsule run needs Linux", hint="Run it in a container: docker run …")
     from aind_capsule.context.folders import get_cwd
     from aind_capsule.context.procfs import read_initial_variables
     from aind_capsule.running.prepare import RunRequest
     from aind_capsule.running.wrap import run_command
     from aind_capsule.settings.model import ROWS
 
-    if sys.platform != "linux":
-        raise UsageError("capsule run needs Linux", hint="Run it in a container: docker run …")
     if not cmd:
         raise UsageError(
             "capsule run: there is no command", hint="Give it behind --: capsule run -- ./run"
