@@ -140,14 +140,14 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     canonical record at the end, is copied into the results folder. In a pipeline task it stays in
     the run folder.
     """
+    if sys.platform != "linux":
+        raise UsageError("capsule run needs Linux", hint="Run it in a container: docker run …")
     from aind_capsule.context.folders import get_cwd
     from aind_capsule.context.procfs import read_initial_variables
     from aind_capsule.running.prepare import RunRequest
     from aind_capsule.running.wrap import run_command
     from aind_capsule.settings.model import ROWS
 
-    if sys.platform != "linux":
-        raise UsageError("capsule run needs Linux", hint="Run it in a container: docker run …")
     if not cmd:
         raise UsageError("capsule run: there is no command", hint=_HINT)
     if tty and options["redact_output"]:

@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
+from aind_capsule.running.helper import fork_helper
 from tests.conftest import Capsule
+from tests.running.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capsule run needs Linux")
 
@@ -138,3 +140,34 @@ def test_nothing_of_ours_is_a_standard_descriptor_of_the_processing(
     log = capsule.find_log()
     assert log is not None
     assert log.read_bytes().count(b'"message":"hello"') == 1
+
+
+def test_stdout_closed_on_a_terminal(capsule: Capsule) -> None:
+    """With a terminal as stdin and no stdout the run ends, and its stderr is shown."""
+    command = capsule.get_command("sh", "-c", "read word; echo got $word >&2; exit 3")
+    terminal = Terminal(capsule, ["bash", "-c", 'exec "$@" >&-', "bash", *command])
+    terminal.type(b"hello\n")
+    assert terminal.wait() == 3
+    assert b"got hello" in terminal.seen
+
+
+def test_a_helper_has_the_null_device_as_its_streams() -> None:
+    """What a helper of ours opens is none of its standard descriptors."""
+
+    def work(fd: int) -> None:
+        os.write(fd, " ".join(os.readlink(f"/proc/self/fd/{n}") for n in range(3)).encode())
+
+    helper = fork_helper(work, is_reader=False)
+    with open(helper.pipe_fd, "rb") as pipe:
+        assert pipe.read() == b"/dev/null /dev/null /dev/null"
+    os.waitpid(helper.pid, 0)
+
+
+@pytest.mark.parametrize("command", [("settings",), ("no-such-command",), ("run",)])
+def test_every_command_ends_without_any_stream(capsule: Capsule, command: tuple[str, ...]) -> None:
+    """Without 0, 1 and 2 a command ends with its own status, also where it has an error to print."""
+    done = subprocess.run(
+        ["bash", "-c", '"$@" <&- >&- 2>&-', "bash", sys.executable, "-m", "aind_capsule", *command],
+        cwd=capsule.code, env=capsule.environ, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == (0 if command == ("settings",) else 2)

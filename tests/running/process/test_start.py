@@ -109,11 +109,11 @@ def test_a_limit_that_is_too_small_is_a_sentence(
 
 
 def test_the_least_limits_that_are_allowed_are_enough(capsule: Capsule) -> None:
-    """With the least limits that are let through a run writes every file that it can."""
+    """With the least hard limits a run writes every file that it can, whatever the soft ones are."""
     capsule.environ["CAPSULE_RUN_FILES"] = "all"
     options = ("--console", "off", "--session", "--resources", "1s")
     command = capsule.get_command("echo", "hi", options=options)
-    limits = "-n 32 -v 98304 -d 49152 -s 256"
+    limits = "-n 32 -Sn 10 -v 98304 -d 49152 -Ss 200"
     done = _run_limited(capsule, limits, command)
     assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
     assert sorted(path.suffix for path in capsule.results.iterdir()) == [
@@ -191,3 +191,23 @@ def test_a_working_directory_that_was_removed(capsule: Capsule, command: tuple[s
         cwd=capsule.code, env=capsule.environ, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_another_system_gets_a_sentence(capsule: Capsule) -> None:
+    """Where signals cannot be blocked and there are no limits, `capsule run` says what it needs."""
+    script = (
+        "import _signal, sys\n"
+        "del _signal.pthread_sigmask\n"
+        "sys.modules['resource'] = None\n"
+        "sys.platform, sys.argv = 'darwin', ['capsule', 'run', '--', 'true']\n"
+        "from aind_capsule.__main__ import start\n"
+        "start()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=capsule.code,
+    )
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "capsule: capsule run needs Linux")
