@@ -43,7 +43,8 @@ def count_owed(log: str, progress: Progress) -> int:
         last = read_last_record(log) or {}
         seq, lost = last.get("seq"), last.get("lost_records")
         if isinstance(seq, int):  # records are numbered from 0, without gaps but for these
-            gone = lost.get("damaged_log", 0) if isinstance(lost, dict) else 0
+            gone = lost.get("damaged_log") if isinstance(lost, dict) else 0
+            gone = gone if isinstance(gone, int) else 0
             return max(0, seq + 1 - gone - progress.settled)
         count = 0
         with open(log, "rb") as file:
