@@ -13,6 +13,7 @@ import sys
 import psutil
 import pytest
 
+from aind_capsule.logs.positions import is_owed
 from tests.conftest import Capsule, Finished, wait_until
 from tests.shipping.loki_double import LokiDouble
 
@@ -34,6 +35,19 @@ def _report(run: Finished) -> dict:
 def push(capsule: Capsule, *words: str, **more: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "aind_capsule", "push", *words], cwd=capsule.code,
                           env={**capsule.environ, **more}, capture_output=True, text=True)  # fmt: skip
+
+
+def find_log(capsule: Capsule, name: str) -> str:
+    """The log of that name in a run folder that is found by default."""
+    logs = [*capsule.scratch.rglob(f".capsule/*/{name}"), *capsule.home.rglob(name)]
+    (log,) = logs
+    return str(log)
+
+
+def is_owed_of(log: str) -> bool:
+    """Whether the position beside a log says that something is owed."""
+    (position,) = (name for name in os.listdir(os.path.dirname(log)) if name.endswith(".position"))
+    return is_owed(os.path.join(os.path.dirname(log), position))
 
 
 @pytest.fixture
@@ -206,15 +220,61 @@ def test_secrets_that_a_server_throws_back(shipped: Capsule, loki: LokiDouble) -
 
 
 def test_folders_gone_and_a_dead_server(shipped: Capsule, loki: LokiDouble) -> None:
-    """The log is removed before it was delivered: what is lost is counted, and said."""
+    """The log is removed before it was delivered: it is kept elsewhere, and a push brings all of it."""
     loki.stop()
     shipped.environ |= {"CAPSULE_SHIPPING__DEADLINE": "0.5", "CAPSULE_RUN_FILES": "none"}
     process = shipped.start("sh", "-c", "echo early; read x; echo late", stdin=subprocess.PIPE)
     wait_until(lambda: list(shipped.scratch.rglob("*.position")))
     shutil.rmtree(shipped.scratch)
     _, err = process.communicate(b"\n")
-    assert b"5 records have not reached loki" in err, err.decode()
-    assert b"they are lost" in err
+    (log,) = shipped.home.rglob("*.log.jsonl")
+    lines = log.read_text().splitlines()
+    assert f"{len(lines)} records have not reached loki" in err.decode()
+    assert f"`capsule push {log}` delivers them" in err.decode()
+    again = LokiDouble()
+    try:
+        done = push(shipped, str(log), CAPSULE_LOKI__URL=again.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert _read(again) == lines
+    finally:
+        again.stop()
+
+
+@pytest.mark.parametrize("script", [
+    "rm -rf ../scratch; echo late",
+    "seq 500; sleep 1.4; rm -rf ../scratch; sleep 1.6; echo late; seq 500",
+    pytest.param("seq 500; sleep 1.4; mv ../scratch ../old; echo late", marks=pytest.mark.slow),
+    pytest.param("seq 500; sleep 1.4; rm ../scratch/.capsule/*/*; mkdir ../more; echo late", marks=pytest.mark.slow),
+])  # fmt: skip
+def test_scratch_gone_at_any_time(shipped: Capsule, loki: LokiDouble, script: str) -> None:
+    """Before the shipper has begun, in the middle, as the last act: every record arrives once, the canonical
+    one too, and the report says so."""
+    run = shipped.run("bash", "-c", script)
+    (log,) = shipped.results.glob("*.log.jsonl")
+    assert _read(loki) == log.read_text().splitlines()
+    (told,) = shipped.results.glob("*.run.json")
+    report = json.loads(told.read_text())["delivery"]["loki"]
+    assert (report["delivered"], report["owed"]) == (len(loki.entries), 0)
+    assert b"have not reached" not in run.stderr
+    assert b"does not reach" not in run.stderr
+    kept = find_log(shipped, log.name)
+    assert not is_owed_of(kept)
+
+
+@pytest.mark.parametrize("act", ["truncate -s 0 $log", "truncate -s 2000 $log"])
+def test_a_log_that_was_cut(shipped: Capsule, loki: LokiDouble, act: str) -> None:
+    """What is left of it arrives, nothing else does, and nothing is owed."""
+    shipped.run(
+        "bash", "-c", f"seq 50; sleep 0.3; log=$(echo ../scratch/.capsule/*/*.log.jsonl); {act}; echo after"
+    )  # fmt: skip
+    (log,) = shipped.results.glob("*.log.jsonl")
+    lines = log.read_text().splitlines()
+    assert set(lines) <= set(_read(loki))
+    assert len(set(_read(loki))) == len(_read(loki))
+    assert all(json.loads(line)["run_id"] for line in _read(loki))
+    (told,) = shipped.results.glob("*.run.json")
+    report = json.loads(told.read_text())["delivery"]["loki"]
+    assert (report["delivered"], report["owed"]) == (len(lines), 0)
 
 
 def test_a_command_that_cannot_be_started(shipped: Capsule, loki: LokiDouble) -> None:

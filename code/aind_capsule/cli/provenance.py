@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -13,7 +12,7 @@ import click
 
 from aind_capsule.cli.help import CapsuleCommand, SuggestingGroup
 from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
-from aind_capsule.context.files import UnusableFileError, read_json_object
+from aind_capsule.context.files import UnusableFileError, read_json_object, write_file
 from aind_capsule.context.folders import Folder, find_folder, get_cwd
 from aind_capsule.errors import CapsuleError, UsageError
 from aind_capsule.provenance.collect import MARK, Collected, collect
@@ -166,19 +165,12 @@ def _write_description(
 
 def _write(path: str, content: Any) -> None:
     """Write a file whole: under a temporary name, then renamed."""
-    part = f"{path}.part"
     try:
-        with open(part, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=3, ensure_ascii=False)
-            file.write("\n")
-        os.replace(part, path)
+        write_file(path, (json.dumps(content, indent=3, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise CapsuleError(
             f"{path} cannot be written: {error.strerror}", hint="Say where to write: --output DIR"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(part)  # it is there only where the writing has failed
 
 
 def _say(rejected: Iterable[tuple[str, str]]) -> None:

@@ -156,6 +156,17 @@ def write_atomically(
         raise
 
 
+def write_file(path: str, data: bytes) -> None:
+    """Write a file whole, as `write_atomically` does, in a folder that links may lead to.
+
+    Raises:
+        OSError: It cannot be written; what was there stays.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    with contextlib.closing(OpenFolder(folder, follows_link=True)) as opened:
+        write_atomically(opened, name, lambda fd: write_all(fd, data))
+
+
 def _seek_and_read(fd: int, size_bytes: int, position: int) -> bytes:
     """Do what `os.pread` does, where it is missing (Windows)."""
     os.lseek(fd, position, os.SEEK_SET)

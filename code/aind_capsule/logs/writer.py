@@ -56,17 +56,17 @@ class LogWriter:
     Args:
         path: The file; made when missing, never truncated.
         folder: Its folder, where that is held open: the file is opened below it.
-        max_bytes: Cap on the file's size, or None. The process's own limit (`ulimit -f`) is one
-            in any case.
-        reserves: Keep space for a canonical record.
+        max_bytes: Cap on the file's size, or None.
+        reserves: Keep space for a canonical record, on the disk and before the process's limit
+            on the size of files (`ulimit -f`).
         tell: Called once for each kind of trouble, with a sentence for people.
 
     Raises:
         LogFileError: The file cannot be opened, or another process writes it.
 
     Attributes:
-        lost: Records that are not in the file, by cause (`disk_full`, `size_cap`, `size_limit`,
-            `write_error`, `damaged_log`).
+        lost: Records that are not in the file, by cause (`disk_full`, `size_cap`, `write_error`,
+            `damaged_log`).
         next_seq: Number that the next record gets.
     """
 
@@ -83,7 +83,7 @@ class LogWriter:
         self.lost: dict[str, int] = {}
         self.next_seq = 0
         self._reserves = reserves
-        self._cap = find_cap(max_bytes)
+        self._cap = find_cap(max_bytes, reserves=reserves)
         self._tell = tell
         self._told: set[str] = set()
         self._first_line = b""
@@ -120,6 +120,11 @@ class LogWriter:
     def fd(self) -> int:
         """The open file, to be read only."""
         return self._fd
+
+    @property
+    def records(self) -> int:
+        """Records in the file."""
+        return self.next_seq - self.lost.get("damaged_log", 0)
 
     @property
     def size_bytes(self) -> int:
@@ -190,7 +195,7 @@ class LogWriter:
             OSError: It cannot be written; then all is as it was.
         """
         log_lock.lock_new(fd)
-        kept = KeptSize(self._end, self._count_kept())
+        kept = KeptSize(self._end, self.records)
         if self.is_damaged():
             kept = copy_whole_lines(self._fd, self._end, self._first_line, fd)
         else:
@@ -207,12 +212,9 @@ class LogWriter:
         if self._start or not stat.S_ISREG(os.fstat(self._fd).st_mode):
             return False
         try:
-            return not is_whole(self._fd, self._end, self._count_kept())
+            return not is_whole(self._fd, self._end, self.records)
         except OSError:
             return False
-
-    def _count_kept(self) -> int:
-        return self.next_seq - self.lost.get("damaged_log", 0)
 
     def copy_to(self, fd: int) -> None:
         """Copy what was written to another file.

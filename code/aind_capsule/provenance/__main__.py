@@ -6,11 +6,10 @@ tell it) or `problem` and `hint`. The exit status is 0 where the record was writ
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from typing import Any
 
+from aind_capsule.context.files import write_file
 from aind_capsule.errors import CapsuleError
 from aind_capsule.provenance.record import make_record
 from aind_capsule.records.encode import decode, encode
@@ -28,14 +27,7 @@ def write_record(run_json: str, target: str) -> dict[str, Any]:
     if run is None:
         raise CapsuleError(f"{run_json} is no JSON object", hint="Look what has damaged it.")
     draft = make_record(run)
-    part = f"{target}.part"
-    try:
-        with open(part, "wb") as file:
-            file.write(encode(draft.content) + b"\n")
-        os.replace(part, target)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(part)  # it is there only where the writing has failed
+    write_file(target, encode(draft.content) + b"\n")
     return {"gaps": [{"what": gap.what, "setting": gap.setting} for gap in draft.gaps]}
 
 

@@ -9,7 +9,6 @@ process of its own (a data folder may hang), and prints what it did as one line 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -26,7 +25,7 @@ from aind_capsule.context.asset_metadata import (
     SUBJECT,
 )
 from aind_capsule.context.assets import DataAsset, find_assets
-from aind_capsule.context.files import UnusableFileError, read_bytes
+from aind_capsule.context.files import UnusableFileError, read_bytes, write_file
 
 #: What AIND expects unchanged in a derived asset.
 FILE_NAMES = (SUBJECT, PROCEDURES, ACQUISITION, SESSION, INSTRUMENT, RIG)
@@ -109,16 +108,11 @@ def carry(choice: Choice, results: str) -> dict[str, Any]:
         if os.path.lexists(target):
             kept.append(name)
             continue
-        part = os.path.join(results, f".{name}.part")
         try:
-            with open(part, "wb") as file:
-                file.write(read_bytes(path, _MAX_BYTES))
-            os.replace(part, target)
+            write_file(target, read_bytes(path, _MAX_BYTES))
         except (OSError, UnusableFileError) as error:
             why = f"it {error}" if isinstance(error, UnusableFileError) else error.strerror
             problems.append(f"{path} cannot be copied to {results}: {why}")
-            with contextlib.suppress(OSError):
-                os.unlink(part)
         else:
             copied.append(name)
     if problems:

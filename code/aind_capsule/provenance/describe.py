@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from aind_capsule.context.assets import find_assets
+from aind_capsule.context.files import write_file
 from aind_capsule.errors import CapsuleError
 from aind_capsule.provenance.derived_description import derive
 from aind_capsule.provenance.gather import Source
@@ -51,9 +52,7 @@ def main(words: list[str]) -> int:
     data, name, label, target = words
     try:
         content = describe_asset(data, name, label)
-        with open(f"{target}.part", "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-        os.replace(f"{target}.part", target)
+        write_file(target, json.dumps(content, indent=2).encode())
     except CapsuleError as error:
         print(json.dumps({"problem": f"{error.message}. {error.hint}"}))
         return 1

@@ -203,7 +203,7 @@ class LoneRun:
                 results=count_results(prepared.facts.folders["results"]),
                 counts=journal.counts,
                 lost=journal.get_lost(),
-                undelivered=self._delivery.count_undelivered(self._files.writer.next_seq),
+                undelivered=self._delivery.count_undelivered(self._files.writer.records),
                 oom_kills=0,
                 resources={},
                 additions=journal.additions,

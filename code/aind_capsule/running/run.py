@@ -312,7 +312,7 @@ class Run:
                 results=count_results(prepared.facts.folders["results"]),
                 counts=self._journal.counts,
                 lost=self._journal.get_lost(),
-                undelivered=self._delivery.count_undelivered(self._files.writer.next_seq),
+                undelivered=self._delivery.count_undelivered(self._files.writer.records),
                 oom_kills=self._count_oom_kills(),
                 resources=resources,
                 additions=self._journal.additions,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aind_capsule.context.files import write_file
 from aind_capsule.logs.positions import PositionInUseError
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode, encode
@@ -93,7 +94,4 @@ def update_run_json(log: str, rows: Mapping[str, Any]) -> None:
     if content is None:
         return
     content["delivery"] = {**(content.get("delivery") or {}), **rows}
-    part = f"{path}.part"
-    with open(part, "wb") as file:
-        file.write(encode(content) + b"\n")
-    os.replace(part, path)
+    write_file(path, encode(content) + b"\n")

@@ -40,9 +40,12 @@ def build_report(
 def count_owed(log: str, progress: Progress) -> int:
     """Records of a log that are not settled; 0 where the log is gone."""
     try:
-        seq = (read_last_record(log) or {}).get("seq")
-        if isinstance(seq, int):  # records are numbered from 0, without gaps
-            return max(0, seq + 1 - progress.settled)
+        last = read_last_record(log) or {}
+        seq, lost = last.get("seq"), last.get("lost_records")
+        if isinstance(seq, int):  # records are numbered from 0, without gaps but for these
+            gone = lost.get("damaged_log") if isinstance(lost, dict) else 0
+            gone = gone if isinstance(gone, int) else 0
+            return max(0, seq + 1 - gone - progress.settled)
         count = 0
         with open(log, "rb") as file:
             file.seek(progress.position)

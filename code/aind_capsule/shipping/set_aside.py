@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
+from aind_capsule.context.own_files import OPEN_FLAGS
 from aind_capsule.records.encode import encode
 from aind_capsule.shipping.destination import Piece
 
@@ -16,7 +18,8 @@ def write_set_aside(path: str, log: str, pieces: Iterable[Piece], words: str) ->
     Raises:
         OSError: The log cannot be read, or the file not written.
     """
-    with open(log, "rb") as source, open(path, "ab") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | OPEN_FLAGS
+    with open(log, "rb") as source, open(os.open(path, flags, 0o666), "ab") as file:
         for piece in pieces:
             source.seek(piece.start)
             line = source.read(piece.end - piece.start - 1).decode("utf-8", "backslashreplace")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from aind_capsule.context.own_files import refuse_link
 from aind_capsule.storage.errors import StorageError
 
 _COMMIT_EVERY_S = 1.0
@@ -34,6 +35,11 @@ class Database:
 
     def __init__(self, path: str, tables: str) -> None:
         self.path = path
+        try:
+            for name in (path, f"{path}-wal", f"{path}-shm"):
+                refuse_link(name)
+        except OSError as error:
+            raise self._explain_opening(error) from error
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
         except sqlite3.Error as error:
@@ -73,9 +79,10 @@ class Database:
         """
         self.commit()
         try:
+            refuse_link(path)
             self._db.execute("ATTACH DATABASE ? AS other", (path,))
             self._db.execute("PRAGMA other.synchronous=OFF")
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise self._explain(error) from error
         try:
             yield
@@ -125,7 +132,7 @@ class Database:
         if time.monotonic() - self._committed_at > _COMMIT_EVERY_S:
             self.commit()
 
-    def _explain_opening(self, error: sqlite3.Error) -> JournalError:
+    def _explain_opening(self, error: Exception) -> JournalError:
         if "locked" in str(error):
             message = "This upload is being done by another process"
             return JournalError(message, hint="Wait for its end.")
@@ -134,7 +141,7 @@ class Database:
             hint="Make room there, or remove it: the upload then begins anew.",
         )
 
-    def _explain(self, error: sqlite3.Error) -> JournalError:
+    def _explain(self, error: Exception) -> JournalError:
         return JournalError(
             f"The journal {self.path} cannot be written: {error}",
             hint="Make room there; then capsule upload --resume.",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.context.own_files import make_own_folder
 from aind_capsule.history.owed import UPLOAD_JOURNAL
 from aind_capsule.logs.place import find_bases
 from aind_capsule.records.naming import make_run_id
@@ -95,7 +96,7 @@ class OpenJob:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         try:
-            os.makedirs(folder, exist_ok=True)
+            make_own_folder(folder).close()
         except OSError as error:
             raise JournalError(
                 f"{folder} cannot be written: {error.strerror}", hint="Set XDG_STATE_HOME."

@@ -15,7 +15,7 @@ from aind_capsule.logs.allocation import read_size_limit
 CANONICAL_BYTES = 32 * 1024
 #: Where there is little room at all, it has at least this: any record can be cut to it.
 _LEAST_CANONICAL_BYTES = 8 * 1024
-_CAUSES = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EFBIG: "size_limit"}
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +46,27 @@ class Cap:
     trouble: Trouble
 
 
-def find_cap(max_bytes: int | None) -> Cap | None:
+def find_cap(max_bytes: int | None, *, reserves: bool) -> Cap | None:
     """Return the smaller one of what was asked for and what the process may write.
 
     Args:
         max_bytes: What was asked for, if anything.
+        reserves: Whether a canonical record needs its reserve before the process's limit.
     """
-    limit_bytes = read_size_limit()
+    limit_bytes = read_size_limit() if reserves else None
     if limit_bytes is not None and (max_bytes is None or limit_bytes < max_bytes):
-        cap_bytes, cause = limit_bytes, "size_limit"
+        cap_bytes = limit_bytes
         message = f"The log has reached the limit on the size of files, {limit_bytes} (ulimit -f)"
     elif max_bytes is not None:
-        cap_bytes, cause = max_bytes, "size_cap"
+        cap_bytes = max_bytes
         message = f"The log has reached its cap of {max_bytes} bytes (log.max_bytes)"
     else:
         return None
     reserve_bytes = min(CANONICAL_BYTES, max(_LEAST_CANONICAL_BYTES, cap_bytes // 2))
-    return Cap(cap_bytes - reserve_bytes, reserve_bytes, Trouble(cause, message))
+    return Cap(cap_bytes - reserve_bytes, reserve_bytes, Trouble("size_cap", message))
 
 
 def explain_write_error(path: str, error: OSError) -> Trouble:
     """Return what is said and counted where the system refused a write."""
-    cause = _CAUSES.get(error.errno or 0, "write_error")
+    cause = "disk_full" if error.errno in _FULL else "write_error"
     return Trouble(cause, f"The log {path} cannot be written: {error.strerror}")
