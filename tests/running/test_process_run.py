@@ -479,7 +479,7 @@ if __name__ == "__main__":
 """
     plain = """
 with contextlib.suppress(OSError), capsule_run("done") as run: raise OSError("told")
-logger.error("after it"); run.log_metric("late", 7); logger.info("once more")
+logger.error("too late"); run.log_metric("late", 7); logger.info("once more")
 raise OSError("told")
 """
     programs = Programs(tmp_path)
@@ -497,7 +497,7 @@ raise OSError("told")
     assert done.messages[-1] == "done failed: told"
     sessions = list(programs.capsules["plain"].root.rglob("*.log.txt"))
     assert len(sessions) == 2
-    for text in ("after it", '{"metrics":{"late":7}}', "once more"):
+    for text in ("too late", '{"metrics":{"late":7}}', "once more"):
         assert all(path.read_text().count(text) == 1 for path in sessions)
         assert text in done.err
         assert text in left["off"].err
