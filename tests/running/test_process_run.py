@@ -237,6 +237,20 @@ with contextlib.suppress(OSError): asyncio.run(main())
         ("fail", 1, "OSError", "again", None), ""),
     "one exception in two runs, second": (
         "with capsule_run('two'): raise sys.error", ("fail", 1, "OSError", "again", None), ""),
+    "one object serves several": (
+        """
+shared = capsule_run("shared")
+entered, left = threading.Event(), threading.Event()
+def work():
+    with shared: entered.set(); left.wait(); raise OSError("last")
+threading.excepthook = lambda given: None
+thread = threading.Thread(target=work); thread.start(); entered.wait()
+with shared, shared: logger.info("goes on")
+left.set(); thread.join()
+""",
+        ("fail", 1, "OSError", "last", None),
+        "goes on",
+    ),
     "cancelled by a failure": ("""
 async def job(n):
     with capsule_run("job"):
