@@ -116,7 +116,7 @@ def check_log_is_sound(records: list[dict[str, Any]]) -> None:
     canonical += [
         i
         for i, record in enumerate(records)
-        if record.get("error_type") in ("SettingsError", "UploadError")
+        if record.get("error_type") in ("SettingsError", "UploadError", "ExitStatus")
         and "exit_code" not in record
     ]
     assert canonical == [len(records) - 1]

@@ -42,9 +42,6 @@ class Block:
 
 def make_block(frame: FrameType | None) -> Block:
     """Return a block that a function enters now."""
-    place = frame
-    while place is not None and place.f_globals.get("__name__") == "contextlib":  # an ExitStack
-        place = place.f_back
     is_left_in_time = (
         frame is not None
         and find_operation(frame) in _WITH
@@ -55,10 +52,17 @@ def make_block(frame: FrameType | None) -> Block:
         os.getpid(),
         threading.get_ident(),
         _find_task(),
-        place,
+        find_place(frame),
         sys.exc_info()[1],
         may_stay_open=not is_left_in_time,
     )
+
+
+def find_place(frame: FrameType | None) -> FrameType | None:
+    """Return the function that enters or leaves a block, be it by an `ExitStack`."""
+    while frame is not None and frame.f_globals.get("__name__") == "contextlib":
+        frame = frame.f_back
+    return frame
 
 
 def find_parent(block: Block, others: Sequence[Block]) -> Block | None:

@@ -105,10 +105,10 @@ class Blocks(Generic[R]):
         """Enter a block; returns it, its run, and whether it has joined one that was there.
 
         Args:
-            frame: The frame of `__enter__`.
+            frame: The function that the block is in.
             begin: Makes the run, where there is none.
         """
-        block = make_block(None if frame is None else frame.f_back)
+        block = make_block(frame)
         while True:
             with self._lock:
                 if self._pid != block.pid:
@@ -184,8 +184,8 @@ class Blocks(Generic[R]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no block is open."""
-        return not self._open
+        """Whether no block is open, and no run is being ended."""
+        return not self._open and self._ending is None
 
     @property
     def is_main_inside(self) -> bool:

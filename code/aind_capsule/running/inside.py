@@ -12,7 +12,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from aind_capsule.logs.configure import add_fields, find_stated_name, find_wrapper, write_record
@@ -22,7 +22,7 @@ from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.running.additions import KIND
 from aind_capsule.running.alone import LoneRun
-from aind_capsule.running.block import Block
+from aind_capsule.running.block import Block, find_place
 from aind_capsule.running.blocks import Blocks
 from aind_capsule.running.outcome import Outcome
 from aind_capsule.running.steps import OPEN, StepStart, end_step, start_step
@@ -128,8 +128,13 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
 
     Under `capsule run` everything that is said goes to that run, which writes the one canonical
     record. Alone it makes a run: a log file, `run.json`, and a canonical record when the block is
-    left, however it is left; they are copied into results. Inside another `capsule_run` it adds to
-    that one. Logging is configured (`configure_logging`).
+    left, however it is left; they are copied into results. Logging is configured
+    (`configure_logging`).
+
+    One process has one run. A block that is entered while another is open, in any thread or task,
+    joins its run, which ends when the last block is left. The run has failed if one of them has. An
+    exception that an outer block of the same task catches is no failure. When the program ends
+    inside a block (of a generator or a daemon thread), the run ends with it.
 
     While it lasts SIGTERM raises `StopRequested` in the main thread, where nobody else handles it.
 
@@ -154,13 +159,14 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
         #: A name for a run alone that nobody names: it says too little to go before another guess.
         self.default_name: str | None = None
         self._fields = fields
-        self._block: Block | None = None
+        self._entered: list[Block] = []  # one object may serve several threads
 
     def __enter__(self) -> Run:
         def begin() -> _OpenRun:
             return _begin(self._process_name, self._fields, self.default_name)
 
-        self._block, opened, has_joined = _blocks.enter(inspect.currentframe(), begin)
+        block, opened, has_joined = _blocks.enter(_find_caller(), begin)
+        self._entered.append(block)
         _stop.take(_blocks)
         if has_joined and self._fields:
             opened.run.set(**self._fields)
@@ -172,9 +178,11 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        block, self._block = self._block, None
-        if block is not None:
-            _blocks.leave(block, error)
+        place = find_place(_find_caller())
+        block = next((one for one in reversed(self._entered) if one.frame is place), None)
+        block = block or self._entered[-1]
+        self._entered.remove(block)
+        _blocks.leave(block, error)
 
 
 def current_run() -> Run:
@@ -252,6 +260,12 @@ def _end_at_exit() -> None:
     _blocks.end_at_exit()
     for run in set(_open_steps.values()):
         run.end_open_steps()
+
+
+def _find_caller() -> FrameType | None:
+    """Return the frame that has called the caller."""
+    frame = inspect.currentframe()
+    return None if frame is None or frame.f_back is None else frame.f_back.f_back
 
 
 def _start_anew() -> None:

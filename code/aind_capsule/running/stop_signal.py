@@ -26,7 +26,7 @@ class OpenBlocks(Protocol):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no block is open."""
+        """Whether no block is open, and no run is being ended."""
 
     @property
     def is_main_inside(self) -> bool:
