@@ -74,6 +74,8 @@ def test_a_stop_before_anything_is_imported_is_not_lost(
     told = done.canonical
     assert (told["status"], told["exit_code"], told["signal"]) == ("stopped", 143, "SIGTERM")
     assert done.status == 143
+    message = "Stopped by SIGTERM before the processing was started"
+    assert message in [record["message"] for record in done.records]
     assert not (capsule.code / "started").exists()
 
 
