@@ -212,9 +212,20 @@ _PRINT_FAULT = (
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc knows no files without a name")
-def test_a_file_system_without_nameless_files_is_asked_for_permission() -> None:
-    """Where no file without a name can be made, the permissions of the effective id decide."""
+@_needs_root
+def test_a_file_system_without_nameless_files_can_be_writable() -> None:
+    """Where the kernel knows no files without a name, that is no fault of the folder's."""
+    assert Folder("/proc", "x").find_fault(to_write=True) is None
+
+
+@_needs_root
+def test_without_nameless_files_the_effective_id_decides(
+    reachable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On systems that have none, permissions are asked for as the effective id has them."""
+    path = reachable / "x"
+    path.mkdir(0o700)
+    monkeypatch.delattr(os, "O_TMPFILE")
+    assert Folder(str(path), "x").find_fault(to_write=True) is None
     with _as_a_plain_user():
-        assert Folder("/proc", "x").find_fault(to_write=True) == f"it cannot be written{_DENIED}"
-    if os.geteuid() == 0:
-        assert Folder("/proc", "x").find_fault(to_write=True) is None
+        assert Folder(str(path), "x").find_fault(to_write=True) == f"it cannot be written{_DENIED}"

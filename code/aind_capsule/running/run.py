@@ -261,7 +261,6 @@ class Run:
         refused = self._upload.check(found, self._wait_before) if self._upload else None
         if refused is not None:
             return refused
-        self._loop.run_once(0)
         number = self._supervision.stopped_by
         if not number:
             return None

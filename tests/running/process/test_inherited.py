@@ -130,6 +130,7 @@ def test_nothing_of_ours_is_a_standard_descriptor_of_the_processing(
         "CAPSULE_LOKI__URL": "http://127.0.0.1:9",
         "CAPSULE_SHIPPING__DEADLINE": "0",
     }
+    capsule.environ["CAPSULE_SESSION__ENABLED"] = "true"
     script, told = capsule.write("log.py", _SCRIPT), capsule.root / "told"
     start = f"{sys.executable} {script} {told} <&- >&- 2>&-"
     command = ["sh", "-c", start]

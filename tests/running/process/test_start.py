@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -73,19 +74,39 @@ def test_a_stop_before_anything_is_imported_is_not_lost(
     told = done.canonical
     assert (told["status"], told["exit_code"], told["signal"]) == ("stopped", 143, "SIGTERM")
     assert done.status == 143
+    message = "Stopped by SIGTERM before the processing was started"
+    assert message in [record["message"] for record in done.records]
     assert not (capsule.code / "started").exists()
 
 
-def test_other_commands_block_no_signals(capsule: Capsule) -> None:
-    """Ctrl-C ends every other command at once, also while it is imported."""
+def test_other_commands_have_streams_and_block_no_signals(capsule: Capsule) -> None:
+    """Every command has something at 0, 1 and 2 before it opens files; a signal ends it at once."""
     _hold_start(capsule)
     process = subprocess.Popen(
-        [sys.executable, "-m", "aind_capsule", "settings"],
-        cwd=capsule.code, env=capsule.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", sys.executable, "-m", "aind_capsule", "settings"],
+        cwd=capsule.code, env=capsule.environ,
     )  # fmt: skip
     wait_until((capsule.code / "status").exists)
+    streams = {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)}
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == -signal.SIGTERM
+    assert streams == {"/dev/null"}
+
+
+def test_a_stop_of_a_nested_run_ends_it_as_its_command(capsule: Capsule) -> None:
+    """Inside another run a signal during the imports reaches what the nested run becomes."""
+    _hold_start(capsule)
+    held = capsule.environ.pop("PYTHONPATH")
+    inner = [f"PYTHONPATH={held}", *capsule.get_command("touch", "started")]
+    process = capsule.start("env", *inner)
+    status = capsule.code / "status"
+    wait_until(status.exists)
+    (pid,) = re.findall(r"^Pid:\s+(\d+)", status.read_text(), re.MULTILINE)
+    os.kill(int(pid), signal.SIGINT)
+    (capsule.code / "go").touch()
+    told = capsule.finish(process).canonical
+    assert (told["error_type"], told["signal"], told["exit_code"]) == ("Signal", "SIGINT", 130)
+    assert not (capsule.code / "started").exists()
 
 
 @pytest.mark.parametrize(
