@@ -198,6 +198,9 @@ def test_a_record_without_an_end(server: Server) -> None:
         # What was cut is named by a list of names, else it is somebody's own field.
         (b'"message":"m","truncated":["message"]', b'"truncated":["message"]'),
         (b'"message":"m","truncated":["message",1]', b'"truncated_":["message",1]'),
+        (b'"message":"m","truncated":5', b'"truncated_":5'),
+        (b'"message":"m","site":"x"', b'"site_":"x"'),
+        (b'"message":"m","site":"AIND"', b'"message":"m","run_id":"r","site":"AIND"'),
         (b'"message":"m","truncated":{"a":1}', b'"truncated_":{"a":1}'),
         (b'"message":"m","truncated":["a"],"site":"x"', b'"truncated":["a"],"site_":"x"'),
         (b'"message":"m","truncated":["a"],"status":"fail"', b'"truncated":["a"],"status_":"fail"'),
