@@ -252,14 +252,14 @@ def test_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     said = Additions()
     said.take({"capsule": "add", "metrics": {"a": 1, "b": 2}, "notes": "one", "steps": [1, 2]})
     assert said.lost == 0
-    said.take({"metrics": {"a": 5, "c": 3, "d": 4}, "steps": [3, 4, 5], "notes": []})
+    said.take({"metrics": {"c": 3, "d": 4, "a": 5}, "steps": [3, 4, 5], "notes": []})
     assert said.lost == 3  # d, and two steps
     said.take({"metrics": [1], "parameters": "x", "unknown": {}})
     assert said.lost == 6
     assert said.describe({"p": 1}, ()) == {"parameters": {"p": 1}, "metrics": {"a": 5, "b": 2, "c": 3}}  # fmt: skip
     assert said.describe_lists() == {"notes": ["one"], "steps": [1, 2, 3]}
-    said.take({"parameters": {"p": 2}, "fields": {"metrics": 1, "taken": 2, "own": 3}})
+    said.take({"parameters": {"p": 2}, "fields": {"metrics": {"x": 1}, "taken": 2, "own": 3}})
     told = said.describe({"p": 1}, ("taken",))
-    assert (told["parameters"], told["metrics_"], told["taken_"], told["own"]) == ({"p": 2}, 1, 2, 3)  # fmt: skip
+    assert (told["parameters"], told["metrics_"], told["taken_"], told["own"]) == ({"p": 2}, {"x": 1}, 2, 3)  # fmt: skip
     assert Additions().describe({}, ()) == {}
     assert Additions().describe_lists() == {}
