@@ -198,6 +198,9 @@ def test_a_record_without_an_end(server: Server) -> None:
         # What was cut is named by a list of names, else it is somebody's own field.
         (b'"message":"m","truncated":["message"]', b'"truncated":["message"]'),
         (b'"message":"m","truncated":["message",1]', b'"truncated_":["message",1]'),
+        (b'"message":"m","truncated":5', b'"truncated_":5'),
+        (b'"message":"m","site":"x"', b'"site_":"x"'),
+        (b'"message":"m","site":"AIND"', b'"message":"m","run_id":"r","site":"AIND"'),
         (b'"message":"m","truncated":{"a":1}', b'"truncated_":{"a":1}'),
         (b'"message":"m","truncated":["a"],"site":"x"', b'"truncated":["a"],"site_":"x"'),
         (b'"message":"m","truncated":["a"],"status":"fail"', b'"truncated":["a"],"status_":"fail"'),
@@ -249,14 +252,14 @@ def test_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     said = Additions()
     said.take({"capsule": "add", "metrics": {"a": 1, "b": 2}, "notes": "one", "steps": [1, 2]})
     assert said.lost == 0
-    said.take({"metrics": {"a": 5, "c": 3, "d": 4}, "steps": [3, 4, 5], "notes": []})
+    said.take({"metrics": {"c": 3, "d": 4, "a": 5}, "steps": [3, 4, 5], "notes": []})
     assert said.lost == 3  # d, and two steps
     said.take({"metrics": [1], "parameters": "x", "unknown": {}})
     assert said.lost == 6
     assert said.describe({"p": 1}, ()) == {"parameters": {"p": 1}, "metrics": {"a": 5, "b": 2, "c": 3}}  # fmt: skip
     assert said.describe_lists() == {"notes": ["one"], "steps": [1, 2, 3]}
-    said.take({"parameters": {"p": 2}, "fields": {"metrics": 1, "taken": 2, "own": 3}})
+    said.take({"parameters": {"p": 2}, "fields": {"metrics": {"x": 1}, "taken": 2, "own": 3}})
     told = said.describe({"p": 1}, ("taken",))
-    assert (told["parameters"], told["metrics_"], told["taken_"], told["own"]) == ({"p": 2}, 1, 2, 3)  # fmt: skip
+    assert (told["parameters"], told["metrics_"], told["taken_"], told["own"]) == ({"p": 2}, {"x": 1}, 2, 3)  # fmt: skip
     assert Additions().describe({}, ()) == {}
     assert Additions().describe_lists() == {}

@@ -176,6 +176,7 @@ USERS = {"status": "success", "event_type": "stage_complete", "exit_code": 0}
         ([{"status": "success"}], b"", "lost"),
         ([{**REAL, "status": "success"}], b"", "lost"),  # its event_type says otherwise
         ([{name: REAL[name] for name in REAL if name != "records"}], b"", "lost"),
+        ([{**REAL, "status": "odd"}], b"", "lost"),
         ([{**REAL, "duration_s": True}], b"", "lost"),
         ([{**REAL, "started_at": "soon"}], b"", "lost"),
         ([REAL], b"", "fail"),
