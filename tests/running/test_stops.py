@@ -161,13 +161,15 @@ def test_leftovers_of_a_normal_end(capsule: Capsule, notes: Notes) -> None:
     script = notes.write_script(
         "setsid {python} {note} {notes} session SIGTERM > /dev/null 2>&1 &\n"
         "setsid {python} {note} {notes} deaf > /dev/null 2>&1 &\n"
-        "for name in session deaf; do\n"
+        "setsid bash -c 'trap \"\" TERM; {python} {note} {notes} below SIGTERM & wait'"
+        " > /dev/null 2>&1 &\n"
+        "for name in session deaf below; do\n"
         "  while [ ! -e {notes}/$name.pid ]; do sleep 0.01; done\n"
         "done\n"
     )
     run = capsule.run("bash", script)
     assert (run.status, run.canonical["status"]) == (0, "success")
-    assert notes.read() == {"session": "SIGTERM", "deaf": "SIGTERM"}
+    assert notes.read() == dict.fromkeys(("session", "deaf", "below"), "SIGTERM")
     assert notes.find_alive() == []
 
 
