@@ -163,13 +163,15 @@ def test_leftovers_of_a_normal_end(capsule: Capsule, notes: Notes) -> None:
         "setsid {python} {note} {notes} deaf > /dev/null 2>&1 &\n"
         "setsid bash -c 'trap \"\" TERM; {python} {note} {notes} below SIGTERM & wait'"
         " > /dev/null 2>&1 &\n"
-        "for name in session deaf below; do\n"
+        'setsid bash -c \'trap "sleep 0.5; echo -n SIGTERM > {notes}/slow.got; exit" TERM;'
+        " echo $$ > {notes}/slow.pid; while :; do sleep 0.01; done' > /dev/null 2>&1 &\n"
+        "for name in session deaf below slow; do\n"
         "  while [ ! -e {notes}/$name.pid ]; do sleep 0.01; done\n"
         "done\n"
     )
     run = capsule.run("bash", script)
     assert (run.status, run.canonical["status"]) == (0, "success")
-    assert notes.read() == dict.fromkeys(("session", "deaf", "below"), "SIGTERM")
+    assert notes.read() == dict.fromkeys(("session", "deaf", "below", "slow"), "SIGTERM")
     assert notes.find_alive() == []
 
 
