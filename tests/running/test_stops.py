@@ -26,7 +26,7 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
 with open(f"{folder}/{name}.new", "w") as file:
     file.write(str(os.getpid()))
 os.rename(f"{folder}/{name}.new", f"{folder}/{name}.pid")
-while True:
+for _ in range(12):  # where its test has failed nobody ends it
     time.sleep(10)
 """
 
