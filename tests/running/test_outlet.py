@@ -230,14 +230,17 @@ def test_a_connection_that_was_reset() -> None:
     os.close(ours)
 
 
-def test_a_descriptor_that_is_not_open_for_writing() -> None:
+def test_descriptors_that_are_not_open_for_writing() -> None:
     """`1<fifo`: an error as without us (EBADF), and not one that is waited for."""
     read_fd, write_fd = os.pipe()
-    output = Output(read_fd)
-    output.outlet.pass_on(b"x")
-    assert (output.called, output.outlet.lost_bytes) == (["Bad file descriptor"], 1)
-    os.close(read_fd)
-    os.close(write_fd)
+    master, slave = _open_terminal()
+    read_only = os.open(os.ttyname(slave), os.O_RDONLY | os.O_NOCTTY)
+    for fd in (read_fd, read_only):
+        output = Output(fd)
+        output.outlet.pass_on(b"x")
+        assert (output.called, output.outlet.lost_bytes) == (["Bad file descriptor"], 1)
+    for fd in (read_fd, write_fd, master, slave, read_only):
+        os.close(fd)
 
 
 def test_a_terminals_other_end_is_not_opened_once_more() -> None:

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
+from aind_capsule.context.procfs import find_children
 from aind_capsule.running.outcome import Outcome, judge_output
-from tests.conftest import Capsule
+from tests.conftest import Capsule, wait_until
 from tests.running.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capsule run needs Linux")
@@ -133,3 +134,14 @@ def test_a_stop_is_heard_while_the_terminal_takes_nothing(capsule: Capsule) -> N
     os.kill(terminal.pid, signal.SIGHUP)
     assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) in (143, 129)
     os.close(terminal.fd)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_late_reader_gets_everything(capsule: Capsule, number: int) -> None:
+    """What the processing has printed waits for its reader, on either stream, when all else is over."""
+    process = capsule.start("sh", "-c", f"seq 30000 >&{number}", options=("--console", "off"))
+    wait_until(lambda: (log := capsule.find_log()) and b'"30000"' in log.read_bytes())
+    wait_until(lambda: not find_children(process.pid))
+    run = capsule.finish(process)
+    assert (run.status, run.canonical["status"]) == (0, "success")
+    assert (run.stdout + run.stderr).endswith(b"\n30000\n")

@@ -26,7 +26,7 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
 with open(f"{folder}/{name}.new", "w") as file:
     file.write(str(os.getpid()))
 os.rename(f"{folder}/{name}.new", f"{folder}/{name}.pid")
-while True:
+for _ in range(12):  # where its test has failed nobody ends it
     time.sleep(10)
 """
 
@@ -161,13 +161,17 @@ def test_leftovers_of_a_normal_end(capsule: Capsule, notes: Notes) -> None:
     script = notes.write_script(
         "setsid {python} {note} {notes} session SIGTERM > /dev/null 2>&1 &\n"
         "setsid {python} {note} {notes} deaf > /dev/null 2>&1 &\n"
-        "for name in session deaf; do\n"
+        "setsid bash -c 'trap \"\" TERM; {python} {note} {notes} below SIGTERM & wait'"
+        " > /dev/null 2>&1 &\n"
+        'setsid bash -c \'trap "sleep 0.5; echo -n SIGTERM > {notes}/slow.got; exit" TERM;'
+        " echo $$ > {notes}/slow.pid; while :; do sleep 0.01; done' > /dev/null 2>&1 &\n"
+        "for name in session deaf below slow; do\n"
         "  while [ ! -e {notes}/$name.pid ]; do sleep 0.01; done\n"
         "done\n"
     )
     run = capsule.run("bash", script)
     assert (run.status, run.canonical["status"]) == (0, "success")
-    assert notes.read() == {"session": "SIGTERM", "deaf": "SIGTERM"}
+    assert notes.read() == dict.fromkeys(("session", "deaf", "below", "slow"), "SIGTERM")
     assert notes.find_alive() == []
 
 

@@ -57,12 +57,12 @@ def test_the_wrapper_is_killed(capsule: Capsule, tmp_path: Path) -> None:
         os.kill(watcher, number)
     process.kill()
     process.communicate()
-    wait_until(lambda: not socket_folder.exists())
     wait_until(lambda: not notes.find_alive())
     assert notes.read() == dict.fromkeys(
         ("group", "deaf", "session", "orphan", "deaf-orphan", "nameless"), "SIGTERM"
     )
     wait_until(lambda: not is_alive(watcher))
+    assert not socket_folder.exists()
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()

@@ -140,7 +140,7 @@ class Outlet:
             self._be_gone()
             return False
         except OSError as error:  # what comes later is tried again: a disk may have room by then
-            self._lose(len(piece), error.strerror or str(error))
+            self._lose(len(piece), str(error.strerror))
         else:
             self._take_off(done)
         return True

@@ -29,7 +29,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_what_belongs_to_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The group wherever it hangs, all below the roots; not what has ended, and not our helpers with theirs."""
+    """The group wherever it hangs, all below the roots; not what has ended or is gone, and not our helpers with theirs."""
     processes = {
         1: Stat("S", 0, 1, 1),
         2: Stat("S", 0, 0, 1),  # a thread of the kernel's
@@ -45,11 +45,45 @@ def test_what_belongs_to_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr(process_group, "read_processes", lambda: processes)
     group = ProcessGroup(
-        lambda found: [pid for pid, stat in found.items() if stat.parent == 10], [11]
+        lambda found: [99, *(pid for pid, stat in found.items() if stat.parent == 10)], [11]
     )
     assert group.find() == {}
     group.leader = 20
     assert list(group.find()) == [21, 20, 23, 24]
+
+
+def test_who_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at first: the group by the stop's signal, others by SIGTERM. Later the orphans only, once each."""
+    processes = {
+        20: Stat("S", 10, 20, 1),
+        21: Stat("S", 20, 20, 1),
+        30: Stat("T", 20, 30, 1),
+    }
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(process_group, "read_processes", lambda: processes)
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((-group, number)))
+    group = ProcessGroup(lambda _: [20, 40, 50], leader=20)
+    group.ask(signal.SIGINT)
+    asked = [
+        (-20, signal.SIGINT),
+        (-20, signal.SIGCONT),
+        (30, signal.SIGTERM),
+        (30, signal.SIGCONT),
+    ]
+    assert sent == asked
+    processes |= {40: Stat("S", 10, 40, 2), 31: Stat("S", 30, 31, 2), 41: Stat("S", 40, 41, 2)}
+    assert group.ask_newcomers()
+    assert group.ask_newcomers()
+    assert sent[4:] == [(40, signal.SIGTERM), (40, signal.SIGCONT)]
+    processes[40] = Stat("Z", 10, 40, 2)
+    group.ask_newcomers()
+    assert sent[6:] == [(41, signal.SIGTERM), (41, signal.SIGCONT)]
+    sent.clear()
+    group.kill()
+    assert sent == [(-20, 9), *((pid, 9) for pid in (20, 21, 30, 31, 41))]
+    processes.clear()
+    assert not group.ask_newcomers()
 
 
 def test_without_a_leader_nobody_is_signalled(sleeper: subprocess.Popen[bytes]) -> None:
