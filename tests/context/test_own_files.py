@@ -29,6 +29,9 @@ def test_a_folder_stays_the_same_one(tmp_path: Path) -> None:
     folder.replace("x", "y")
     assert not folder.is_held("x", fd)
     assert folder.is_held("y", fd)
+    (tmp_path / "b" / "x").write_text("another")
+    assert not folder.is_held("x", fd)
+    (tmp_path / "b" / "x").unlink()
     os.close(fd)
     folder.make_folder("below")
     below = folder.open_folder("below")
@@ -82,15 +85,21 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_durable", [True, False])
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, is_durable: bool) -> None:
-    """What had the name stays until the new one is whole, and nothing half-made is left."""
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_durable: bool
+) -> None:
+    """What had the name stays until the new one is whole, and on the disk; nothing half-made is left."""
     folder = OpenFolder(str(tmp_path))
+    synced: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.listdir(tmp_path)))
 
     def fail(fd: int) -> None:
         os.write(fd, b"half")
         raise KeyboardInterrupt
 
     write_atomically(folder, "n" * 250, lambda fd: os.write(fd, b"old"), is_durable=is_durable)
+    assert len(synced) == is_durable
+    assert ["n" * 250] not in synced
     with pytest.raises(KeyboardInterrupt):
         write_atomically(folder, "n" * 250, fail, is_durable=is_durable)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]

@@ -36,7 +36,7 @@ def _leave(folder: Path, *, name: str = "records.sock", is_open: bool = False) -
 def test_the_folder_is_this_users_alone(capsule: Capsule, runtime: Path) -> None:
     """In XDG_RUNTIME_DIR, mode 0700 whatever the umask, and gone when the run has ended."""
     script = 'stat -c "%a %F" $(dirname $CAPSULE_SOCKET); echo $CAPSULE_SOCKET; umask'
-    for mask in (0o000, 0o777 if os.geteuid() == 0 else 0o077):
+    for mask in (0o000, 0o077):
         process = capsule.start(
             "bash", "-c", script, env={"XDG_RUNTIME_DIR": str(runtime)}, preexec_fn=lambda mask=mask: os.umask(mask))  # fmt: skip
         out, _ = process.communicate(timeout=60)
@@ -108,10 +108,13 @@ def test_what_a_kill_has_left_is_removed(capsule: Capsule, runtime: Path) -> Non
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    done = capsule.start("true", env=environ)
-    done.communicate(timeout=60)
-    assert not killed.exists()
-    assert not list(runtime.iterdir())
+
+    def run_again() -> bool:
+        # The killed wrapper's helpers, which hold its socket too, live a moment longer.
+        capsule.start("true", env=environ).communicate(timeout=60)
+        return not list(runtime.iterdir())
+
+    wait_until(run_again)
 
 
 def test_what_is_not_ours_stays(runtime: Path) -> None:

@@ -53,6 +53,18 @@ def _add(journal: Journal, *names: bytes, stamp: str = "1", size: int = 3) -> No
     journal.end_walk(walk)
 
 
+@pytest.mark.parametrize("name", ["upload.sqlite", "upload.sqlite-wal", "hashes.sqlite"])
+def test_a_link_at_a_journals_name_is_refused(tmp_path: Path, opened: Open, name: str) -> None:
+    """What a planted link leads to is neither read nor written."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (tmp_path / "victim").write_text("")
+    (folder / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(JournalError, match="symbolic links"):
+        opened(folder).keep_hashes(0)
+    assert (tmp_path / "victim").read_text() == ""
+
+
 def test_what_was_sent_stays_sent(tmp_path: Path, opened: Open) -> None:
     """Also when the folder is looked at again in another process; what has changed is sent again."""
     journal = opened(tmp_path)

@@ -41,7 +41,6 @@ class RunJson:
     Args:
         folder: The run's.
         name: The file's.
-
     """
 
     def __init__(self, folder: OpenFolder, name: str) -> None:
@@ -65,8 +64,6 @@ class RunJson:
             os.lseek(fd, 0, os.SEEK_SET)
             write_all(fd, data)
             os.ftruncate(fd, len(data))
-            if is_last:
-                os.fsync(fd)
         finally:
             os.close(fd)
         self._folder.replace(self._next, self._name)

@@ -25,8 +25,8 @@ _UNNAMED = "new"
 _BACKLOG = 1024
 #: What is older than this and has no socket was left in the middle of its making.
 _MAKING_S = 60.0
-#: For looking at what others have left, in all.
-_CLEANING_S = 0.005
+#: CPU time for looking at what others have left, in all.
+_CLEANING_S = 0.02
 
 
 def find_socket_bases(environ: Mapping[str, str]) -> Iterator[str]:
@@ -71,19 +71,18 @@ def remove_socket_folder(folder: str) -> None:
 
 
 def remove_abandoned_folders(environ: Mapping[str, str], limit_s: float = _CLEANING_S) -> None:
-    """Remove what wrappers of this user have left that were killed; takes some ms at most."""
-    deadline = time.monotonic() + limit_s
+    """Remove what wrappers of this user have left that were killed; takes little time."""
+    deadline = time.thread_time() + limit_s
     for base in find_socket_bases(environ):
         with contextlib.suppress(OSError), os.scandir(base) as entries:
             for entry in entries:
-                if time.monotonic() > deadline:
+                if time.thread_time() > deadline:
                     return
                 if _FOLDER_NAME.fullmatch(entry.name) and _is_abandoned(entry.path):
                     remove_socket_folder(entry.path)
 
 
 def _listen(folder: str) -> socket.socket:
-    os.chmod(folder, 0o700)  # a umask may have taken our own rights as well
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(os.path.join(folder, _UNNAMED))
