@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from aind_capsule.history.tidy import remove_old_runs
 from aind_capsule.logs.reader import is_being_written
 from tests.conftest import Capsule, wait_until
@@ -71,20 +69,6 @@ def test_a_folder_that_is_not_there(capsule: Capsule) -> None:
         [*command, str(capsule.data)], env=capsule.environ, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"")
-
-
-@pytest.mark.parametrize("delivery", [{"loki": {"owed": 2}}, {"loki": {"problem": "no time"}}, {"loki": {"owed": 0}}, None])  # fmt: skip
-def test_an_owed_folder_stays(capsule: Capsule, delivery: dict | None) -> None:
-    """A run whose delivery did not so much as begin is owed by its report alone, and stays."""
-    base = capsule.scratch / ".capsule"
-    folder = base / "20200101T000000-00000000"
-    folder.mkdir(parents=True)
-    (folder / "x-20200101T000000-00000000.log.jsonl").write_text('{"seq":0}\n')
-    report = {} if delivery is None else {"delivery": delivery}
-    (folder / "x-20200101T000000-00000000.run.json").write_text(json.dumps(report))
-    os.utime(folder, (0, 0))
-    is_owed = delivery is not None and delivery["loki"].get("owed") != 0
-    assert remove_old_runs(str(base), 30) == ([] if is_owed else [str(folder)])
 
 
 def test_old_folders_go_unless_they_live(capsule: Capsule) -> None:
