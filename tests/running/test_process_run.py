@@ -405,6 +405,21 @@ with capsule_run("main"):
 }  # fmt: skip
 #: Generators that are closed while an exception goes by: code, and how the run ends.
 CLOSED: dict[str, tuple[str, tuple[Any, ...], str]] = {
+    "another call has failed at this place": ("""
+def fail(): raise OSError("kept")
+def do(action): action()
+try: do(fail)
+except OSError as error: kept = error
+held = generate(); next(held); do(held.close)
+""", ("success", 0, None, None, None), ""),
+    "this call has failed at another place": ("""
+def fail(): raise OSError("kept")
+def do(action):
+    try: fail()
+    except OSError as error: kept = error
+    action(); return kept
+held = generate(); next(held); do(held.close)
+""", ("success", 0, None, None, None), ""),
     "held by a loop": ("def main():\n    for _ in enumerate(generate()): raise OSError('loop')\nmain()",
                        ("fail", 1, "OSError", "loop", None), ""),
     "loop in a function of a loop": ("def pass_on():\n    yield from generate()\nfor _ in pass_on(): raise OSError('loop')",
@@ -689,6 +704,10 @@ def test_how_blocks_become_an_outcome() -> None:
     codes = [judge_block(SystemExit(code)).exit_code for code in (None, 0, 5, 256 + 5, "text", "")]
     assert codes == [0, 0, 5, 5, 1, 1]
     assert judge_block(GeneratorExit()).status == "success"
+    assert [judge_block(error).error_message for error in (OSError(), OSError("x"))] == [
+        "OSError",
+        "x",
+    ]
 
 
 def test_why_a_block_was_left() -> None:
