@@ -549,7 +549,9 @@ def hold():
     with current_run().step("open"): yield
 with capsule_run("a"):
     held = hold(); next(held)
-    if not (pid := os.fork()): sys.exit(0)
+    if not (pid := os.fork()):
+        with current_run().step("child"), current_run().step("inner"): pass
+        sys.exit(0)
     os.waitpid(pid, 0)
     with current_run().step("done"): pass
 """
@@ -559,8 +561,10 @@ with capsule_run("a"):
     for name, done in programs.finish().items():
         assert (done.status, done.end[0]) == (0, "success"), done.err
         rows = {row["path"]: row["status"] for row in programs.capsules[name].run_json()["steps"]}
-        assert len(programs.capsules[name].run_json()["steps"]) == 2
-        assert rows == {"open": "open", "open/done": "ok"}, name
+        ours = {"open": "open", "open/done": "ok"}
+        childs = {"open/child": "ok", "open/child/inner": "ok"} if name == "wrapped" else {}
+        assert rows == {**ours, **childs}, name
+        assert len(programs.capsules[name].run_json()["steps"]) == len(rows)
         levels = [record["level"] for record in done.records if record.get("step") == "open"]
         assert levels == ["WARNING"]
 
@@ -621,10 +625,18 @@ left = threading.Event()
 with capsule_run('main'): thread.start(); entered.wait()
 left.set(); thread.join()
 {SIGTERM}""",
+        # It comes while a thread ends the run.
+        "while it ends": THREADED.replace("WAIT", "left.wait()") + f"""
+from aind_capsule.running.alone import LoneRun
+left, ending, publish = threading.Event(), threading.Event(), LoneRun._end
+def end(*args): ending.set(); time.sleep(0.3); publish(*args)
+LoneRun._end = end
+with capsule_run('main'): thread.start(); entered.wait()
+left.set(); ending.wait(); {SIGTERM}; time.sleep(60)""",
         "own": f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nwith capsule_run('a'): {SIGTERM}",
     })  # fmt: skip
-    assert [after[name].status for name in after] == [-signal.SIGTERM, -signal.SIGTERM, 9]
-    assert [after[name].end[:2] for name in after] == [("success", 0), ("success", 0), ("fail", 9)]
+    assert [done.status for done in after.values()] == [-signal.SIGTERM, -signal.SIGTERM, 143, 9]
+    assert [done.end[:2] for done in after.values()] == [("success", 0)] * 3 + [("fail", 9)]
 
 
 def test_a_block_waits_for_the_run_that_is_ending(tmp_path: Path) -> None:
