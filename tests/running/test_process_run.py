@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from aind_capsule.running.block_end import STOPPED, UNKNOWN, combine, find_cause, judge_block
+from aind_capsule.running.decorator import _give_run
+from aind_capsule.running.inside import Run
 from tests.conftest import Capsule, check_log_is_sound, parse_strictly
 
 pytest.importorskip("loguru")
@@ -171,6 +173,7 @@ def test_overlapping_blocks_are_one_run(tmp_path: Path) -> None:
         assert last["metrics"] == {"m0": 0, "m1": 1, "m2": 2}, name
         assert {last["f0"], last["f1"], last["f2"]} == {0, 1, 2}, name
         assert last["process_name"] == "job"
+        assert not last.keys() & {"f0_", "f1_", "f2_"}, name
         assert last["message"] == "job failed: job 1 (and 1 more)"
         assert {"job 0", "job 1", "job 2"} <= set(done.messages), name
         failures = [
@@ -286,6 +289,8 @@ with capsule_run("main"):
     for worker in workers: worker.join()
     if not (pid := os.fork()): sys.exit(4)
     assert os.waitpid(pid, 0)[1] == 4 << 8
+    if not (pid := __import__("ctypes").CDLL(None).fork()): sys.exit(5)  # no hook is called
+    assert os.waitpid(pid, 0)[1] == 5 << 8
     logger.info("goes on")
 """, ("success", 0, None, None, None), "goes on"),
 }  # fmt: skip
@@ -405,6 +410,21 @@ with capsule_run("main"):
 }  # fmt: skip
 #: Generators that are closed while an exception goes by: code, and how the run ends.
 CLOSED: dict[str, tuple[str, tuple[Any, ...], str]] = {
+    "another call has failed at this place": ("""
+def fail(): raise OSError("kept")
+def do(action): action()
+try: do(fail)
+except OSError as error: kept = error
+held = generate(); next(held); do(held.close)
+""", ("success", 0, None, None, None), ""),
+    "this call has failed at another place": ("""
+def fail(): raise OSError("kept")
+def do(action):
+    try: fail()
+    except OSError as error: kept = error
+    action(); return kept
+held = generate(); next(held); do(held.close)
+""", ("success", 0, None, None, None), ""),
     "held by a loop": ("def main():\n    for _ in enumerate(generate()): raise OSError('loop')\nmain()",
                        ("fail", 1, "OSError", "loop", None), ""),
     "loop in a function of a loop": ("def pass_on():\n    yield from generate()\nfor _ in pass_on(): raise OSError('loop')",
@@ -464,6 +484,7 @@ def test_an_exit_status_that_cannot_be_seen(tmp_path: Path) -> None:
         "raised": blind + HOLD + "raise SystemExit(4)",
         "called": blind + HOLD + "sys.exit(4)",
         "returned": blind + HOLD,
+        "failed": blind + HOLD + "with contextlib.suppress(OSError), capsule_run('b'): raise OSError('b')\nraise SystemExit(4)",
         "taken": "if hasattr(sys, 'monitoring'): sys.monitoring.use_tool_id(4, 'x'), sys.monitoring.use_tool_id(3, 'y')\n" + HOLD + "sys.exit(4)",
     })  # fmt: skip
     said = "It ended by a SystemExit whose exit status cannot be seen from inside"
@@ -473,6 +494,7 @@ def test_an_exit_status_that_cannot_be_seen(tmp_path: Path) -> None:
     )
     assert "fail (exit status unknown)" in done["raised"].err
     assert done["returned"].end[:2] == ("success", 0)
+    assert done["failed"].end == ("fail", 1, "OSError", "b", None)
     for name in ("called", "taken"):
         assert (done[name].status, done[name].end[:2]) == (4, ("fail", 4)), name
 
@@ -534,7 +556,9 @@ def hold():
     with current_run().step("open"): yield
 with capsule_run("a"):
     held = hold(); next(held)
-    if not (pid := os.fork()): sys.exit(0)
+    if not (pid := os.fork()):
+        with current_run().step("child"), current_run().step("inner"): pass
+        sys.exit(0)
     os.waitpid(pid, 0)
     with current_run().step("done"): pass
 """
@@ -544,8 +568,10 @@ with capsule_run("a"):
     for name, done in programs.finish().items():
         assert (done.status, done.end[0]) == (0, "success"), done.err
         rows = {row["path"]: row["status"] for row in programs.capsules[name].run_json()["steps"]}
-        assert len(programs.capsules[name].run_json()["steps"]) == 2
-        assert rows == {"open": "open", "open/done": "ok"}, name
+        ours = {"open": "open", "open/done": "ok"}
+        childs = {"open/child": "ok", "open/child/inner": "ok"} if name == "wrapped" else {}
+        assert rows == {**ours, **childs}, name
+        assert len(programs.capsules[name].run_json()["steps"]) == len(rows)
         levels = [record["level"] for record in done.records if record.get("step") == "open"]
         assert levels == ["WARNING"]
 
@@ -573,6 +599,11 @@ def test_sigterm_while_threads_hold_the_run(tmp_path: Path) -> None:
         "joined": UNTIL_STOP + f"thread.start(); entered.wait()\nwith capsule_run('main'): {SIGTERM}; time.sleep(60)",
         # Main has left its block and is at work: the handler is still there.
         "left": UNTIL_STOP + f"with capsule_run('main'): thread.start(); entered.wait()\n{SIGTERM}; time.sleep(60)",
+        # A second one does not interrupt what the first has main do.
+        "second in finally": f"""
+with capsule_run('main') as run:
+    try: {SIGTERM}; time.sleep(60)
+    finally: {SIGTERM}; print("not interrupted")""",
         # A second one, when main has left: nobody is there whom an exception could reach.
         "second": FOREVER + f"""
 def later():
@@ -593,7 +624,9 @@ threading.Thread(target=later).start()
 with capsule_run('main'): thread.start(); entered.wait()""",
     })  # fmt: skip
     for name, done in left.items():
-        assert done.status in ((143,) if name in ("joined", "left") else (-signal.SIGTERM,)), (
+        assert done.status in (
+            (143,) if name in ("joined", "left", "second in finally") else (-signal.SIGTERM,)
+        ), (
             name,
             done.err,
         )
@@ -606,10 +639,29 @@ left = threading.Event()
 with capsule_run('main'): thread.start(); entered.wait()
 left.set(); thread.join()
 {SIGTERM}""",
-        "own": f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nwith capsule_run('a'): {SIGTERM}",
+        # It comes while a thread ends the run.
+        "while it ends": THREADED.replace("WAIT", "left.wait()") + f"""
+from aind_capsule.running.alone import LoneRun
+left, ending, publish = threading.Event(), threading.Event(), LoneRun._end
+def end(*args): ending.set(); time.sleep(0.3); publish(*args)
+LoneRun._end = end
+with capsule_run('main'): thread.start(); entered.wait()
+left.set(); ending.wait(); {SIGTERM}; time.sleep(60)""",
+        "own": f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nwith capsule_run('a'): pass\n{SIGTERM}",
+        "in a forked child": f"""
+with capsule_run('a'):
+    if not (pid := os.fork()): {SIGTERM}; time.sleep(60)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))""",
     })  # fmt: skip
-    assert [after[name].status for name in after] == [-signal.SIGTERM, -signal.SIGTERM, 9]
-    assert [after[name].end[:2] for name in after] == [("success", 0), ("success", 0), ("fail", 9)]
+    assert left["second in finally"].out == "not interrupted\n"
+    assert [done.status for done in after.values()] == [
+        -signal.SIGTERM,
+        -signal.SIGTERM,
+        143,
+        9,
+        143,
+    ]
+    assert [done.end[:2] for done in after.values()] == [("success", 0)] * 4 + [("fail", 143)]
 
 
 def test_a_block_waits_for_the_run_that_is_ending(tmp_path: Path) -> None:
@@ -632,16 +684,21 @@ thread.join()
 
 
 def test_what_the_main_program_holds_is_let_go_of(tmp_path: Path) -> None:
-    """Finalizers of the program's own variables run at its end, as without us."""
+    """Finalizers of the program's own variables run at its end, as without us; exceptions are watched only where a block may stay open."""
     script = """
 class Closing:
     def __del__(self, write=os.write): write(1, b"closed\\n")
 closing = Closing()
-with capsule_run("a"): pass
+def find_tool(): return getattr(sys, "monitoring", None) and sys.monitoring.get_tool(4)
+with capsule_run("a"): print(find_tool())
+held = generate(); next(held); print(find_tool()); held.close(); print(find_tool(), flush=True)
 held = generate(); next(held)
 """
-    done = run_all(tmp_path, {"x": script})["x"]
-    assert done.out == "closed\n"
+    watched = "aind-capsule" if sys.version_info >= (3, 12) else None
+    told = f"None\n{watched}\nNone\nclosed\n"
+    assert run_all(tmp_path, {"x": script})["x"].out == told
+    wrapped = run_all(tmp_path / "wrapped", {"x": script}, is_wrapped=True)["x"]
+    assert wrapped.out == "None\nNone\nNone\nclosed\n"
 
 
 def test_a_run_that_begins_at_the_end(tmp_path: Path) -> None:
@@ -689,6 +746,10 @@ def test_how_blocks_become_an_outcome() -> None:
     codes = [judge_block(SystemExit(code)).exit_code for code in (None, 0, 5, 256 + 5, "text", "")]
     assert codes == [0, 0, 5, 5, 1, 1]
     assert judge_block(GeneratorExit()).status == "success"
+    assert [judge_block(error).error_message for error in (OSError(), OSError("x"))] == [
+        "OSError",
+        "x",
+    ]
 
 
 def test_why_a_block_was_left() -> None:
@@ -707,3 +768,23 @@ def test_why_a_block_was_left() -> None:
     cancelled.__context__ = asyncio.CancelledError()
     cancelled.__context__.__context__ = error
     assert find_cause(cancelled, None, None) is error
+
+
+def test_who_gets_the_run() -> None:
+    """The decorator gives the run to a parameter that takes a keyword and that the caller leaves free, and names a function as it is named."""
+
+    def plain(a: int, run: object = None) -> None: ...
+    def keyword(*, run: object) -> None: ...
+    def positional(run: object, /) -> None: ...
+    def many(*run: object) -> None: ...
+    def without(a: int) -> None: ...
+
+    run = Run(None, lambda _message: None, lambda _level, _text, _extra: None)
+    given = [
+        _give_run(function, run, args, kwargs).get("run")
+        for function, args, kwargs in (
+            (plain, (1,), {}), (plain, (1, 2), {}), (plain, (1,), {"run": 3}), (keyword, (), {}),
+            (positional, (), {}), (many, (1,), {}), (without, (1,), {}), (plain, (1, 2, 3), {}),
+        )
+    ]  # fmt: skip
+    assert given == [run, None, 3, run, None, None, None, None]

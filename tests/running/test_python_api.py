@@ -146,6 +146,7 @@ def test_how_it_ends_alone(alone: Alone, end: str, status: int, told: tuple[Any,
         last.get("error_message"),
     ) == told
     assert run["status"] == told[0]
+    assert any("exception" in record for record in records) == (told[2] == "ValueError")
     if told[2] == "ValueError":
         assert any(record.get("exception", {}).get("type") == "ValueError" for record in records)
         assert done.stderr.count("ValueError: boom\n") >= 1

@@ -84,7 +84,7 @@ def find_cause(
         return error
     caller = None if frame is None else frame.f_back
     ending = _find_ending_of_asyncio(caller)
-    if ending is not None and ending is not handled:
+    if ending is not None:
         return ending
     context = error.__context__  # by close() in a `finally`, or by asyncio at its end
     while isinstance(context, _MEANS) or _is_cancellation(context):

@@ -144,8 +144,7 @@ class Blocks(Generic[R]):
             return
         if isinstance(error, GeneratorExit) and has_lost_its_program(block):
             return  # it is let go of because the program is over, which ends the run
-        is_counted_outside = block.parent is not None and block.parent in self._open
-        if run.is_own and not is_counted_outside:
+        if block.parent not in self._open:  # else what nobody catches comes to that
             cause = find_cause(error, block.frame, block.handled)
             if isinstance(cause, UnseenError):  # it is seen if it ends the program
                 return

@@ -21,9 +21,12 @@ class Listener:
         with self._lock:
             self._watched = watched
         if watched is not None:
-            threading.Thread(
+            thread = threading.Thread(
                 target=self._listen, args=(watched,), name="aind-capsule delivery", daemon=True
-            ).start()
+            )
+            # The interpreter's end starts no thread; what is to be read then is asked for.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
 
     def _listen(self, watched: tuple[int, Callable[[], None]]) -> None:
         with contextlib.suppress(OSError, ValueError):
