@@ -232,8 +232,8 @@ def _read_environ(pid: int) -> dict[bytes, bytes]:
         data = _read(f"/proc/{pid}/environ")
     except PermissionError:
         return dict(os.environb)
-    pairs = (item.partition(b"=") for item in reversed(data.split(b"\0")))
-    return {name: value for name, _, value in pairs}  # reversed: of two, the first holds
+    pairs = (item.partition(b"=") for item in data.split(b"\0"))
+    return {name: value for name, _, value in pairs}
 
 
 def _read_parent(pid: int) -> bytes:
