@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from aind_capsule.capsules.guard import GUARD_LINE, drop_emulator, read_option_letters
+from aind_capsule.capsules.guard import (
+    GUARD_LINE,
+    drop_emulator,
+    find_in_path,
+    read_option_letters,
+)
 from tests.capsules.scripts import skip_without, write_launcher
 from tests.conftest import ROOT, Capsule, wait_until
 
@@ -66,6 +71,8 @@ def test_it_prints_one_command_with_the_interpreter_and_its_options(
     assert ask(capsule, environ, "./run", "a", "--help") == (f"{here}/bin/bash{end}", "")
     out, _ = ask(capsule, environ, "bash", "-eo", "pipefail", "-O", "extglob", "run", "--", "-e")
     assert out == f"{here}/usr/bin/bash -eo pipefail -O extglob{end}"
+    out, _ = ask(capsule, environ, "bash", "--rcfile", "", "-e", "run")
+    assert out == f"{here}/usr/bin/bash --rcfile '' -e{end}"
 
 
 def test_the_callers_options_are_not_a_scripts(capsule: Capsule, environ: dict[str, str]) -> None:
@@ -192,6 +199,22 @@ def test_an_emulator_is_dropped() -> None:
         assert b" ".join(drop_emulator(words.encode().split())) == expected.encode(), words
 
 
+def test_a_program_is_looked_for_as_execve_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders and files that may not be executed are passed over; an empty entry is here."""
+    for folder in ("a/sh", "b", "c"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, mode in (("b/sh", 0o644), ("c/sh", 0o755)):
+        (tmp_path / name).touch(mode)
+    path = ":".join(str(tmp_path / folder) for folder in ("a", "none", "b", "c")).encode()
+    assert find_in_path(b"sh", path, os.X_OK) == os.fsencode(tmp_path / "c/sh")
+    assert find_in_path(b"sh", path, os.R_OK) == os.fsencode(tmp_path / "b/sh")
+    assert find_in_path(b"nosuch", path, os.X_OK) == b""
+    monkeypatch.chdir(tmp_path / "c")
+    assert find_in_path(b"sh", b"/nosuch:", os.R_OK) == b"./sh"
+
+
 def test_option_letters_are_told_from_operands() -> None:
     """Operands of options are no options, and a word that is neither is no option of the shell."""
     table = {
@@ -202,6 +225,7 @@ def test_option_letters_are_told_from_operands() -> None:
         ("bash", "-rcfile c -norc"): b"",
         ("bash", "-ec code"): None,
         ("bash", "caller.sh"): None,
+        ("bash", "posix"): None,
         ("bash", "-e - x"): None,
         ("bash", "-c"): b"c",
         ("dash", "-norc"): b"norc",

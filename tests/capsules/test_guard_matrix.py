@@ -117,6 +117,9 @@ ROWS = {
     "it sources a guarded one": Row("#!/bin/bash -e", "n=$1; . ./lib q; echo back $n\n", files={"lib": "#!/bin/sh\n{guard}\necho lib $0 $1\n"}),
     "wrapped by hand": Row(BASH, how=("capsule", "run", "--", "./run")),
     "many arguments": Row(BASH, "echo $# ${#1}\n", arguments=("z" * 100_000,) * 8),
+    "many arguments, and room without limit": Row(
+        BASH, "echo $# ${#1}\n", how=("bash", "-c", 'ulimit -s unlimited; exec ./run "$@"', "x"), arguments=("z" * 100_000,) * 2,
+    ),
     "no room for more arguments": Row(
         BASH, "echo $# ${#1}\n", how=("bash", "-c", 'ulimit -s 1024; exec ./run "$@"', "x"),
         arguments=("z" * 120_000, "z" * 110_000), is_wrapped=False, told=b"leave no room for more",

@@ -161,7 +161,7 @@ def _find_program(pid: int, name: bytes, executable: bytes, path: bytes) -> list
     """Return the words that start the very program that runs the script."""
     name = name.lstrip(b"-")
     # None found is never the executable.
-    found = name if b"/" in name else _find_in_path(name, path, os.X_OK)
+    found = name if b"/" in name else find_in_path(name, path, os.X_OK)
     # Below an emulator the executable is the emulator, no shell.
     if not _is_shell(executable) or _is_executable_of(pid, found):
         return [found or name]
@@ -232,8 +232,8 @@ def _read_environ(pid: int) -> dict[bytes, bytes]:
         data = _read(f"/proc/{pid}/environ")
     except PermissionError:
         return dict(os.environb)
-    pairs = (item.partition(b"=") for item in reversed(data.split(b"\0")))
-    return {name: value for name, _, value in pairs}  # reversed: of two, the first holds
+    pairs = (item.partition(b"=") for item in data.split(b"\0"))
+    return {name: value for name, _, value in pairs}
 
 
 def _read_parent(pid: int) -> bytes:
@@ -263,15 +263,16 @@ def _is_executable_of(pid: int, path: bytes) -> bool:
 def _read_head(script: bytes, path: bytes) -> bytes:
     """Return the script's first bytes; none where it is no regular file, such as a pipe."""
     found = script
-    if b"/" not in script and not os.path.isfile(script):  # `bash run` looks there too
-        found = _find_in_path(script, path, os.R_OK)
+    if not os.path.isfile(script):  # `bash run` looks there too
+        found = find_in_path(script, path, os.R_OK)
     if not os.path.isfile(found):
         return b""
     with open(found, "rb") as file:
         return file.read(_HEAD_BYTES)
 
 
-def _find_in_path(name: bytes, path: bytes, mode: int) -> bytes:
+def find_in_path(name: bytes, path: bytes, mode: int) -> bytes:
+    """Return the first file of that name that allows a mode of `os.access`, or nothing."""
     for folder in path.split(b":"):
         found = os.path.join(folder or b".", name)
         if os.path.isfile(found) and os.access(found, mode):
