@@ -324,6 +324,19 @@ def test_reach_of_the_capsules_file(
     assert (prepared.facts.process_name == "of-the-file") is is_capsules
 
 
+@pytest.mark.parametrize("way", ["flag", "variable", "the other variable", "file", "nothing"])
+def test_ways_to_set_a_name(capsule: Capsule, way: str) -> None:
+    """A flag, two variables and `capsule.toml` set the name, before any guess."""
+    if way == "file":
+        capsule.write("capsule.toml", "process_name = 'set'\n")
+    flags = {"process_name": "set"} if way == "flag" else {}
+    variable = {"variable": "CAPSULE_PROCESS_NAME", "the other variable": "PROCESS_NAME"}.get(way)
+    environ = {**capsule.environ, **({variable: "set"} if variable else {})}
+    facts = prepare(RunRequest(["echo"], flags, environ, str(capsule.code))).facts
+    expected = ("echo", True) if way == "nothing" else ("set", False)
+    assert (facts.process_name, facts.is_name_guess) == expected
+
+
 def test_an_upload_needs_a_results_folder(capsule: Capsule) -> None:
     """What is to be uploaded and is not there is an ERROR; of a run that uploads nothing it is none."""
     capsule.results.rmdir()
