@@ -140,6 +140,7 @@ def _init(top: Path, url: str = "") -> Path:
     ("url", "name"),
     [
         ("https://user:secret@host/org/spike-sorting.git", "spike-sorting"),
+        ("https://user:secret@host", "host"),
         ("https://host/org/spike-sorting/", "spike-sorting"),
         ("git@host:spike-sorting.git", "spike-sorting"),
         ("/mnt/repos/spike-sorting/.git", "spike-sorting"),
@@ -185,8 +186,10 @@ def test_ways_into_a_checkout(tmp_path: Path) -> None:
     assert find("quality", "/", PATH=str(tmp_path / "bin")).text == "qc"
     assert find("bash -e fit", "/", PATH=str(top / "code")).text == "qc"
     assert find("python -m pkg", top / "code").text == "qc"
-    write_tree(tmp_path, {"bin/fit": "", "dir/fit/": "", "empty/": ""})
-    assert find("bash -e fit", top / "code", PATH=str(tmp_path / "bin")).text == "qc"
+    write_tree(tmp_path, {"bin/fit": "", "dir/fit/": "", "empty/": "", "other/fit": ""})
+    (tmp_path / "other/fit").chmod(0o755)
+    assert find("bash -e fit", top / "code", PATH=str(tmp_path / "other")).text == "qc"
+    assert find("bash -e fit", "/", PATH=str(tmp_path / "other")).text == "fit"
     assert find("fit", top / "code", PATH=str(tmp_path / "empty")).text == "fit"
     in_turn = f"{tmp_path}/dir:{tmp_path}/bin:{top}/code"
     assert find("fit", "/", PATH=in_turn).text == "qc"
@@ -321,6 +324,19 @@ def test_reach_of_the_capsules_file(
     assert (prepared.facts.process_name == "of-the-file") is is_capsules
 
 
+@pytest.mark.parametrize("way", ["flag", "variable", "the other variable", "file", "nothing"])
+def test_ways_to_set_a_name(capsule: Capsule, way: str) -> None:
+    """A flag, two variables and `capsule.toml` set the name, before any guess."""
+    if way == "file":
+        capsule.write("capsule.toml", "process_name = 'set'\n")
+    flags = {"process_name": "set"} if way == "flag" else {}
+    variable = {"variable": "CAPSULE_PROCESS_NAME", "the other variable": "PROCESS_NAME"}.get(way)
+    environ = {**capsule.environ, **({variable: "set"} if variable else {})}
+    facts = prepare(RunRequest(["echo"], flags, environ, str(capsule.code))).facts
+    expected = ("echo", True) if way == "nothing" else ("set", False)
+    assert (facts.process_name, facts.is_name_guess) == expected
+
+
 def test_an_upload_needs_a_results_folder(capsule: Capsule) -> None:
     """What is to be uploaded and is not there is an ERROR; of a run that uploads nothing it is none."""
     capsule.results.rmdir()
@@ -328,6 +344,7 @@ def test_an_upload_needs_a_results_folder(capsule: Capsule) -> None:
         prepared = prepare(RunRequest(["true"], flags, capsule.environ, str(capsule.code)))
         problems = [problem for problem in prepared.problems if problem.is_error]
         assert len([p for p in problems if str(capsule.results) in p.message]) == count
+    capsule.write("run", "")
     for kind in ("data", "scratch"):
         (capsule.root / kind).rename(capsule.root / f"no-{kind}")
         (capsule.root / kind).touch()

@@ -105,38 +105,29 @@ def test_a_stated_name_goes_before_a_guess(capsule: Capsule) -> None:
     assert json.loads(provenance.read_text())["name"].startswith("first")
 
 
-@pytest.mark.parametrize("way", ["flag", "variable", "file"])
-def test_a_name_that_was_set_goes_before_a_stated_one(capsule: Capsule, way: str) -> None:
-    """A flag, a variable and `capsule.toml` are no guesses: every record bears their name."""
-    script = capsule.write("guess.py", SETUP + "logger.info('x')\n")
-    if way == "file":
-        capsule.write("capsule.toml", "process_name = 'set'\n")
-    options = ("--process-name", "set") if way == "flag" else ()
-    env = {"PROCESS_NAME": "set"} if way == "variable" else {}
-    run = capsule.run(PY, str(script), options=options, env=env)
-    assert {record["process_name"] for record in run.records} == {"set"}
-    assert run.canonical["message"] == "set finished"
-
-
 def test_messages_with_a_name(capsule: Capsule) -> None:
     """What states no usable name changes nothing, and is no record; a name that is known to be secret
-    is hidden."""
+    is hidden. Where the run's name was set none is asked for, and one that comes all the same changes
+    nothing."""
     script = capsule.write(
         "guess.py",
         """
-import json, os, socket
+import json, os, socket, sys
 client = socket.socket(socket.AF_UNIX)
 client.connect(os.environ["CAPSULE_SOCKET"])
 def say(**message): client.sendall(json.dumps(message).encode() + b"\\n")
 say(capsule="hello", version=1, purpose="records", pid=1, secrets=["hunter2-hunter2"])
-assert json.loads(client.recv(65536))["wants"] == ["environment", "name"]
+assert json.loads(client.recv(65536))["wants"] == ["environment", *sys.argv[1:]]
 for name in (None, 7, "", "\\x01", "run", [], "qc hunter2-hunter2", {}):
     say(capsule="name", process_name=name)
 say(capsule="name")
 say(timestamp="2026-01-01T00:00:00.000000Z", level="INFO", message="of qc", seq=3)
 """,
     )
-    run = capsule.run(PY, str(script))
+    run = capsule.run(PY, str(script), options=("--process-name", "set"))
+    assert [record["process_name"] for record in run.records] == ["set"] * 3
+    assert run.canonical["message"] == "set finished"
+    run = capsule.run(PY, str(script), "name")
     assert [record["message"] for record in run.records][1:-1] == ["of qc"]
     assert run.records[1]["process_name"] == run.canonical["process_name"] == "qc [redacted]"
     assert b"hunter2" not in b"".join(run.lines)
@@ -375,7 +366,7 @@ def test_a_processing_without_loguru_is_told_so(capsule: Capsule) -> None:
 def test_another_programs_client(capsule: Capsule) -> None:
     """What another client sends as records, whatever it is, becomes records of the standard, without secrets."""
     script = """
-import json, os, socket
+import json, os, socket, sys
 client = socket.socket(socket.AF_UNIX); client.connect(os.environ["CAPSULE_SOCKET"])
 def send(value): client.sendall((value if isinstance(value, str) else json.dumps(value)).encode() + b"\\n")
 base = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}

@@ -140,7 +140,8 @@ def _find_repository_name(
     folder = resolve_links(cwd) if path is None else os.path.dirname(resolve_links(path))
     if not _is_below_git(folder):
         return ""
-    from aind_capsule.context.git_files import find_git_checkout  # not every run is in a checkout
+    from aind_capsule.context.code_addresses import strip_credentials  # few runs are in a checkout
+    from aind_capsule.context.git_files import find_git_checkout
 
     checkout = find_git_checkout(folder)
     if checkout is None or checkout.folder == resolve_links(environ.get("HOME") or os.sep):
@@ -151,7 +152,8 @@ def _find_repository_name(
     # The folder that a pipeline was started in may be a checkout: that is not the capsule's.
     if task is not None and not _is_inside(checkout.folder, task.folder):
         return ""
-    remote = re.split(r"[/\\:]", re.sub(r"[/\\]+(?:\.git)?$", "", checkout.url or ""))[-1]
+    url = strip_credentials(checkout.url) or ""
+    remote = re.split(r"[/\\:]", re.sub(r"[/\\]+(?:\.git)?$", "", url))[-1]
     name = _keep_repository(remote.removesuffix(".git"))
     return name or _keep_folder(os.path.basename(checkout.folder))
 
