@@ -178,6 +178,7 @@ USERS = {"status": "success", "event_type": "stage_complete", "exit_code": 0}
         ([{name: REAL[name] for name in REAL if name != "records"}], b"", "lost"),
         ([{**REAL, "status": "odd"}], b"", "lost"),
         ([{**REAL, "duration_s": True}], b"", "lost"),
+        ([{**REAL, "duration_s": "1.5"}], b"", "lost"),
         ([{**REAL, "started_at": "soon"}], b"", "lost"),
         ([REAL], b"", "fail"),
         ([{**REAL, "truncated": ["parameters"]}], b"", "fail"),
@@ -235,12 +236,23 @@ def test_a_run_json_that_only_claims(tmp_path: Path) -> None:
     results.mkdir()
     forged = log.read_bytes() + json.dumps({**REAL, "run_id": run_id, "seq": 1}).encode() + b"\n"
     (results / log.name).write_bytes(forged)
-    assert [run.status for run in find_runs([str(tmp_path)])] == ["lost"]
+    original, copy = str(log.parent), str(results)
+    for folders in ([original, copy], [copy, original], [str(tmp_path)]):
+        assert [run.status for run in find_runs(folders)] == ["lost"]
+    half = tmp_path / "half"  # of copies the one that is whole is taken
+    half.mkdir()
+    (half / log.name).write_bytes(log.read_bytes())
+    for folders in ([str(half), copy], [copy, str(half)]):
+        assert [run.status for run in find_runs(folders)] == ["fail"]
 
 
 def test_the_record_that_follows_it_is_told(tmp_path: Path) -> None:
     """`check-logs` names a record behind the canonical one, and one that claims to be it."""
-    for records, lines in (([REAL, {}], [3]), ([USERS, REAL], [2]), ([REAL], [])):
+    for records, lines in (
+        ([REAL, {}], [3]),
+        ([USERS, REAL], [2]),
+        ([{"status": "fail"}, REAL], []),
+    ):
         with _write_log(tmp_path, *records).open("rb") as file:
             verdict = check_log(file)
         told = [line for line, fault in verdict.examples if fault.rule == "canonical"]

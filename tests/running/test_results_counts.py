@@ -50,6 +50,7 @@ def _write_others(folder: Path) -> None:
     for name in (
         "run.json", f"qc-{ID}.nwb", f"{ID}.json", "x.log.jsonl", "data_process.json",
         f"qc-{ID}.log.jsonl.gz", f".x-{ID}.part", ".x.log.jsonl.part", f"{ID}.run.json.part",
+        f"qc-{ID}.run.json.part", f".qc-{ID}.run.json.x", f"qc-{ID}",
     ):  # fmt: skip
         (folder / name).write_text("x")
 
@@ -79,7 +80,7 @@ def _write_odd_things(folder: Path) -> None:
         (_link_names, 1, 5),
         (_link_outwards, 1, 5),
         (_write_run_files, 0, 0),
-        (_write_others, 9, 9),
+        (_write_others, 12, 12),
         (_write_run_folder, 1, 2),
         (_write_odd_things, 0, 0),
         (lambda folder: folder.rmdir(), 0, 0),

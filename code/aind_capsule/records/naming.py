@@ -74,9 +74,8 @@ def is_run_file(name: str) -> bool:
     True
     """
     if name[:1] == "." and name.endswith(_PART):
-        name = name[1:]
-        ends = (name.find(suffix) for suffix in RUN_FILE_SUFFIXES.values())
-        return any(end >= 0 and find_run_id(name[:end]) is not None for end in ends)
+        stems = (name[1:].partition(suffix)[0] for suffix in RUN_FILE_SUFFIXES.values())
+        return any(find_run_id(stem) is not None for stem in stems)
     return any(
         name.endswith(suffix) and find_run_id(name.removesuffix(suffix)) is not None
         for suffix in RUN_FILE_SUFFIXES.values()
