@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aind_capsule.logs.console import fold, format_banner, format_record, shift_clock
+from aind_capsule.logs.console import (
+    fold,
+    format_banner,
+    format_record,
+    format_utc_offset,
+    shift_clock,
+)
 from aind_capsule.logs.screen import Screen, find_screen
 
 
@@ -126,10 +132,40 @@ def test_a_record_in_60_columns() -> None:
     assert "\n" not in format_record(OWN)
 
 
+def test_a_record_that_just_fits() -> None:
+    """What fills the last column goes on in no further line, with a place before it too."""
+    message = "x" * 30 + " " + "y" * 7
+    assert len(format_record({**OWN, "message": message}, columns=60)) == 60
+    placed = {**OWN, "message": "ok", "logger": "qc", "lineno": 7, "left": "x" * 22}
+    assert len(format_record(placed, columns=60)) == 60
+    assert format_record({**placed, "left": "x" * 23}, columns=60).count("\n") == 1
+    folded = {**placed, "message": "word " * 8, "left": "x" * 21}
+    assert (
+        format_record(folded, columns=60).split("\n")[1] == " " * 22 + "word word  left=" + "x" * 21
+    )
+    assert format_record({**folded, "left": "x" * 30}, columns=60).count("\n") == 2
+
+
+def test_an_exception_without_its_traceback() -> None:
+    """An exception of which only type and message are known adds no line."""
+    assert "\n" not in format_record({**OWN, "exception": {"type": "ValueError"}})
+    assert "\n" not in format_record({**OWN, "exception": "ValueError"})
+
+
+def test_spaces_and_words_that_no_line_holds() -> None:
+    """Spaces at the start and inside stay; at a fold they go; a long word makes no empty line."""
+    assert fold("x" * 30, 20, 0, 0) == ["x" * 30]
+    assert fold("  ab  cd", 20, 0, 0) == ["  ab  cd"]
+    assert fold("aaaa bbbb    cccc", 20, 11, 12) == ["aaaa bbbb", "cccc"]
+    assert fold("aaaa b c d e f g", 20, 14, 14) == ["aaaa b", "c d e", "f g"]
+
+
 def test_records_by_the_clock_of_the_zone() -> None:
     """The shown clock is UTC and the offset, over midnight too."""
     assert format_record(OWN, utc_offset_s=3600).startswith("00:04:05.678 ")
     assert format_record(OWN, utc_offset_s=-5400).startswith("21:34:05.678 ")
+    assert shift_clock("22:59:59.001", 1) == "23:00:00.001"
+    assert (format_utc_offset(39600), format_utc_offset(-60)) == ("+11:00", "-00:01")
     assert [shift_clock(text, 60) for text in ("", "soon", "10:20", "1x:20:30")] == ["", "soon", "10:20", "1x:20:30"]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def find_reason(
         environ: The environment that it was to have: its PATH was searched.
     """
     name = command[0]
-    path = find_program(name, environ)
+    path = find_program(name, environ) if name else ""
     reason = _explain_missing(name, path, error.errno or 0)
     if reason is not None:
         return EXIT_NOT_FOUND, "NotFound", reason
@@ -68,7 +68,7 @@ def find_script_fault(command: Sequence[str], environ: Mapping[str, str]) -> str
 
 def find_program(name: str, environ: Mapping[str, str]) -> str:
     """Return the path that a name stands for: of PATH the first program, else the first file."""
-    if "/" in name or not name:
+    if "/" in name:
         return name
     paths = [os.path.join(folder, name) for folder in os.get_exec_path(environ)]
     for is_it in (_is_program, os.path.lexists):
@@ -137,7 +137,7 @@ def _explain_denied(path: str) -> str | None:
         return None
     if not stat.S_ISREG(mode):
         return "is not a regular file"
-    if not mode & 0o111 or not _may_execute(path):
+    if not _may_execute(path):
         return _explain_noexec(path) or f"is not executable; try: chmod +x {_quote(path)}"
     interpreter = _find_interpreter(_read_head(path) or b"")
     if interpreter is None:
