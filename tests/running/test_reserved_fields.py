@@ -225,6 +225,31 @@ def test_a_run_json_is_the_second_source(
         assert known[run_id].content["status"] == "fail"
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_of_two_versions_the_one_that_knows_the_end(tmp_path: Path, order: str) -> None:
+    """A version that knows the end is taken, of several the first, also where the log is not whole."""
+    run_id = "20260101T000000-0123abcd"
+    running = {"run_id": run_id, "status": "running", "started_at": REAL["started_at"]}
+    ended = {**REAL, "run_id": run_id, "ended_at": REAL["started_at"]}
+    for name, content in zip(order, (running, ended), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"x-{run_id}.run.json").write_text(json.dumps(content))
+    log = _write_log(tmp_path)
+    for _ in range(2):
+        known = find_known_runs(gather([str(tmp_path)]))[run_id]
+        assert known.content["status"] == "fail"
+        assert known.source == str(tmp_path / order[1] / f"x-{run_id}.run.json")
+        assert known.notes == []
+        other = {**ended, "error_type": "later"}
+        (tmp_path / "z.run.json").mkdir(exist_ok=True)
+        (tmp_path / "z.run.json" / f"x-{run_id}.run.json").write_text(json.dumps(other))
+    assert "error_type" not in known.content
+    _write_log(tmp_path, {**REAL, "status": "success", "event_type": "stage_complete"})
+    known = find_known_runs(gather([str(tmp_path)]))[run_id]
+    assert (known.content["status"], len(known.notes)) == ("success", 1)
+    assert str(log) in known.notes[0]
+
+
 def test_a_run_json_that_only_claims(tmp_path: Path) -> None:
     """What merely calls itself a successful run is no success to `collect`; nor is a copied log."""
     run_id = "20260101T000000-0123abcd"
