@@ -250,6 +250,17 @@ def test_of_two_versions_the_one_that_knows_the_end(tmp_path: Path, order: str) 
     assert str(log) in known.notes[0]
 
 
+def test_of_versions_that_know_no_end_the_first(tmp_path: Path) -> None:
+    """Where no version knows the end the first stays, also against one that only claims it."""
+    run_id = "20260101T000000-0123abcd"
+    for name, status in (("a", "running"), ("b", "success")):
+        (tmp_path / name).mkdir()
+        content = {"run_id": run_id, "status": status}
+        (tmp_path / name / f"x-{run_id}.run.json").write_text(json.dumps(content))
+    known = find_known_runs(gather([str(tmp_path)]))[run_id]
+    assert (known.content["status"], Path(known.source).parent.name) == ("running", "a")
+
+
 def test_a_run_json_that_only_claims(tmp_path: Path) -> None:
     """What merely calls itself a successful run is no success to `collect`; nor is a copied log."""
     run_id = "20260101T000000-0123abcd"
