@@ -13,6 +13,7 @@ import pytest
 
 from aind_capsule.history.runs import find_runs, read_run
 from aind_capsule.logs.check import check_log
+from aind_capsule.logs.reader import is_being_written
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.known_runs import find_known_runs
 from aind_capsule.records.canonical import holds_canonical, is_canonical
@@ -140,6 +141,9 @@ def test_a_killed_run_is_lost_whatever_was_said(capsule: Capsule, origin: str) -
     wait_until(lambda: b"forged" in log.read_bytes())
     process.kill()
     process.communicate()
+    wait_until(
+        lambda: not is_being_written(log)
+    )  # a helper of the wrapper may hold it for a moment
     (found,) = find_runs([str(capsule.scratch)])
     assert (found.status, found.ended_at, found.error_type) == ("lost", None, None)
     with log.open("rb") as file:
