@@ -406,6 +406,7 @@ def test_in_a_task_the_canonical_record_is_the_last_line(
     last = parse_strictly(told[0])
     assert last | {"seq": run.canonical["seq"]} == run.canonical
     assert (b"have not reached loki" in run.stderr) == (mode == "plain")
+    assert (b"stage_start" in run.stderr) == ((mode, level) == ("json", "INFO"))
 
 
 @pytest.fixture

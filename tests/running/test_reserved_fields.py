@@ -13,6 +13,7 @@ import pytest
 
 from aind_capsule.history.runs import find_runs, read_run
 from aind_capsule.logs.check import check_log
+from aind_capsule.logs.reader import is_being_written
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.known_runs import find_known_runs
 from aind_capsule.records.canonical import holds_canonical, is_canonical
@@ -140,6 +141,9 @@ def test_a_killed_run_is_lost_whatever_was_said(capsule: Capsule, origin: str) -
     wait_until(lambda: b"forged" in log.read_bytes())
     process.kill()
     process.communicate()
+    wait_until(
+        lambda: not is_being_written(log)
+    )  # a helper of the wrapper may hold it for a moment
     (found,) = find_runs([str(capsule.scratch)])
     assert (found.status, found.ended_at, found.error_type) == ("lost", None, None)
     with log.open("rb") as file:
@@ -223,6 +227,42 @@ def test_a_run_json_is_the_second_source(
     if json.loads(beside.read_text())["run_id"] == run_id:
         known = find_known_runs(gather([str(tmp_path)]))
         assert known[run_id].content["status"] == "fail"
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_of_two_versions_the_one_that_knows_the_end(tmp_path: Path, order: str) -> None:
+    """A version that knows the end is taken, of several the first, also where the log is not whole."""
+    run_id = "20260101T000000-0123abcd"
+    running = {"run_id": run_id, "status": "running", "started_at": REAL["started_at"]}
+    ended = {**REAL, "run_id": run_id, "ended_at": REAL["started_at"]}
+    for name, content in zip(order, (running, ended), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"x-{run_id}.run.json").write_text(json.dumps(content))
+    log = _write_log(tmp_path)
+    for _ in range(2):
+        known = find_known_runs(gather([str(tmp_path)]))[run_id]
+        assert known.content["status"] == "fail"
+        assert known.source == str(tmp_path / order[1] / f"x-{run_id}.run.json")
+        assert known.notes == []
+        other = {**ended, "error_type": "later"}
+        (tmp_path / "z.run.json").mkdir(exist_ok=True)
+        (tmp_path / "z.run.json" / f"x-{run_id}.run.json").write_text(json.dumps(other))
+    assert "error_type" not in known.content
+    _write_log(tmp_path, {**REAL, "status": "success", "event_type": "stage_complete"})
+    known = find_known_runs(gather([str(tmp_path)]))[run_id]
+    assert (known.content["status"], len(known.notes)) == ("success", 1)
+    assert str(log) in known.notes[0]
+
+
+def test_of_versions_that_know_no_end_the_first(tmp_path: Path) -> None:
+    """Where no version knows the end the first stays, also against one that only claims it."""
+    run_id = "20260101T000000-0123abcd"
+    for name, status in (("a", "running"), ("b", "success")):
+        (tmp_path / name).mkdir()
+        content = {"run_id": run_id, "status": status}
+        (tmp_path / name / f"x-{run_id}.run.json").write_text(json.dumps(content))
+    known = find_known_runs(gather([str(tmp_path)]))[run_id]
+    assert (known.content["status"], Path(known.source).parent.name) == ("running", "a")
 
 
 def test_a_run_json_that_only_claims(tmp_path: Path) -> None:

@@ -158,6 +158,27 @@ def test_a_torn_record_is_redacted_before_it_is_cut(tmp_path: Path) -> None:
     assert find_pieces(log.read_bytes()) == []
 
 
+def test_a_secret_that_only_its_form_tells() -> None:
+    """What no list holds is recognised whole alone: it is hidden before the cut, or never."""
+    token = "ghp_" + "x1Y2z3W4v5" * 4
+    for redactor in (None, REDACTOR):
+        builder = RecordBuilder({}, {}, redactor, REDACTOR)
+        for place in (MAX_REPR_CHARACTERS, 49_900):
+            text = "A" * (place - 20) + " " + token + " " + "B" * 100_000
+            try:
+                raise ValueError(text)  # noqa: TRY301
+            except ValueError as error:
+                described = builder.describe_exception(ValueError, error, error.__traceback__)
+            assert "…" in described["message"]
+            assert "characters left out" in described["traceback"]
+            assert "ghp_" not in str(described)
+        line = builder.build_from_fields(
+            {**BASE, "message": "A" * (MAX_RECORD_BYTES // 16 - 20) + " " + token},
+            {"filler": "z" * MAX_RECORD_BYTES},
+        )
+        assert b"ghp_" not in line
+
+
 class _Kept:
     """A target that keeps what it is given; who takes it further hides the secrets."""
 
