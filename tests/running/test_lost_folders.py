@@ -79,7 +79,8 @@ def _check_is_kept(capsule: Capsule, run: Finished) -> list[dict]:
 
 @pytest.mark.parametrize("script", [
     "rm -rf ../scratch; echo late",
-    "seq 3000; sleep 1.3; mv ../scratch ../old; mkdir ../scratch; echo x > ../scratch/new; sleep 1.3;"
+    "mv ../scratch ../old; echo late",
+    "seq 3000; rm -rf ../scratch; mkdir ../scratch; echo x > ../scratch/new; sleep 1.3;"
     " grep -q '\"running\"' $HOME/.local/state/aind-capsule/*/*.run.json && echo late",
     "rm ../scratch/.capsule/*/*; echo late",
     pytest.param("echo late; find ../scratch -mindepth 1 -delete", marks=pytest.mark.slow),
