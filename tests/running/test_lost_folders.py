@@ -79,7 +79,9 @@ def _check_is_kept(capsule: Capsule, run: Finished) -> list[dict]:
 
 @pytest.mark.parametrize("script", [
     "rm -rf ../scratch; echo late",
-    "seq 3000; sleep 1.3; mv ../scratch ../old; mkdir ../scratch; echo x > ../scratch/new; sleep 1.2; echo late",
+    "mv ../scratch ../old; echo late",
+    "seq 3000; rm -rf ../scratch; mkdir ../scratch; echo x > ../scratch/new; sleep 1.3;"
+    " grep -q '\"running\"' $HOME/.local/state/aind-capsule/*/*.run.json && echo late",
     "rm ../scratch/.capsule/*/*; echo late",
     pytest.param("echo late; find ../scratch -mindepth 1 -delete", marks=pytest.mark.slow),
     pytest.param("rm -rf ../scratch/.capsule/*/; echo late", marks=pytest.mark.slow),
@@ -182,6 +184,7 @@ def test_where_nothing_can_be_kept(capsule: Capsule) -> None:
             last = run.stderr.decode().splitlines()[-1]
             if run_files != "none":
                 check_log_is_sound(_find_lines(logs[0]))
+                assert "lost_records" not in _find_lines(logs[0])[-1]
                 assert len(list(capsule.results.glob("*"))) == 4
                 assert str(logs[0]) in run.stderr.decode()
                 assert "kept nowhere" not in run.stderr.decode()
