@@ -157,6 +157,7 @@ def test_spaces_and_words_that_no_line_holds() -> None:
     assert fold("x" * 30, 20, 0, 0) == ["x" * 30]
     assert fold("  ab  cd", 20, 0, 0) == ["  ab  cd"]
     assert fold("aaaa bbbb    cccc", 20, 11, 12) == ["aaaa bbbb", "cccc"]
+    assert fold("aaaaaa b  c", 7, 0, 0) == ["aaaaaa", "b  c"]
     assert fold("aaaa b c d e f g", 20, 14, 14) == ["aaaa b", "c d e", "f g"]
 
 
