@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from aind_capsule.running.process import start_state
+_COMMAND = sys.argv[1:2]
+_IS_RUN = _COMMAND == ["run"] and sys.platform == "linux"
+if _COMMAND != ["guard"]:  # it stands before every script, and opens one file after the other
+    from aind_capsule.running.process import start_state
 
-_IS_RUN = sys.argv[1:2] == ["run"] and sys.platform == "linux"
-start_state.fill_descriptors()
-if _IS_RUN:  # before any other import: a signal that comes meanwhile is not lost
-    start_state.hold_signals()
+    start_state.fill_descriptors()
+    if _IS_RUN:  # before any other import: a signal that comes meanwhile is not lost
+        start_state.hold_signals()
 
-import contextlib  # noqa: E402
 import os  # noqa: E402
 
 
@@ -20,11 +21,13 @@ def start() -> None:
 
     Every capsule's run pays for its wrapper's end; what is open is closed by the kernel.
     """
-    if sys.argv[1:2] == ["guard"]:  # before click and all else: it stands before every script
+    if _COMMAND == ["guard"]:  # before click and all else: it stands before every script
         from aind_capsule.capsules.guard import guard
 
         guard(sys.argv[2:])
         os._exit(0)
+    import contextlib
+
     status = 1
     try:
         if _IS_RUN:
@@ -48,18 +51,20 @@ def _start_command() -> None:
 def _start_run() -> None:
     """Start `capsule run`; limits that are too small for it are a sentence, not a traceback."""
     from aind_capsule.errors import SettingsError
-    from aind_capsule.running.process.limits import check_limits, explain, raise_soft_limits
+    from aind_capsule.running.process import limits
 
-    raise_soft_limits()
+    limits.raise_soft_limits()
+    if limits.is_file_size_limited():  # bytecode that is cut off breaks every later start
+        sys.dont_write_bytecode = True
     try:
-        check_limits()
+        limits.check_limits()
         _start_command()
     except SettingsError as error:
         refusal = error
     except BlockingIOError:
         raise
     except (ImportError, MemoryError, OSError) as error:
-        explained = explain(error, "capsule run cannot go on")
+        explained = limits.explain(error, "capsule run cannot go on")
         if explained is None:
             raise
         refusal = explained

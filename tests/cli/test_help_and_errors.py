@@ -81,7 +81,7 @@ WRAP = "capsule run: "
         (["--resources", "--", "sh", "-c", "x"], ["--resources has no value; -- is in its place", "Give the value before --: capsule run --resources VALUE -- ./run"]),
         (["--process-name", "--", "true"], ["--process-name has no value; -- is in its place", "Give the value before --: capsule run --process-name VALUE -- ./run"]),
         (["--field", "a=b", "--field", "--", "true"], ["--field has no value; -- is in its place", "Give the value before --: capsule run --field VALUE -- ./run"]),
-        (["--timeout", "abc", "--", "true"], ["--timeout is 'abc'; expected seconds, or a number with s, m, h or d, such as 90m", "See `capsule run --help`."]),
+        (["--timeout", "abc", "--", "true"], ["--timeout is 'abc'; expected seconds, or numbers with d, h, m or s, such as 30, 90m, 1h30m or 30d; 0 for none", "See `capsule run --help`."]),
         (["--tty", "--redact-output", "--", "true"], ["--redact-output cannot go with --tty", "With --tty the output does not come through here; leave one of them out."]),
     ],
 )  # fmt: skip

@@ -19,6 +19,7 @@ from aind_capsule.running.additions import Additions
 from aind_capsule.running.intake import MAX_RECORD_BYTES, Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop
+from aind_capsule.running.tracebacks import Traceback
 
 BASE = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}
 
@@ -30,7 +31,7 @@ class Server:
         self.log = folder / "log"
         self.loop = Loop()
         self.journal = make_journal(self.log)
-        self.intake = Intake(self.loop, self.journal, echo=False)
+        self.intake = Intake(self.loop, self.journal, {}, echo=False)
         self._clients: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
@@ -219,7 +220,7 @@ def test_a_line_from_inside(tmp_path: Path, line: bytes, told: bytes) -> None:
 def test_what_is_counted(tmp_path: Path) -> None:
     """Only what was written counts: a level below the log's, and a full log, count nothing."""
     log = tmp_path / "log"
-    journal = make_journal(log, level="WARNING", max_bytes=34 * 1024)
+    journal = make_journal(log, level="WARNING", max_bytes=10 * 1024)
     for level in ("INFO", "ERROR") * 20:
         journal.write_inside(encode_line(**{**BASE, "level": level, "message": "x" * 200}))
     written = log.read_bytes().count(b"\n")
@@ -231,15 +232,18 @@ def test_what_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("exception", "told"),
     [
-        ({"type": "KeyError", "message": "'x'"}, ("KeyError", "'x'")),
-        ({"type": "KeyError"}, ("KeyError", "")),
+        (
+            {"type": "KeyError", "message": "'x'", "traceback": "t"},
+            Traceback("KeyError", "'x'", "t"),
+        ),
+        ({"type": "KeyError"}, Traceback("KeyError", "", "")),
         ({"message": "x"}, None),
         ({"type": ""}, None),
         ("KeyError", None),
         (None, None),
     ],
 )
-def test_the_last_exception(tmp_path: Path, exception: object, told: tuple[str, str] | None) -> None:  # fmt: skip
+def test_the_last_exception(tmp_path: Path, exception: object, told: Traceback | None) -> None:
     """An exception that says its type is remembered as the reason of a failure; no other is."""
     journal = make_journal(tmp_path / "log")
     journal.write_inside(encode_line(**BASE, exception=exception))

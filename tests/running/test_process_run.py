@@ -279,7 +279,7 @@ def work():
     with capsule_run("thread"): sys.exit(3)
 with capsule_run("main"):
     thread = threading.Thread(target=work); thread.start(); thread.join()
-""", ("fail", 3, "ExitStatus", "It ended with exit status 3", None), ""),
+""", ("fail", 3, "ExitStatus", "Ended with exit status 3", None), ""),
     "forked children": ("""
 import multiprocessing
 def work(n): current_run().log_metric("child", n); sys.exit(n)
@@ -329,9 +329,9 @@ HOLD = "held = generate(); next(held)\n"
 #: Program: its exit status, and how its run ends.
 ENDS: dict[str, tuple[str, int, tuple[Any, ...]]] = {
     "exception": (HOLD + "raise OSError('main')", 1, ("fail", 1, "OSError", "main", None)),
-    "sys.exit": (HOLD + "sys.exit(5)", 5, ("fail", 5, "ExitStatus", "It ended with exit status 5", None)),
+    "sys.exit": (HOLD + "sys.exit(5)", 5, ("fail", 5, "ExitStatus", "Ended with exit status 5", None)),
     "held by a function": ("def main():\n    held = generate(); next(held); sys.exit(6)\nmain()", 6,
-                           ("fail", 6, "ExitStatus", "It ended with exit status 6", None)),
+                           ("fail", 6, "ExitStatus", "Ended with exit status 6", None)),
     "daemon thread": ("""
 entered = threading.Event()
 def work():
@@ -339,7 +339,7 @@ def work():
         entered.set()
         while True: time.sleep(0.01)
 threading.Thread(target=work, daemon=True).start(); entered.wait()
-sys.exit(7)""", 7, ("fail", 7, "ExitStatus", "It ended with exit status 7", None)),
+sys.exit(7)""", 7, ("fail", 7, "ExitStatus", "Ended with exit status 7", None)),
     "daemon thread that is ending it": ("""
 from aind_capsule.running.alone import LoneRun
 entered, publish = threading.Event(), LoneRun._end
@@ -384,7 +384,7 @@ loop = asyncio.new_event_loop(); task = loop.create_task(job())
 loop.run_until_complete(asyncio.sleep(0.01))
 raise OSError("main")""", 1, ("fail", 1, "OSError", "main", None)),
     "exit stack": ("stack = contextlib.ExitStack(); stack.enter_context(capsule_run('a')); sys.exit(8)", 8,
-                   ("fail", 8, "ExitStatus", "It ended with exit status 8", None)),
+                   ("fail", 8, "ExitStatus", "Ended with exit status 8", None)),
     "two blocks, one failed": ("held = generate(); next(held)\nwith contextlib.suppress(OSError), capsule_run('b'): raise OSError('b')\nsys.exit(3)", 3,
                                ("fail", 1, "OSError", "b", 1)),
     "a thread outlives the block of main": ("""

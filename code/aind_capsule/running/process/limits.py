@@ -54,6 +54,11 @@ def restore_limits(before: Mapping[int, tuple[int, int]]) -> None:
         resource.setrlimit(number, limits)
 
 
+def is_file_size_limited() -> bool:
+    """Return whether a file of this process may not grow without limit."""
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+
+
 def check_limits() -> None:
     """Check that the wrapper can work within its limits.
 
