@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aind_capsule.logs.console import format_bytes, format_duration
-from aind_capsule.running.outcome import UNKNOWN_STATUS, Outcome
 from aind_capsule.running.prepare import Prepared, is_missing
 from aind_capsule.running.views import ConsoleView, SessionView
+
+if TYPE_CHECKING:
+    from aind_capsule.running.outcome import Outcome
 
 _TITLES = {"success": "finished", "fail": "failed", "stopped": "stopped"}
 
@@ -42,6 +44,8 @@ def show_end(
     log: str | None,
 ) -> None:
     """The banner after the canonical record; the session file ends with it; `log` is there."""
+    from aind_capsule.running.outcome import UNKNOWN_STATUS  # not before the processing
+
     counts = ", ".join(f"{count} {level}" for level, count in canonical["records"].items())
     size = format_bytes(canonical["results_bytes"])
     files = canonical["results_files"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +13,7 @@ from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.timestamps import US_PER_S, format_timestamp
 from aind_capsule.running.additions import Additions
 from aind_capsule.running.outcome import Ended, Outcome
+from aind_capsule.running.preparing.run_facts import RunFacts
 from aind_capsule.settings.model import Settings
 from aind_capsule.version import __version__
 
@@ -27,34 +27,6 @@ _RUN_JSON_FIELDS = frozenset(
         "delivery", "carried_metadata",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What is known of a run from its start on.
-
-    Attributes:
-        started_us: When it started, microseconds since 1970.
-        is_name_guess: Whether a name that the processing states is to be preferred.
-        machine: The machine, as `context.machine` describes it.
-    """
-
-    run_id: str
-    process_name: str
-    command: Sequence[str]
-    parameters: Mapping[str, Any]
-    started_us: int
-    settings: Settings
-    run_mode: str
-    platform_ids: Mapping[str, str]
-    machine: Mapping[str, Any]
-    folders: Mapping[str, str]
-    pipeline_task: Mapping[str, Any] | None = None
-    is_name_guess: bool = False
-
-    def rename(self, process_name: str | None) -> RunFacts:
-        """Return the same facts under another name; None keeps the name."""
-        return self if process_name is None else replace(self, process_name=process_name)
 
 
 def build_canonical(

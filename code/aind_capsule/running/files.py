@@ -12,12 +12,9 @@ from typing import Any
 
 from aind_capsule.context.files import write_all
 from aind_capsule.errors import LogFileError
-from aind_capsule.history.tidy import remove_old_runs
 from aind_capsule.logs.file.kept_folder import KeptFolder
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
-from aind_capsule.running.canonical import build_run_json
-from aind_capsule.running.data_process import describe_report, make_data_process
 from aind_capsule.running.finishing.lost_files import report_finding
 from aind_capsule.running.finishing.results_copies import (
     ResultsCopies,
@@ -187,6 +184,8 @@ class RunFiles:
             files["session"] = self._names["session"]
         if self._prepared.settings.resources is not None:
             files["resources"] = self._names["resources"]
+        from aind_capsule.running.canonical import build_run_json  # not before the processing
+
         content = build_run_json(
             self._prepared.facts,
             canonical,
@@ -238,6 +237,8 @@ class RunFiles:
         """
         assert self.folder is not None
         results = self._prepared.facts.folders["results"]
+        from aind_capsule.running.data_process import describe_report, make_data_process
+
         report = make_data_process(
             self.folder,
             results,
@@ -289,6 +290,8 @@ class RunFiles:
         """Remove run folders that are old, beside this run's."""
         if self.folder is not None:
             keep_days = self._prepared.settings.history.keep_days
+            from aind_capsule.history.tidy import remove_old_runs
+
             remove_old_runs(os.path.dirname(self.folder.path), keep_days)
 
     def finish(self) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aind_capsule.logs.console import format_record
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode, encode_members
-from aind_capsule.records.foreign import normalise
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
 from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
@@ -27,8 +26,10 @@ from aind_capsule.records.timestamps import (
     format_timestamp,
 )
 from aind_capsule.running.additions import KIND, Additions
-from aind_capsule.running.tracebacks import Traceback
 from aind_capsule.version import __version__
+
+if TYPE_CHECKING:
+    from aind_capsule.running.tracebacks import Traceback
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
 _INFO_BYTES = b'"level":"INFO"'
@@ -245,6 +246,8 @@ class Journal:
     def _adopt(
         self, foreign: Mapping[str, Any], reserved: Collection[str] = RESERVED_FIELDS
     ) -> dict[str, Any]:
+        from aind_capsule.records.foreign import normalise  # few runs need it
+
         record = normalise(foreign, self._take_times(1), reserved)
         return rename_taken(record, self.fields)
 
@@ -286,6 +289,8 @@ class Journal:
             self.counts[level] += 1
         exception = record.get("exception")
         if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
+            from aind_capsule.running.tracebacks import Traceback
+
             words = (str(exception.get(part, "")) for part in ("type", "message", "traceback"))
             self.last_exception = Traceback(*words)
         shown = record if name is None else {**record, "process_name": name.text}

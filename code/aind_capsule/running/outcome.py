@@ -9,6 +9,7 @@ import os
 import signal
 from dataclasses import dataclass
 
+from aind_capsule.running.process.signal_names import get_signal_name
 from aind_capsule.running.recording.worker_deaths import is_worker_death
 from aind_capsule.running.tracebacks import Traceback
 
@@ -171,11 +172,3 @@ def judge_output(outcome: Outcome, problem: str | None) -> Outcome:
 def _stopped(number: int, code: int) -> Outcome:
     name = get_signal_name(number)
     return Outcome("stopped", "WARNING", code, code, name, "Signal", f"Stopped by {name}")
-
-
-def get_signal_name(number: int) -> str:
-    """Return `SIGKILL` for 9; a real-time signal has a number only."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIG{number}"

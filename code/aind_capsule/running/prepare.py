@@ -24,11 +24,11 @@ from aind_capsule.records.naming import make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import read_clock_us
-from aind_capsule.running.canonical import RunFacts
 from aind_capsule.running.identity import find_process_name
 from aind_capsule.running.parameters import find_parameters
 from aind_capsule.running.preparing.command_line import find_program
 from aind_capsule.running.preparing.program_path import find_program_path, resolve_links
+from aind_capsule.running.preparing.run_facts import RunFacts
 from aind_capsule.running.run_folder import RunFolder
 from aind_capsule.settings.load import LoadedSettings, Problem, find_code_folder, load_settings
 from aind_capsule.settings.model import Settings

@@ -6,19 +6,15 @@ ends").
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import is_counter_shared, read_oom_kill_count
 from aind_capsule.context.folders import build_variables
-from aind_capsule.errors import SettingsError
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners, first_records
-from aind_capsule.running.canonical import build_canonical
-from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
 from aind_capsule.running.helper import NoProcessError
@@ -30,25 +26,17 @@ from aind_capsule.running.loop import READABLE, Loop
 from aind_capsule.running.nesting import (
     build_child_environ,
 )
-from aind_capsule.running.outcome import (
-    Ended,
-    Outcome,
-    describe_oom,
-    get_signal_name,
-    judge,
-    judge_output,
-)
 from aind_capsule.running.outlet import Outlet, describe_loss
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
-from aind_capsule.running.process.limits import explain
+from aind_capsule.running.process.signal_names import get_signal_name
 from aind_capsule.running.process.socket_folder import remove_abandoned_folders
-from aind_capsule.running.process.start_failure import find_reason, find_script_fault
 from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import CannotStartError
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
 
 if TYPE_CHECKING:
+    from aind_capsule.running.outcome import Ended, Outcome
     from aind_capsule.running.resources import ResourceSampler
     from aind_capsule.running.uploading import RunUpload
 
@@ -166,27 +154,23 @@ class Run:
             ended = self._supervision.run(
                 self._request.command, environ, self._inbox, intake, own_pids
             )
-        except CannotStartError as error:
-            status, kind, message = find_reason(self._request.command, error, environ)
-            return None, Outcome("fail", "ERROR", status, status, None, kind, message)
-        except NoProcessError as error:
-            failed = "The processing cannot be started"
-            refusal = explain(error, failed) or SettingsError(f"{failed}: {error.strerror}")
-            return None, _refuse(refusal)
+        except (CannotStartError, NoProcessError) as error:
+            from aind_capsule.running.finishing.run_end import judge_failed_start
+
+            return None, judge_failed_start(self._request.command, error, environ)
+        from aind_capsule.running.finishing.run_end import judge_end
+        from aind_capsule.running.outcome import judge_output
+
         kills = self._count_oom_kills()
-        is_shared = kills > 0 and is_counter_shared(self._prepared.cgroup)
-        exception = self._journal.last_exception
-        outcome = judge(ended, oom_kills=kills, is_oom_shared=is_shared, exception=exception)
-        if kills and outcome.error_type != "OutOfMemory":
-            message = describe_oom(kills, is_shared=is_shared)
-            self._journal.log("WARNING", message, oom_kills=kills)
-        fault = find_script_fault(self._request.command, environ)
-        if fault is not None and outcome.error_type == "ExitStatus":
-            outcome = dataclasses.replace(
-                outcome, error_message=f"{outcome.error_message}: {fault}"
-            )
-        elif fault is not None:
-            self._journal.log("WARNING", fault)
+        outcome = judge_end(
+            ended,
+            self._request.command,
+            environ,
+            oom_kills=kills,
+            is_oom_shared=kills > 0 and is_counter_shared(self._prepared.cgroup),
+            exception=self._journal.last_exception,
+            log=self._journal.log,
+        )
         return ended, judge_output(outcome, describe_loss((self._out, self._err)))
 
     def _open_outlet(self, fd: int) -> Outlet:
@@ -257,7 +241,9 @@ class Run:
         """How the run ends where its processing may not start."""
         fatal = self._prepared.fatal
         if fatal is not None:
-            return _refuse(fatal)
+            from aind_capsule.running.finishing.run_end import refuse
+
+            return refuse(fatal)
         refused = self._upload.check(found, self._wait_before) if self._upload else None
         if refused is not None:
             return refused
@@ -266,7 +252,9 @@ class Run:
             return None
         name = get_signal_name(number)
         self._journal.log("WARNING", f"Stopped by {name} before the processing was started")
-        return judge(Ended(0, stopped_by=number, was_killed=True))
+        from aind_capsule.running.finishing.run_end import judge_early_stop
+
+        return judge_early_stop(number)
 
     def _make_upload(self) -> RunUpload | None:
         if self._prepared.settings.upload.url is None:
@@ -291,6 +279,9 @@ class Run:
         resources: Mapping[str, Any],
     ) -> int:
         """Canonical record, copies, last `run.json`: in this order."""
+        from aind_capsule.running.canonical import build_canonical
+        from aind_capsule.running.carried import carry_metadata
+
         prepared = self._prepared
         carried: dict[str, Any] = {}
         if ended is not None and outcome.status != "stopped":
@@ -416,8 +407,3 @@ class Run:
         while self._err.has_waiting and deadline_s > 0:
             self._loop.run_once(0.1)
             deadline_s -= 0.1 if self._err.has_waiting else 0
-
-
-def _refuse(reason: SettingsError) -> Outcome:
-    message = f"{reason.message}. {reason.hint}"
-    return Outcome("fail", "ERROR", reason.exit_status, None, None, "SettingsError", message)

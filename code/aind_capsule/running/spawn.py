@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from aind_capsule.running.helper import NoProcessError
 from aind_capsule.running.process.inherited import Inherited
-from aind_capsule.running.process.start_failure import find_program, is_binary
+from aind_capsule.running.process.program_file import find_program_file, is_binary
 from aind_capsule.running.terminal import set_foreground_group
 
 #: A bigger pipe than the default lets the processing run ahead of us; the kernel may refuse.
@@ -130,7 +130,7 @@ def _execute(command: Sequence[str], environ: Mapping[str, str]) -> None:
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
-        path = find_program(command[0], environ)
+        path = find_program_file(command[0], environ)
         if is_binary(path):
             raise
     os.execve("/bin/sh", ["sh", path, *command[1:]], environ)

@@ -11,21 +11,23 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aind_capsule.records.redaction.stream import OutputRedactor
 from aind_capsule.running import reaping
-from aind_capsule.running.capture import StreamCapture
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop, Timer
-from aind_capsule.running.outcome import Ended, get_signal_name
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.process.process_group import ProcessGroup, find_children_of_ours
+from aind_capsule.running.process.signal_names import get_signal_name
 from aind_capsule.running.signals import STOPS, SignalInbox
 from aind_capsule.running.spawn import spawn
-from aind_capsule.running.streams import CapturedStream
 from aind_capsule.running.terminal import Foreground
 from aind_capsule.running.watcher import dismiss_watcher, start_watcher
+
+if TYPE_CHECKING:
+    from aind_capsule.running.outcome import Ended
+    from aind_capsule.running.streams import CapturedStream
 
 #: Streams that others hold open are read this much longer than the processing lives.
 DRAIN_S = 5.0
@@ -154,6 +156,8 @@ class Supervision:
         for timer in self._kills:
             timer.cancel()
         assert self._wait_status is not None
+        from aind_capsule.running.outcome import Ended
+
         return Ended(
             self._wait_status,
             self._stopped_by,
@@ -223,6 +227,11 @@ class Supervision:
         self._wait()
 
     def _add_stream(self, fd: int, name: str, outlet: Outlet, closely: bool) -> None:
+        # The processing has been started, and does not wait for these.
+        from aind_capsule.records.redaction.stream import OutputRedactor
+        from aind_capsule.running.capture import StreamCapture
+        from aind_capsule.running.streams import CapturedStream
+
         capture = StreamCapture(name, self._journal, has_tracebacks=closely)
         hider = OutputRedactor(self._journal.redactor) if self._manner.redact_output else None
         self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider))

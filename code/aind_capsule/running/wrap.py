@@ -10,7 +10,6 @@ from aind_capsule.running.loop import Loop
 from aind_capsule.running.nesting import build_own_environ, find_outer_run, is_same_run
 from aind_capsule.running.prepare import RunRequest, prepare
 from aind_capsule.running.process.inherited import Inherited, take_inherited
-from aind_capsule.running.process.start_failure import find_reason
 from aind_capsule.running.run import Run
 from aind_capsule.running.signals import SignalInbox
 
@@ -42,6 +41,8 @@ def _pass_through(request: RunRequest, inherited: Inherited) -> int:
         inherited.restore()
         os.execvpe(request.command[0], list(request.command), environ)
     except OSError as error:
+        from aind_capsule.running.process.start_failure import find_reason  # most commands start
+
         status, _, message = find_reason(request.command, error, environ)
         with contextlib.suppress(OSError):  # stderr is closed again
             print(f"capsule run: {message}", file=sys.stderr)

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from aind_capsule.running.process.program_file import find_program_file, is_binary
 from aind_capsule.running.process.start_failure import (
-    find_program,
     find_reason,
     find_script_fault,
-    is_binary,
 )
 from tests.conftest import Capsule
 
@@ -148,14 +147,14 @@ def test_a_program_of_path(tmp_path: Path) -> None:
     (tmp_path / "b" / "tool").write_text("x")
     environ = {"PATH": ":".join(str(tmp_path / name) for name in ("a", "b", "c"))}
     found = str(tmp_path / "b" / "tool")
-    assert find_program("tool", environ) == found
+    assert find_program_file("tool", environ) == found
     refused = find_reason(["tool"], PermissionError(errno.EACCES, "x"), environ)
     assert refused == (126, "NotExecutable", f"{found!r} is not executable; try: chmod +x {found}")
     (tmp_path / "c" / "tool").write_text("x")
     (tmp_path / "c" / "tool").chmod(0o755)
     (tmp_path / "a" / "tool").mkdir()
-    assert find_program("tool", environ) == str(tmp_path / "c" / "tool")
-    assert find_program("./tool", environ) == "./tool"
+    assert find_program_file("tool", environ) == str(tmp_path / "c" / "tool")
+    assert find_program_file("./tool", environ) == "./tool"
     assert find_reason(["gone"], PermissionError(errno.EACCES, "x"), environ)[0] == 127
 
 

@@ -14,11 +14,10 @@ import stat
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
+from aind_capsule.running.process.program_file import ELF_MAGIC, find_program_file, read_head
+
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
-#: What is read of a file: the kernel looks no further for the interpreter.
-_HEAD_BYTES = 256
-_ELF = b"\x7fELF"
 #: Of `e_machine`, by the names that `uname -m` has.
 _MACHINES = {
     3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64",
@@ -44,7 +43,7 @@ def find_reason(
         environ: The environment that it was to have: its PATH was searched.
     """
     name = command[0]
-    path = find_program(name, environ) if name else ""
+    path = find_program_file(name, environ) if name else ""
     reason = _explain_missing(name, path, error.errno or 0)
     if reason is not None:
         return EXIT_NOT_FOUND, "NotFound", reason
@@ -57,31 +56,13 @@ def find_script_fault(command: Sequence[str], environ: Mapping[str, str]) -> str
 
     Its interpreter takes a carriage return for part of an argument, and says something else.
     """
-    path = find_program(command[0], environ)
-    head = _read_head(path)
+    path = find_program_file(command[0], environ)
+    head = read_head(path)
     if head is None:
         return None
     if not head:
         return f"{_show(path)} is an empty file: nothing was run"
     return f"{_show(path)} {_explain_windows_end(path)}" if _has_windows_end(head) else None
-
-
-def find_program(name: str, environ: Mapping[str, str]) -> str:
-    """Return the path that a name stands for: of PATH the first program, else the first file."""
-    if "/" in name:
-        return name
-    paths = [os.path.join(folder, name) for folder in os.get_exec_path(environ)]
-    for is_it in (_is_program, os.path.lexists):
-        for path in paths:
-            if is_it(path):
-                return path
-    return name
-
-
-def is_binary(path: str) -> bool:
-    """Return whether a file is no text that a shell could run, by the rule of bash."""
-    head = _read_head(path) or b""
-    return head.startswith(_ELF) or b"\0" in head[:80].partition(b"\n")[0]
 
 
 def _explain_missing(name: str, path: str, code: int) -> str | None:
@@ -112,7 +93,7 @@ def _explain_refused(path: str, code: int) -> str | None:
     if code == errno.ENOENT:
         return _explain_interpreter(path)
     if code == errno.ENOEXEC:
-        return _explain_format(_read_head(path) or b"")
+        return _explain_format(read_head(path) or b"")
     if code == errno.ELOOP and os.path.exists(path):
         return "names an interpreter that is a script itself, and so on; correct its first line"
     return {
@@ -139,7 +120,7 @@ def _explain_denied(path: str) -> str | None:
         return "is not a regular file"
     if not _may_execute(path):
         return _explain_noexec(path) or f"is not executable; try: chmod +x {_quote(path)}"
-    interpreter = _find_interpreter(_read_head(path) or b"")
+    interpreter = _find_interpreter(read_head(path) or b"")
     if interpreter is None:
         return _explain_noexec(path)
     reason = _explain_denied(interpreter) or "cannot be executed"
@@ -154,10 +135,10 @@ def _explain_noexec(path: str) -> str | None:
 
 
 def _explain_interpreter(path: str) -> str | None:
-    head = _read_head(path) or b""
+    head = read_head(path) or b""
     if _has_windows_end(head):
         return _explain_windows_end(path)
-    if head.startswith(_ELF):
+    if head.startswith(ELF_MAGIC):
         return "was built for another system: the loader that it names is not there (ldd shows it)"
     interpreter = _find_interpreter(head)
     if interpreter is None:
@@ -179,7 +160,7 @@ def _explain_format(head: bytes) -> str:
     for start, system in _OTHER_SYSTEMS.items():
         if head.startswith(start):
             return f"is a program for {system}"
-    if not head.startswith(_ELF):
+    if not head.startswith(ELF_MAGIC):
         return "is neither a program nor a script of text"
     machine = None
     with contextlib.suppress(struct.error, IndexError):
@@ -211,21 +192,6 @@ def _find_above(path: str, is_it: Callable[[str], bool]) -> str | None:
         if part and is_it(part):
             return part
     return None
-
-
-def _read_head(path: str) -> bytes | None:
-    """Return a regular file's first bytes; None where they cannot be read."""
-    try:
-        if not os.path.isfile(path):  # to open a pipe would wait for its writer
-            return None
-        with open(path, "rb") as file:
-            return file.read(_HEAD_BYTES)
-    except (OSError, ValueError):
-        return None
-
-
-def _is_program(path: str) -> bool:
-    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _may_execute(path: str) -> bool:
