@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+from aind_capsule.history.runs import find_runs
 from aind_capsule.history.tidy import remove_old_runs
 from aind_capsule.logs.reader import is_being_written
 from tests.conftest import Capsule, wait_until
@@ -55,6 +56,29 @@ def test_results_elsewhere_and_names_of_files(capsule: Capsule) -> None:
     capsule.results.rename(moved)
     assert [r["status"] for r in _list(capsule, str(capsule.root / "elsewhere"))] == ["success"]
     assert [r["status"] for r in _list(capsule, str(run.log))] == ["success"]
+
+
+def test_of_two_run_folders_the_one_with_an_end_counts(capsule: Capsule) -> None:
+    """A run that went on in another place left an old copy of its log: whichever is found first, the end counts.
+    A log that has nothing but its end is a run's too."""
+    run = capsule.run("true")
+    assert run.log is not None
+    stale = capsule.root / "stale" / run.log.parent.name / run.log.name
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(run.lines[0] + b"\n")
+    copy = capsule.root / "copy" / run.log.name
+    copy.parent.mkdir()
+    copy.write_bytes(run.lines[0] + b"\n")
+    whole, stale_base = str(capsule.scratch), str(stale.parent.parent)
+    for folders in ([whole, stale_base], [stale_base, whole]):
+        (found,) = find_runs(folders)
+        assert (found.status, found.log) == ("success", str(run.log))
+    for folders in ([str(copy.parent), stale_base], [stale_base, str(copy.parent)]):
+        (found,) = find_runs(folders)
+        assert (found.status, found.log) == ("lost", str(stale))
+    copy.write_bytes(run.lines[-1] + b"\n")
+    (found,) = find_runs([str(copy.parent)])
+    assert found.status == "success"
 
 
 def test_a_folder_that_is_not_there(capsule: Capsule) -> None:

@@ -205,11 +205,17 @@ class LogWriter:
         self.path, self._start, self._end = path, 0, kept.size_bytes
         if kept.records < self.next_seq:
             self.lost["damaged_log"] = self.next_seq - kept.records
-        self._prepare_room()
+        if self._is_sealed:
+            log_lock.unlock(self._fd)
+        else:
+            self._prepare_room()
 
     def is_damaged(self) -> bool:
-        """Return whether somebody else has cut the file or written into it; reads all of it."""
-        if self._start or not stat.S_ISREG(os.fstat(self._fd).st_mode):
+        """Return whether somebody else has cut the file or written into it; reads all of it.
+
+        After the log's end it is not asked any more: its last record cannot be written again.
+        """
+        if self._start or self._is_sealed or not stat.S_ISREG(os.fstat(self._fd).st_mode):
             return False
         try:
             return not is_whole(self._fd, self._end, self.records)

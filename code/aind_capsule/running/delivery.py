@@ -108,6 +108,7 @@ class RunDelivery:
         in_task = prepared.task is not None
         limits = choose_deadline(prepared.settings, in_task=in_task, stopped_s_ago=stopped_s_ago)
         report = process.finish(*limits, must_hurry)
+        self._files.keep_after_end()  # what is said next names where they are
         undelivered = self.count_undelivered(self._files.writer.records)
         for kind in find_kinds(prepared.settings):
             missing = {
