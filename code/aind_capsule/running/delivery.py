@@ -80,7 +80,7 @@ class RunDelivery:
         """Have the log read where it is now."""
         writer = self._files.writer
         if self._process is not None:
-            self._process.follow_log(writer.path, is_whole=not writer.lost.get("damaged_log"))
+            self._process.follow_log(writer.path, is_whole=not writer.was_damaged)
 
     def count_undelivered(self, records: int) -> dict[str, int]:
         """Records that have not arrived yet, by destination, out of so many in the log."""
