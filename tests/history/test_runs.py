@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from aind_capsule.history.runs import find_runs
 from aind_capsule.history.tidy import remove_old_runs
+from aind_capsule.logs.positions import PositionFile
 from aind_capsule.logs.reader import is_being_written
 from tests.conftest import Capsule, wait_until
 
@@ -93,6 +97,29 @@ def test_a_folder_that_is_not_there(capsule: Capsule) -> None:
         [*command, str(capsule.data)], env=capsule.environ, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_pipes_at_names_of_ours(tmp_path: Path) -> None:
+    """Whoever looks at a run folder waits for no pipe that stands there; what cannot be read stays."""
+    run_id = "20200101T000000-00000000"
+    folder = tmp_path / run_id
+    folder.mkdir()
+    log = folder / f"x-{run_id}.log.jsonl"
+    log.write_text('{"event_type":"stage_start"}\n')
+    os.mkfifo(folder / f"x-{run_id}.run.json")
+    (found,) = find_runs([str(tmp_path)])
+    assert found.status == "lost"
+    os.utime(folder, (0, 0))
+    assert remove_old_runs(str(tmp_path), 30) == []
+    (folder / f"x-{run_id}.run.json").unlink()
+    position = f"{log}.loki-0123abcd.position"
+    os.mkfifo(position)
+    log.unlink()
+    os.mkfifo(log)
+    with pytest.raises(OSError, match="is no file"):
+        PositionFile(position)
+    os.utime(folder, (0, 0))
+    assert remove_old_runs(str(tmp_path), 30) == [str(folder)]
 
 
 def test_old_folders_go_unless_they_live(capsule: Capsule) -> None:

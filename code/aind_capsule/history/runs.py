@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aind_capsule.context.files import UnusableFileError, read_bytes
+from aind_capsule.history.owed import MAX_RUN_JSON_BYTES
 from aind_capsule.logs.place import HIDDEN_NAME, find_bases
 from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
 from aind_capsule.records.canonical import holds_canonical, is_canonical
@@ -118,8 +120,9 @@ def _is_original(log: str, run_id: str) -> bool:
 def _read_run_json(log: str, run_id: object) -> dict[str, Any]:
     """Return the `run.json` beside a log; empty where it is another run's, or knows no end."""
     content: dict[str, Any] = {}
-    with contextlib.suppress(OSError), open(log[: -len(LOG_SUFFIX)] + ".run.json", "rb") as file:
-        content = decode(file.read()) or {}
+    with contextlib.suppress(OSError, UnusableFileError):
+        path = log[: -len(LOG_SUFFIX)] + ".run.json"
+        content = decode(read_bytes(path, MAX_RUN_JSON_BYTES)) or {}
     return content if holds_canonical(content) and content.get("run_id") == run_id else {}
 
 
