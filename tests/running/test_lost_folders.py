@@ -163,7 +163,7 @@ def test_a_log_that_is_cut_or_written_into_is_told(capsule: Capsule, act: str) -
     assert lost + len(records) == told["seq"] + 1
     assert sum(told["records"].values()) == len(records) - 1
     assert run.stderr.count(b"truncated or overwritten") == 1
-    assert f"{lost} records are lost".encode() in run.stderr
+    assert f"{lost} record{'s are' if lost > 1 else ' is'} lost".encode() in run.stderr
 
 
 def test_where_nothing_can_be_kept(capsule: Capsule) -> None:

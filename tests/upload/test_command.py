@@ -74,7 +74,7 @@ def test_a_name_by_the_rule(uploader: Uploader) -> None:
     [
         ((), 2, "capsule upload results s3://"),
         (("tree",), 2, "capsule upload results s3://"),
-        (("nowhere", "s3://b"), 2, "nowhere is no folder"),
+        (("nowhere", "s3://b"), 2, "nowhere is not a directory"),
         (("tree", "http://b"), 2, "s3://bucket/prefix"),
         (("tree", "s3://bb"), 2, "--asset-name"),
         (("tree", "s3://bb", "--asset-name", "a/b"), 2, "without slashes"),

@@ -31,7 +31,7 @@ def describe_finding(finding: Finding, log: str) -> list[str]:
     messages = []
     if finding.is_damaged:
         gone = finding.gone_records
-        what = f"{gone} records are lost" if gone else "no record is lost"
+        what = f"{gone} records are lost" if gone > 1 else f"{gone or 'no'} record is lost"
         messages.append(f"The log was truncated or overwritten while the run went on: {what}")
     if finding.is_moved:
         messages.append(
