@@ -6,8 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from aind_capsule.history.runs import find_runs
 from aind_capsule.history.tidy import remove_old_runs
+from aind_capsule.logs.positions import PositionFile
 from aind_capsule.logs.reader import is_being_written
 from tests.conftest import Capsule, wait_until
 
@@ -57,6 +62,29 @@ def test_results_elsewhere_and_names_of_files(capsule: Capsule) -> None:
     assert [r["status"] for r in _list(capsule, str(run.log))] == ["success"]
 
 
+def test_of_two_run_folders_the_one_with_an_end_counts(capsule: Capsule) -> None:
+    """A run that went on in another place left an old copy of its log: whichever is found first, the end counts.
+    A log that has nothing but its end is a run's too."""
+    run = capsule.run("true")
+    assert run.log is not None
+    stale = capsule.root / "stale" / run.log.parent.name / run.log.name
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(run.lines[0] + b"\n")
+    copy = capsule.root / "copy" / run.log.name
+    copy.parent.mkdir()
+    copy.write_bytes(run.lines[0] + b"\n")
+    whole, stale_base = str(capsule.scratch), str(stale.parent.parent)
+    for folders in ([whole, stale_base], [stale_base, whole]):
+        (found,) = find_runs(folders)
+        assert (found.status, found.log) == ("success", str(run.log))
+    for folders in ([str(copy.parent), stale_base], [stale_base, str(copy.parent)]):
+        (found,) = find_runs(folders)
+        assert (found.status, found.log) == ("lost", str(stale))
+    copy.write_bytes(run.lines[-1] + b"\n")
+    (found,) = find_runs([str(copy.parent)])
+    assert found.status == "success"
+
+
 def test_a_folder_that_is_not_there(capsule: Capsule) -> None:
     """A folder that does not exist is a usage error that names it; no runs are said on stderr."""
     command = [sys.executable, "-m", "aind_capsule", "runs"]
@@ -69,6 +97,29 @@ def test_a_folder_that_is_not_there(capsule: Capsule) -> None:
         [*command, str(capsule.data)], env=capsule.environ, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_pipes_at_names_of_ours(tmp_path: Path) -> None:
+    """Whoever looks at a run folder waits for no pipe that stands there; what cannot be read stays."""
+    run_id = "20200101T000000-00000000"
+    folder = tmp_path / run_id
+    folder.mkdir()
+    log = folder / f"x-{run_id}.log.jsonl"
+    log.write_text('{"event_type":"stage_start"}\n')
+    os.mkfifo(folder / f"x-{run_id}.run.json")
+    (found,) = find_runs([str(tmp_path)])
+    assert found.status == "lost"
+    os.utime(folder, (0, 0))
+    assert remove_old_runs(str(tmp_path), 30) == []
+    (folder / f"x-{run_id}.run.json").unlink()
+    position = f"{log}.loki-0123abcd.position"
+    os.mkfifo(position)
+    log.unlink()
+    os.mkfifo(log)
+    with pytest.raises(OSError, match="is no file"):
+        PositionFile(position)
+    os.utime(folder, (0, 0))
+    assert remove_old_runs(str(tmp_path), 30) == [str(folder)]
 
 
 def test_old_folders_go_unless_they_live(capsule: Capsule) -> None:

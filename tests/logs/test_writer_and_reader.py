@@ -188,3 +188,25 @@ def test_without_linuxs_calls(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "log").read_bytes() == b"".join(b'{"a":1,"seq":%d}\n' % n for n in range(3))
+
+
+@pytest.mark.parametrize("junk", [b"x\n", b"0" * 5000 + b"\n"])
+def test_what_others_append_is_noticed(tmp_path: Path, junk: bytes) -> None:
+    """A reader may have taken it for a line: also where the next record covers all of it, and where it is the
+    last that happens. In its new file the log is whole."""
+    path = tmp_path / "a.jsonl"
+    writer = LogWriter(path)
+    for is_last in (False, True):
+        writer.append([b'{"message":"one"'])
+        assert not writer.is_damaged()
+        with path.open("ab") as file:
+            file.write(junk)
+        if not is_last:
+            writer.append_one(b'{"message":"two"')
+        assert writer.is_damaged()
+        path = tmp_path / f"{is_last}.jsonl"
+        writer.move(os.open(path, os.O_RDWR | os.O_CREAT), str(path))
+        assert not writer.is_damaged()
+        assert (writer.was_damaged, writer.lost) == (True, {})
+    writer.close()
+    assert [line.record["seq"] for line in read_log(path) if line.record] == [0, 1, 2]

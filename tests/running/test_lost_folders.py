@@ -20,6 +20,7 @@ from tests.conftest import (
     Finished,
     check_log_is_sound,
     parse_strictly,
+    wait_until,
 )
 from tests.running.test_files import _build_task, _build_task_environ
 
@@ -164,7 +165,7 @@ def test_a_log_that_is_cut_or_written_into_is_told(capsule: Capsule, act: str) -
     assert lost + len(records) == told["seq"] + 1
     assert sum(told["records"].values()) == len(records) - 1
     assert run.stderr.count(b"truncated or overwritten") == 1
-    assert f"{lost} records are lost".encode() in run.stderr
+    assert f"{lost} record{'s are' if lost > 1 else ' is'} lost".encode() in run.stderr
 
 
 def test_where_nothing_can_be_kept(capsule: Capsule) -> None:
@@ -228,6 +229,74 @@ def test_a_limit_on_the_size_of_files(capsule: Capsule, limit: int) -> None:
         b"lines are not in the session file: File too large" in line for line in complaints[1:]
     )
     _check_paths(capsule, run.stderr)
+
+
+def test_a_limit_that_takes_no_record(capsule: Capsule) -> None:
+    """`ulimit -f 0`: no empty log is published or named; the canonical record is on stderr, and the last line
+    says how many records are lost."""
+    run = capsule.run(
+        "bash", "-c", "seq 40",
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )  # fmt: skip
+    assert (run.status, run.stdout.count(b"\n")) == (0, 40)
+    assert not list(capsule.results.iterdir())
+    *_, told, last = run.stderr.decode().splitlines()
+    assert json.loads(told)["status"] == "success"
+    assert json.loads(told)["lost_records"] == {"size_cap": 41}
+    assert last.startswith("capsule: This run's log is kept nowhere")
+    assert "41 records are lost" in last
+    assert run.stderr.count(b"log       none") == 1
+
+
+def test_what_goes_after_the_last_record(capsule: Capsule) -> None:
+    """Scratch that is removed while the log is delivered: log and run.json have another place, what is said to
+    be pushed is there, and `capsule runs` finds it."""
+    options = ("--run-files", "none")
+    environ = {"CAPSULE_LOKI__URL": "http://127.0.0.1:9", "CAPSULE_SHIPPING__DEADLINE": "1"}
+    process = capsule.start("seq", "20", options=options, env=environ)
+    log = wait_until(capsule.find_log)
+    wait_until(lambda: b'"status":"success"' in log.read_bytes())
+    moved = capsule.root / "moved"
+    capsule.scratch.rename(moved)
+    run = capsule.finish(process)
+    assert run.log is not None
+    assert str(run.log).startswith(str(capsule.home))
+    check_log_is_sound(run.records)
+    assert capsule.run_json()["delivery"]["loki"]["owed"] == len(run.records)
+    assert f"`capsule push {run.log}`".encode() in run.stderr
+    assert run.stderr.count(b"its files are in") == 1
+    (found,) = find_runs([str(moved), str(run.log.parent)])
+    assert (found.status, b"kept nowhere" in run.stderr) == ("success", False)
+    assert not list(capsule.root.rglob("*.next"))
+
+
+@pytest.mark.parametrize("act", ["touch ../results", "ln -s /no/such ../results"])
+def test_results_that_are_no_folder_any_more(capsule: Capsule, act: str) -> None:
+    """The files stay in the run folder, and it is said why."""
+    run = capsule.run("bash", "-c", f"rm -r ../results; {act}", options=("--strict",))
+    assert run.status == 74
+    assert run.log is not None
+    assert f"the run folder is {run.log.parent}".encode() in run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="needs setpriv")
+def test_a_run_folder_that_is_closed(capsule: Capsule) -> None:
+    """Its permissions are taken away: all files are in the next place, and the run's end is found there."""
+    words = capsule.get_command("bash", "-c", "seq 20; chmod 555 ../scratch/.capsule/*")
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if not os.geteuid() else []
+    done = subprocess.run(
+        [*drop, *words], cwd=capsule.code, env=capsule.environ, capture_output=True, check=True)  # fmt: skip
+    assert done.stderr.count(b"WARNING  ") == 1
+    assert b"cannot be written" not in done.stderr
+    (log,) = capsule.home.rglob("*.log.jsonl")
+    check_log_is_sound(_find_lines(log))
+    (told,) = capsule.home.rglob("*.run.json")
+    assert json.loads(told.read_text())["status"] == "success"
+    for folder in capsule.scratch.rglob(".capsule/*"):
+        folder.chmod(0o755)
+    (found,) = find_runs([str(capsule.scratch), str(capsule.home / ".local/state/aind-capsule")])
+    assert (found.status, found.log) == ("success", str(log))
 
 
 def test_links_at_our_names_are_not_followed(capsule: Capsule) -> None:

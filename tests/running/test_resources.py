@@ -414,7 +414,8 @@ def test_a_file_that_cannot_be_written(sampled: Sampled, path: str, why: str) ->
     _end(child)
     peaks = sampler.finish(30)
     (trouble,) = sampled.troubles
-    assert path in trouble and why in trouble
+    assert why in trouble
+    assert path not in trouble  # an empty file is removed at the end
     assert peaks["samples"] == 0
     assert peaks["peak_rss_bytes"] > 0
 

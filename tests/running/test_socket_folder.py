@@ -76,6 +76,18 @@ def test_a_path_of_107_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         socket_folder.remove_socket_folder(os.path.dirname(path))
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_taken"),
+    [(0o777, False), (0o770, False), (0o702, False), (0o1777, True), (0o755, True)],
+)
+def test_a_folder_that_others_can_write(tmp_path: Path, mode: int, is_taken: bool) -> None:
+    """Whoever can rename our folder there could put another socket in its place: it is passed over, but where
+    only the owner can (sticky)."""
+    tmp_path.chmod(mode)
+    bases = list(socket_folder.find_socket_bases({"XDG_RUNTIME_DIR": str(tmp_path)}))
+    assert (str(tmp_path) in bases) is is_taken
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's folder needs root")
 def test_another_users_folder(tmp_path: Path) -> None:
     """A runtime folder that sudo has handed on is another's: nothing is made there."""

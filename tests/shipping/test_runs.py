@@ -86,6 +86,23 @@ def test_records_do_not_wait_for_the_end(shipped: Capsule, loki: LokiDouble) -> 
     assert json.loads(_read(loki)[-1])["status"] == "stopped"
 
 
+@pytest.mark.slow
+def test_a_log_that_the_processing_appends_to(shipped: Capsule, loki: LokiDouble) -> None:
+    """Where foreign bytes were read as lines of the log, all of its own records arrive all the same; that it was
+    written into is said."""
+    process = shipped.start("bash", "-c", "seq 20; read x; seq 100 150", stdin=subprocess.PIPE)
+    wait_until(lambda: any('"message":"20"' in line for line in _read(loki)))
+    (log,) = shipped.scratch.rglob("*.log.jsonl")
+    with log.open("a") as file:
+        file.write("0" * 5000 + "\n")
+    wait_until(lambda: list(shipped.scratch.rglob("*.set-aside.jsonl")))
+    run = shipped.finish(process, data=b"\n")
+    assert "lost_records" not in run.canonical
+    assert set(_lines(run)) <= set(_read(loki))
+    assert _report(run)["owed"] == 0
+    assert run.stderr.count(b"overwritten while the run went on: no record is lost") == 1
+
+
 def test_nothing_configured_starts_nothing(capsule: Capsule) -> None:
     """Without a url there is no process, no report, and no position file."""
     run = capsule.run("sh", "-c", "ps -eo args | grep -c '[a]ind_capsule.shipping'; true")

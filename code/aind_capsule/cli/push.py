@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from aind_capsule.errors import CapsuleError, LogFileError, SettingsError, Usage
 from aind_capsule.history.runs import find_default_folders, find_logs
 from aind_capsule.logs.convert import convert_log, is_own_log
 from aind_capsule.logs.foreign_file import find_stem
-from aind_capsule.logs.place import find_bases
+from aind_capsule.logs.place import find_bases, open_base
 from aind_capsule.logs.screen import Screen, find_screen
 from aind_capsule.logs.stderr import find_stderr
 from aind_capsule.records.redaction.redactor import Redactor
@@ -193,11 +194,9 @@ def find_writable_base() -> str:
         UsageError: There is none.
     """
     for base in find_bases(None, os.environ):
-        try:
-            os.makedirs(base, exist_ok=True)
-        except OSError:
-            continue
-        return base
+        with contextlib.suppress(OSError):
+            open_base(base).close()
+            return base
     raise UsageError(
         "capsule push: there is no folder for converted logs", hint="Set XDG_STATE_HOME."
     )

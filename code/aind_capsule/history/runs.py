@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aind_capsule.context.files import UnusableFileError, read_bytes
+from aind_capsule.history.owed import MAX_RUN_JSON_BYTES
 from aind_capsule.logs.place import HIDDEN_NAME, find_bases
 from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
 from aind_capsule.records.canonical import holds_canonical, is_canonical
@@ -62,10 +64,10 @@ def find_runs(folders: Iterable[str]) -> list[RunSummary]:
         match = _RUN_ID.search(log)
         run_id = match.group(1) if match else ""
         known = found.get(run_id)
-        if known is not None and not _is_better(log, known):
+        if known is not None and _is_enough(known, log):
             continue
         summary = read_run(log, run_id)
-        if summary is not None:
+        if summary is not None and (known is None or _is_better(summary, known)):
             found[run_id] = summary
     return sorted(found.values(), key=lambda run: run.run_id, reverse=True)
 
@@ -77,7 +79,7 @@ def read_run(log: str, run_id: str) -> RunSummary | None:
     with contextlib.suppress(OSError):
         first = read_first_record(log) or {}
         last = read_last_record(log) or {}
-    if first and first.get("event_type") != "stage_start":
+    if first and first.get("event_type") != "stage_start" and not is_canonical(last):
         return None
     told = last if is_canonical(last) else _read_run_json(log, first.get("run_id", run_id))
     status = told.get("status")
@@ -97,14 +99,18 @@ def read_run(log: str, run_id: str) -> RunSummary | None:
     )
 
 
-def _is_better(log: str, known: RunSummary) -> bool:
-    """Return whether another log of a run is read as well.
-
-    The one in the run folder is the original. Of copies the next may be whole where one is not.
-    """
-    if _is_original(known.log, known.run_id):
+def _is_enough(known: RunSummary, log: str) -> bool:
+    """Return whether another log of a run need not be read."""
+    if known.status == "lost":  # the run may have gone on in another folder, or its copy is whole
         return False
-    return known.status == "lost" or _is_original(log, known.run_id)
+    return _is_original(known.log, known.run_id) or not _is_original(log, known.run_id)
+
+
+def _is_better(run: RunSummary, known: RunSummary) -> bool:
+    """Return whether one log of a run says more than another. An end counts before the place."""
+    if (run.status == "lost") != (known.status == "lost"):
+        return known.status == "lost"
+    return _is_original(run.log, run.run_id) and not _is_original(known.log, known.run_id)
 
 
 def _is_original(log: str, run_id: str) -> bool:
@@ -114,8 +120,9 @@ def _is_original(log: str, run_id: str) -> bool:
 def _read_run_json(log: str, run_id: object) -> dict[str, Any]:
     """Return the `run.json` beside a log; empty where it is another run's, or knows no end."""
     content: dict[str, Any] = {}
-    with contextlib.suppress(OSError), open(log[: -len(LOG_SUFFIX)] + ".run.json", "rb") as file:
-        content = decode(file.read()) or {}
+    with contextlib.suppress(OSError, UnusableFileError):
+        path = log[: -len(LOG_SUFFIX)] + ".run.json"
+        content = decode(read_bytes(path, MAX_RUN_JSON_BYTES)) or {}
     return content if holds_canonical(content) and content.get("run_id") == run_id else {}
 
 

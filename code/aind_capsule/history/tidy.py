@@ -6,7 +6,8 @@ import contextlib
 import os
 import time
 
-from aind_capsule.history.owed import UPLOAD_JOURNAL
+from aind_capsule.context.files import UnusableFileError, read_bytes
+from aind_capsule.history.owed import MAX_RUN_JSON_BYTES, UPLOAD_JOURNAL
 from aind_capsule.logs.positions import POSITION_SUFFIX, is_owed
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode
@@ -57,7 +58,9 @@ def _is_reported_as_owed(path: str) -> bool:
     """Whether a `run.json` says that records have not reached a server, or not that they have."""
     if not path.endswith(RUN_SUFFIX):
         return False
-    with open(path, "rb") as file:
-        report = (decode(file.read()) or {}).get("delivery")
+    try:
+        report = (decode(read_bytes(path, MAX_RUN_JSON_BYTES)) or {}).get("delivery")
+    except UnusableFileError:  # such as a pipe, which would be waited for
+        return True
     rows = report.values() if isinstance(report, dict) else ()
     return any(not isinstance(row, dict) or row.get("owed", 1) != 0 for row in rows)

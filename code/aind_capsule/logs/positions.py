@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
+import stat
 import zlib
 from dataclasses import dataclass
 
@@ -27,6 +29,7 @@ except ImportError:  # Windows: nothing tells two processes apart there
 POSITION_SUFFIX = ".position"
 _SLOT_BYTES = 512
 _CHUNK_BYTES = 1 << 20
+_NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
 class PositionInUseError(LogFileError):
@@ -79,6 +82,7 @@ class PositionFile:
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
         try:
+            self._check_is_file()
             self._lock()
             slots = _read_slots(os.read(self._fd, 2 * _SLOT_BYTES))
             self.was_damaged = not slots and os.fstat(self._fd).st_size > 0
@@ -111,6 +115,10 @@ class PositionFile:
         os.lseek(self._fd, turn % 2 * _SLOT_BYTES, os.SEEK_SET)
         os.write(self._fd, line.ljust(_SLOT_BYTES - 1) + b"\n")
 
+    def _check_is_file(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "is no file", self.path)
+
     def _lock(self) -> None:
         if fcntl is None:
             return
@@ -131,7 +139,7 @@ def read_progress(path: str) -> Progress:
     Raises:
         OSError: The file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_open_at_once) as file:
         slots = _read_slots(file.read(2 * _SLOT_BYTES))
     return max(slots, key=lambda slot: slot[0], default=(0, Progress()))[1]
 
@@ -145,12 +153,16 @@ def is_owed(path: str) -> bool:
     log = path[: -len(POSITION_SUFFIX)].rpartition(".")[0]
     with contextlib.suppress(OSError):
         position = read_progress(path).position
-        with open(log, "rb") as file:
+        with open(log, "rb", opener=_open_at_once) as file:
             file.seek(position)
             while chunk := file.read(_CHUNK_BYTES):
                 if b"\n" in chunk:
                     return True
     return False
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | _NON_BLOCKING)  # where somebody has put a pipe
 
 
 def _read_slots(data: bytes) -> list[tuple[int, Progress]]:

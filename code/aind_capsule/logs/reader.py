@@ -132,7 +132,8 @@ def is_being_written(path: str | os.PathLike[str]) -> bool:
     if fcntl is None:
         return False
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Where somebody has put a pipe it is not waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return False
     try:

@@ -68,6 +68,7 @@ class LogWriter:
         lost: Records that are not in the file, by cause (`disk_full`, `size_cap`, `write_error`,
             `damaged_log`).
         next_seq: Number that the next record gets.
+        was_damaged: Whether somebody has written into the file, so that it was written anew.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class LogWriter:
         self.path = os.fspath(path)
         self.lost: dict[str, int] = {}
         self.next_seq = 0
+        self.was_damaged = False
         self._reserves = reserves
         self._cap = find_cap(max_bytes, reserves=reserves)
         self._tell = tell
@@ -102,6 +104,7 @@ class LogWriter:
         self._is_sealed = False
         self._lock()
         self._start = self._end = os.fstat(self._fd).st_size
+        self._is_touched = False  # somebody else has changed its size
         self._prepare_room()
 
     def _lock(self) -> None:
@@ -197,22 +200,31 @@ class LogWriter:
         log_lock.lock_new(fd)
         kept = KeptSize(self._end, self.records)
         if self.is_damaged():
+            self.was_damaged = True
             kept = copy_whole_lines(self._fd, self._end, self._first_line, fd)
         else:
             self.copy_to(fd)
         os.dup2(fd, self._fd, inheritable=False)
         os.close(fd)
         self.path, self._start, self._end = path, 0, kept.size_bytes
+        self._is_touched = False
         if kept.records < self.next_seq:
             self.lost["damaged_log"] = self.next_seq - kept.records
-        self._prepare_room()
+        if self._is_sealed:
+            log_lock.unlock(self._fd)
+        else:
+            self._prepare_room()
 
     def is_damaged(self) -> bool:
-        """Return whether somebody else has cut the file or written into it; reads all of it."""
-        if self._start or not stat.S_ISREG(os.fstat(self._fd).st_mode):
+        """Return whether somebody else has cut the file or written into it; reads all of it.
+
+        After the log's end it is not asked any more: its last record cannot be written again.
+        """
+        if self._start or self._is_sealed or not stat.S_ISREG(os.fstat(self._fd).st_mode):
             return False
         try:
-            return not is_whole(self._fd, self._end, self.records)
+            # What others have appended a reader may have read, also where a record covers it now.
+            return self._is_touched or not is_whole(self._fd, self._end, self.records)
         except OSError:
             return False
 
@@ -296,6 +308,7 @@ class LogWriter:
         """Write all of the data, or nothing of it and say why."""
         done = 0
         try:
+            self._is_touched |= os.lseek(self._fd, 0, os.SEEK_END) != self._end
             done = _write_at(self._fd, data, self._end)
             while done < len(data):  # a large write may come in parts
                 done += _write_at(self._fd, memoryview(data)[done:], self._end + done)

@@ -62,6 +62,8 @@ def make_data_process(
         hint = "pip install 'aind-capsule[metadata]' where capsule is installed"
         return {"problem": "aind-data-schema is not installed", "hint": hint}
     words = [folder.get_file("run"), target]
+    if not os.path.exists(words[0]):
+        return {"problem": "run.json, of which it is made, could not be written"}
     limit_s = _LIMIT_S
     if stopped_s_ago is not None:
         limit_s = max(_STOPPED_LIMIT_S, _STOPPED_END_S - stopped_s_ago)

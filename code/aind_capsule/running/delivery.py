@@ -80,7 +80,7 @@ class RunDelivery:
         """Have the log read where it is now."""
         writer = self._files.writer
         if self._process is not None:
-            self._process.follow_log(writer.path, is_whole=not writer.lost.get("damaged_log"))
+            self._process.follow_log(writer.path, is_whole=not writer.was_damaged)
 
     def count_undelivered(self, records: int) -> dict[str, int]:
         """Records that have not arrived yet, by destination, out of so many in the log."""
@@ -108,6 +108,7 @@ class RunDelivery:
         in_task = prepared.task is not None
         limits = choose_deadline(prepared.settings, in_task=in_task, stopped_s_ago=stopped_s_ago)
         report = process.finish(*limits, must_hurry)
+        self._files.keep_after_end()  # what is said next names where they are
         undelivered = self.count_undelivered(self._files.writer.records)
         for kind in find_kinds(prepared.settings):
             missing = {

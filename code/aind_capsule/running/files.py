@@ -12,10 +12,10 @@ from typing import Any
 
 from aind_capsule.context.files import write_all
 from aind_capsule.errors import LogFileError
-from aind_capsule.logs.file.kept_folder import KeptFolder
+from aind_capsule.logs.file.kept_folder import Finding, KeptFolder
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode
-from aind_capsule.running.finishing.lost_files import report_finding
+from aind_capsule.running.finishing.lost_files import describe_finding, report_finding
 from aind_capsule.running.finishing.results_copies import (
     ResultsCopies,
     Write,
@@ -23,7 +23,7 @@ from aind_capsule.running.finishing.results_copies import (
     copy_open_file,
 )
 from aind_capsule.running.journal import Journal
-from aind_capsule.running.prepare import Prepared, is_writable_folder
+from aind_capsule.running.prepare import Prepared, is_missing, is_writable_folder
 from aind_capsule.running.run_folder import SUFFIXES, RunFolder, RunJson
 from aind_capsule.running.views import SessionView
 from aind_capsule.settings.values import RUN_FILE_KINDS
@@ -94,7 +94,7 @@ class RunFiles:
             else:
                 self._has_log = True
                 return writer
-        return LogWriter(os.devnull, tell=self.complain)
+        return LogWriter(os.devnull, reserves=False, tell=self.complain)
 
     def _open_session(self) -> SessionView | None:
         settings = self._prepared.settings.session
@@ -137,26 +137,47 @@ class RunFiles:
             Whether the log is another file now.
         """
         if not self._has_log:
+            if is_over:
+                journal.lost["no_folder"] = self.writer.next_seq
             return False
         finding = self._kept.look(self.writer, is_over=is_over)
         if not finding.is_changed:
             return False
         if finding.is_lost:
-            if is_over and not self._is_wanted_in_results("log"):
+            if is_over and not self._can_publish("log"):
                 journal.lost["no_folder"] = self.writer.next_seq
             return False
-        if finding.is_moved and self._run_json is not None:
-            self._run_json.close()
-            self._run_json = None
-        if finding.is_moved and self._run_json_content:
-            self._write_run_json(decode(self._run_json_content) or {}, is_last=False)
+        self._follow(finding)
         report_finding(finding, self.writer.path, journal)
         return True
+
+    def keep_after_end(self) -> None:
+        """Have all files in a folder that exists, when the log has ended already; say it."""
+        if not self._has_log:
+            return
+        if os.fstat(self.writer.fd).st_size < self.writer.size_bytes:
+            self._complain_once("The log was truncated after its end: its last records are lost")
+        finding = self._kept.look(self.writer, is_over=True)
+        if finding.is_changed and not finding.is_lost:
+            self._follow(finding)
+            for message in describe_finding(finding, self.writer.path):
+                self._say(f"WARNING: {message}")
+
+    def _follow(self, finding: Finding) -> None:
+        """Write `run.json` anew where the run has another folder."""
+        if not finding.is_moved:
+            return
+        if self._run_json is not None:
+            self._run_json.close()
+            self._run_json = None
+        if self._run_json_content:
+            self._write_run_json(decode(self._run_json_content) or {}, is_last=False)
 
     def seal_log(self) -> None:
         """End the log after its canonical record, and copy it into results at once."""
         self._is_sealed = True
         self.writer.seal()
+        self._has_log = self._has_log and self.writer.size_bytes > 0
         self.publish(("log",))  # the banner that follows says where it is
 
     def write_run_json(
@@ -219,7 +240,7 @@ class RunFiles:
             return False
         if prepared.settings.upload.url is not None:  # an asset has one, whatever results have
             return True
-        return self._is_wanted_in_results("provenance")
+        return self._can_publish("provenance")
 
     def make_data_process(
         self,
@@ -284,7 +305,11 @@ class RunFiles:
         prepared = self._prepared
         if prepared.run_folder is None or kind not in prepared.run_files:
             return False
-        return is_writable_folder(prepared.facts.folders["results"])
+        return not is_missing(prepared.facts.folders["results"])  # the banner says that
+
+    def _can_publish(self, kind: str) -> bool:
+        results = self._prepared.facts.folders["results"]
+        return self._is_wanted_in_results(kind) and is_writable_folder(results)
 
     def remove_old_runs(self) -> None:
         """Remove run folders that are old, beside this run's."""
@@ -300,9 +325,10 @@ class RunFiles:
         if session is not None and session.lost:
             self.complain(f"{session.lost} lines are not in the session file: {session.problem}")
         if self.find_log() is None:
-            count = self.writer.next_seq
+            unwritten = {**self.writer.lost, "damaged_log": 0}  # those have a number
+            count = self.writer.next_seq + sum(unwritten.values())
             self.complain(
-                f"This run's log is kept nowhere: no folder for it can be written. {count} records"
+                f"This run's log is kept nowhere: no file for it can be written. {count} records"
                 " are lost; name a folder that can be written by --scratch"
             )
         self.writer.close()

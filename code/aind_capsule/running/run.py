@@ -311,6 +311,8 @@ class Run:
                 lost_output={o.name: o.lost_bytes for o in (self._out, self._err) if o.lost_bytes},
             )
         )
+        if "canonical_record" in self._journal.lost:  # then it is nowhere else
+            self._console.keeps_canonical = True
         self._files.seal_log()
         log = self._files.find_log()
         banners.show_end(prepared, outcome, canonical, self._console, self._files.session, log)
@@ -329,6 +331,7 @@ class Run:
             more = {**more, "upload": self._upload.commit() or None}
         if self._delivery.is_on:
             more = {**more, "delivery": self._deliver_rest()}
+        self._files.keep_after_end()
         if not is_last:
             self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
             self._files.publish(("run",))

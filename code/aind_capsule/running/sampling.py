@@ -76,7 +76,7 @@ def _sample(order: Order, link: Link) -> None:
         sample.update(rate.read(began, sample["cpu_s"]))
         trouble = file.append(encode(sample) + b"\n")
         if trouble is not None:
-            link.say("file", f"Samples of resources cannot be written to {order.path}: {trouble}")
+            link.say("file", f"Samples of resources cannot be written: {trouble}")
         link.add_peaks(sample)
         link.peaks.update(samples=file.written, lost_samples=file.lost)
         link.send()

@@ -6,13 +6,14 @@ machine, the run's folder here where there is one, else one in the user's state 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
 from collections.abc import Mapping
 
 from aind_capsule.context.folders import find_write_error
-from aind_capsule.logs.place import find_bases
+from aind_capsule.logs.place import find_bases, open_base
 from aind_capsule.logs.positions import POSITION_SUFFIX
 from aind_capsule.logs.reader import read_first_record
 from aind_capsule.records.naming import LOG_SUFFIX, is_run_id
@@ -36,13 +37,17 @@ def find_run_id(log: str) -> str | None:
 
 
 def find_original(log: str, scratch: str | None, environ: Mapping[str, str]) -> str:
-    """The log itself, where a copy of it is named and its run folder is on this machine."""
-    run_id = find_run_id(log)
+    """Return the log itself, where a copy of it is named and its run folder is on this machine."""
+    log, run_id = os.path.abspath(log), find_run_id(log)
+    if (
+        os.path.basename(os.path.dirname(log)) == run_id
+    ):  # another run folder may hold an older copy
+        return log
     for base in find_bases(scratch, environ) if run_id is not None else ():
         original = os.path.join(base, str(run_id), os.path.basename(log))
         if os.path.isfile(original):
             return original
-    return os.path.abspath(log)
+    return log
 
 
 def find_state_folder(log: str, environ: Mapping[str, str]) -> str:
@@ -54,15 +59,15 @@ def find_state_folder(log: str, environ: Mapping[str, str]) -> str:
 
 
 def make_spare_folder(log: str, environ: Mapping[str, str]) -> str:
-    """A folder for it away from the log: the user's state folder, else a temporary one."""
+    """Return a folder for it away from the log: the user's state folder, else a temporary one."""
+    name = find_run_id(log) or "unknown"
     for base in find_bases(None, environ):
-        folder = os.path.join(base, find_run_id(log) or "unknown")
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError:
-            continue
-        if find_write_error(folder) is None:
-            return folder
+        with contextlib.suppress(OSError), contextlib.closing(open_base(base)) as parent:
+            with contextlib.suppress(FileExistsError):
+                parent.make_folder(name)
+            parent.open_folder(name).close()  # refuses a link
+            if find_write_error(parent.get_path(name)) is None:
+                return parent.get_path(name)
     return tempfile.mkdtemp(prefix="aind-capsule-")
 
 

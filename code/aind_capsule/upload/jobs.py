@@ -17,7 +17,7 @@ from typing import Any
 
 from aind_capsule.context.own_files import make_own_folder
 from aind_capsule.history.owed import UPLOAD_JOURNAL
-from aind_capsule.logs.place import find_bases
+from aind_capsule.logs.place import find_bases, open_base
 from aind_capsule.records.naming import make_run_id
 from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
@@ -149,8 +149,10 @@ def find_job_folder(source: str, url: str, asset: str | None, environ: Mapping[s
     words = "\0".join((os.path.realpath(source), url, asset or ""))
     name = hashlib.sha256(os.fsencode(words)).hexdigest()[:_ID_CHARS]
     for base in find_bases(None, environ):
-        with contextlib.suppress(OSError):
-            os.makedirs(os.path.join(base, _FOLDER), exist_ok=True)
+        with contextlib.suppress(OSError), contextlib.closing(open_base(base)) as parent:
+            with contextlib.suppress(FileExistsError):
+                parent.make_folder(_FOLDER)
+            parent.open_folder(_FOLDER).close()  # refuses a link
             return os.path.join(base, _FOLDER, name)
     raise JournalError("There is no folder for the upload's journal", hint="Set XDG_STATE_HOME.")
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aind_capsule.context.files import read_chunks, write_all
+from aind_capsule.context.folders import find_write_error
 from aind_capsule.context.own_files import OpenFolder
 from aind_capsule.logs.place import make_other_run_folders
 from aind_capsule.logs.positions import POSITION_SUFFIX
@@ -74,6 +75,7 @@ class KeptFolder:
         self._scratch = scratch
         self._environ = environ
         self._held: dict[str, int] = {}
+        self._left: list[OpenFolder] = []  # others may still have a file of theirs to remove there
         if path is not None:
             with contextlib.suppress(OSError):
                 self.opened = OpenFolder(path)
@@ -107,9 +109,11 @@ class KeptFolder:
         is_damaged = is_over and writer.is_damaged()
         is_in_place = self.opened is not None and self.opened.is_in_place
         is_named = is_in_place and self._has_all({"log": writer.fd})
-        if is_named and not is_damaged and self._has_all(held):
+        # Other files of the run, and the log's next copy, are made in it when all is over.
+        is_usable = is_in_place and not (is_over and _is_forbidden(self._last_path))
+        if is_named and is_usable and not is_damaged and self._has_all(held):
             return Finding()
-        for target in self._find_targets(is_in_place=is_in_place):
+        for target in self._find_targets(is_usable=is_usable):
             try:
                 self._move_into(target, writer, held, is_damaged=is_damaged)
             except OSError:
@@ -117,7 +121,7 @@ class KeptFolder:
                 continue
             is_moved = target is not self.opened
             if is_moved and self.opened is not None:
-                self.opened.close()
+                self._left.append(self.opened)
             self.opened, self.path = target, target.path
             self._last_path = target.path
             gone = writer.lost.get("damaged_log", 0)
@@ -138,17 +142,18 @@ class KeptFolder:
             with contextlib.suppress(OSError):
                 os.close(fd)
         self._held.clear()
-        if self.opened is not None:
-            self.opened.close()
+        for folder in (*self._left, self.opened):
+            if folder is not None:
+                folder.close()
 
     def _has_all(self, held: Mapping[str, int]) -> bool:
         assert self.opened is not None
         return all(self.opened.is_held(self._names[kind], fd) for kind, fd in held.items())
 
-    def _find_targets(self, *, is_in_place: bool) -> Iterator[OpenFolder]:
+    def _find_targets(self, *, is_usable: bool) -> Iterator[OpenFolder]:
         """Find folders to go on in, best first: its own, where only files are gone."""
         assert self._last_path is not None
-        if is_in_place and self.opened is not None:
+        if is_usable and self.opened is not None:
             yield self.opened
         yield from make_other_run_folders(self._last_path, self._scratch, self._environ)
 
@@ -198,6 +203,12 @@ class KeptFolder:
         target.close()
         with contextlib.suppress(OSError):
             os.rmdir(target.path)
+
+
+def _is_forbidden(folder: str) -> bool:
+    """Return whether no file may be made in a folder; a full one is none."""
+    error = find_write_error(folder)
+    return error is not None and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def _forget_positions(folder: OpenFolder, log: str) -> None:

@@ -44,7 +44,7 @@ def is_whole(fd: int, size_bytes: int, records: int) -> bool:
     Raises:
         OSError: It cannot be read.
     """
-    if os.fstat(fd).st_size < size_bytes or not _has_boundaries(fd, size_bytes, records):
+    if os.fstat(fd).st_size != size_bytes or not _has_boundaries(fd, size_bytes, records):
         return False
     if size_bytes > _DECODED_BYTES:
         return True

@@ -22,16 +22,22 @@ def report_finding(finding: Finding, log: str, journal: Journal) -> None:
     if finding.is_damaged:
         levels = Counter((line.record or {}).get("level") for line in read_log(log))
         journal.counts.update({level: levels[level] for level in LEVELS})
-        gone = finding.gone_records
-        what = f"{gone} records are lost" if gone else "no record is lost"
-        message = f"The log was truncated or overwritten while the run went on: {what}"
+    for message in describe_finding(finding, log):
         journal.log("WARNING", message)
+
+
+def describe_finding(finding: Finding, log: str) -> list[str]:
+    """Return what people are told of it, one sentence each."""
+    messages = []
+    if finding.is_damaged:
+        gone = finding.gone_records
+        what = f"{gone} records are lost" if gone > 1 else f"{gone or 'no'} record is lost"
+        messages.append(f"The log was truncated or overwritten while the run went on: {what}")
     if finding.is_moved:
-        journal.log(
-            "WARNING",
-            "The run folder was removed or moved while the run went on; its files are in"
-            f" {os.path.dirname(log)} now",
+        messages.append(
+            "The run folder was removed, moved or closed while the run went on; its files are in"
+            f" {os.path.dirname(log)} now"
         )
     elif finding.is_restored:
-        message = "The log was removed while the run went on; it was written anew"
-        journal.log("WARNING", message)
+        messages.append("The log was removed while the run went on; it was written anew")
+    return messages

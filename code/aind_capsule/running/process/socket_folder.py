@@ -32,7 +32,7 @@ _CLEANING_S = 0.02
 def find_socket_bases(environ: Mapping[str, str]) -> Iterator[str]:
     """Find folders that may hold the socket's folder, best first."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime) and _is_own_folder(runtime):
+    if os.path.isabs(runtime) and _is_own_folder(runtime) and _is_safe(runtime):
         path = os.path.join(runtime, f"capsule-{'0' * 12}", SOCKET_NAME)
         if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
             yield runtime
@@ -101,6 +101,12 @@ def _is_own_folder(path: str) -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _is_safe(folder: str) -> bool:
+    """Return whether nobody else can rename or remove what is made in a folder of ours."""
+    mode = os.lstat(folder).st_mode
+    return not mode & (stat.S_IWGRP | stat.S_IWOTH) or bool(mode & stat.S_ISVTX)
 
 
 def _is_abandoned(folder: str) -> bool:
