@@ -128,7 +128,7 @@ class Blocks(Generic[R]):
         if not is_inside and self._count(error) and isinstance(error, Exception):
             run.log_failure(error)  # outside of the lock: it waits for other threads' records
         with self._lock:
-            if block not in self._open:
+            if block not in self._open:  # the program has ended meanwhile
                 return
             self._open.remove(block)
             if self._open or self._is_ending:
@@ -141,7 +141,7 @@ class Blocks(Generic[R]):
 
     def end_at_exit(self) -> None:
         """End the run that is open although the program has ended."""
-        self._end_early(sys.exc_info()[1])  # which ends a worker of multiprocessing
+        self._end_early(sys.exc_info()[1])  # of a worker, before Python 3.13
 
     def end_by_stop(self) -> None:
         """End the run that is open, because a SIGTERM ends the process now."""

@@ -10,6 +10,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 _RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
+#: The function that runs a worker of multiprocessing, and that catches what the worker raises.
+_WORKER = ("multiprocessing.process", "_bootstrap")
 #: Tools of `sys.monitoring` that Python has given no purpose.
 _FREE_TOOLS = (4, 3)
 
@@ -21,14 +23,14 @@ class UnseenExit(SystemExit):
 class ProgramWatch:
     """Watches how the main program ends, from now on.
 
-    Nobody hands the exit status to callbacks of `atexit`. Since Python 3.12 a SystemExit is seen
+    Nobody hands the exit status to callbacks of `atexit`. Since Python 3.12 an exception is seen
     when it leaves the main program, which costs about 0.1 µs for each function that any exception
     leaves. Before, there is only the last instruction of the main program to look at.
     """
 
     def __init__(self) -> None:
         self._main_frame = None if is_program_over() else _find_main_frame()
-        self._exit: SystemExit | None = None
+        self._error: BaseException | None = None
         self._tool: int | None = None
         if self._main_frame is not None:
             self._tool = _watch_unwinding(self._see)
@@ -40,15 +42,13 @@ class ProgramWatch:
             monitoring.set_events(self._tool, 0)
             monitoring.register_callback(self._tool, monitoring.events.PY_UNWIND, None)
             monitoring.free_tool_id(self._tool)
-        self._main_frame = self._exit = self._tool = None
+        self._main_frame = self._error = self._tool = None
 
     def find_error(self) -> BaseException | None:
         """Return what ended the main program; None where it goes on or came to its last line."""
         main = self._main_frame
-        if main is None or not is_program_over():
-            return None
-        if self._exit is not None:
-            return self._exit
+        if self._error is not None or main is None or not is_program_over():
+            return self._error
         error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         trace = getattr(sys, "last_traceback", None)
         # Debuggers and notebooks set these as well, but not with the main program's frame.
@@ -58,12 +58,14 @@ class ProgramWatch:
         return None if is_interactive or _has_returned(main) else UnseenExit()
 
     def _see(self, code: CodeType, _offset: int, error: BaseException) -> None:
-        """Take note of a SystemExit that leaves the main program."""
-        main = self._main_frame
-        if main is not None and code is main.f_code and isinstance(error, SystemExit):
+        """Take note of an exception that leaves the main program."""
+        if self._main_frame is None or code is not self._main_frame.f_code:
+            return
+        self._error = error
+        if isinstance(error, SystemExit):
             # A copy: the exception itself holds the variables of all functions that it has left.
-            self._exit = SystemExit(error.code)
-            vars(self._exit).update(vars(error))
+            self._error = SystemExit(error.code)
+            vars(self._error).update(vars(error))
 
 
 def is_program_over() -> bool:
@@ -72,11 +74,14 @@ def is_program_over() -> bool:
 
 
 def _find_main_frame() -> FrameType | None:
-    """Return the outermost frame of the main thread."""
+    """Return the outermost frame of the main thread, or of a worker of multiprocessing."""
     frames = sys._current_frames()  # noqa: SLF001 (documented)
     frame = frames.get(threading.main_thread().ident or 0)
     while frame is not None and frame.f_back is not None:
-        frame = frame.f_back
+        caller = frame.f_back
+        if (caller.f_globals.get("__name__"), caller.f_code.co_name) == _WORKER:
+            break
+        frame = caller
     return frame
 
 
