@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from types import FrameType, TracebackType
@@ -134,7 +134,8 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
     One process has one run. A block that is entered while another is open, in any thread or task,
     joins its run, which ends when the last block is left. The run has failed if one of them has. An
     exception that an outer block of the same task catches is no failure. When the program ends
-    inside a block (of a generator or a daemon thread), the run ends with it.
+    inside a block (of a generator or a daemon thread), the run ends with it. So it does where the
+    last block was left because its generator was closed or its task cancelled.
 
     While it lasts SIGTERM raises `StopRequested` in the main thread, where nobody else handles it.
 
@@ -165,7 +166,8 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
         def begin() -> _OpenRun:
             return _begin(self._process_name, self._fields, self.default_name)
 
-        block, opened, has_joined = _blocks.enter(_find_caller(), begin)
+        block = Block(_find_caller(), self.default_name)
+        opened, has_joined = _blocks.enter(block, begin)
         self._entered.append(block)
         _stop.take(_blocks)
         if has_joined and self._fields:
@@ -178,7 +180,7 @@ class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        place = find_place(_find_caller())
+        place = _find_caller()
         block = next((one for one in reversed(self._entered) if one.frame is place), None)
         block = block or self._entered[-1]
         self._entered.remove(block)
@@ -238,6 +240,7 @@ def _begin(
     if wrapper is not None:
         add_fields(process_name, fields)  # by the same connection
         return _OpenRun(_build_run_of_wrapper(wrapper), None)
+    _end_with_worker()
     lone = LoneRun(process_name or find_stated_name() or default_name, fields)
     run = Run(
         lone.run_id,
@@ -262,10 +265,17 @@ def _end_at_exit() -> None:
         run.end_open_steps()
 
 
-def _find_caller() -> FrameType | None:
-    """Return the frame that has called the caller."""
-    frame = inspect.currentframe()
-    return None if frame is None or frame.f_back is None else frame.f_back.f_back
+def _end_with_worker() -> None:
+    """End what is open when a worker of multiprocessing ends, which calls nothing of `atexit`."""
+    util: Any = sys.modules.get("multiprocessing.util")
+    multiprocessing: Any = sys.modules.get("multiprocessing")
+    if util is not None and multiprocessing.parent_process() is not None:
+        util.Finalize(None, _end_at_exit, exitpriority=0)
+
+
+def _find_caller() -> FrameType:
+    """Return the function that enters or leaves a block."""
+    return find_place(sys._getframe(2))  # noqa: SLF001 (documented)
 
 
 def _start_anew() -> None:

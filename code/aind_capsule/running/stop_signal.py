@@ -6,8 +6,9 @@ import os
 import signal
 import threading
 from types import FrameType
-from typing import Protocol
+from typing import Any
 
+from aind_capsule.running.blocks import Blocks
 from aind_capsule.running.program_exit import is_program_over
 
 
@@ -21,21 +22,6 @@ class StopRequested(SystemExit):
         super().__init__(128 + signal.SIGTERM)
 
 
-class OpenBlocks(Protocol):
-    """What the signal's handler must know of the blocks."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no block is open, and no run is being ended."""
-
-    @property
-    def is_main_inside(self) -> bool:
-        """Whether the main thread is inside a block."""
-
-    def end_by_stop(self) -> None:
-        """End the run that is open, because a SIGTERM ends the process now."""
-
-
 class StopSignal:
     """The handler of SIGTERM, where nobody else handles it.
 
@@ -45,10 +31,10 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.requested = threading.Event()
-        self._blocks: OpenBlocks | None = None
+        self._blocks: Blocks[Any] | None = None
         self._pid = 0
 
-    def take(self, blocks: OpenBlocks) -> None:
+    def take(self, blocks: Blocks[Any]) -> None:
         """Have SIGTERM raise `StopRequested` where it would end the process."""
         self._blocks, self._pid = blocks, os.getpid()
         if threading.current_thread() is not threading.main_thread():
