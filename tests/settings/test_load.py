@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def sources(tmp_path: Path) -> Sources:
 def test_with_nothing_set_all_is_default(sources: Sources) -> None:
     """Without any source every setting has its default, and nothing is wrong."""
     loaded = sources.load()
-    assert loaded.settings == Settings()
+    assert asdict(loaded.settings) == asdict(Settings())
     assert set(loaded.sources.values()) == {"default"}
     assert loaded.sources.keys() == {row.key for row in ROWS}
     assert loaded.problems == ()
@@ -180,7 +181,7 @@ def test_a_malformed_file(sources: Sources, text: str) -> None:
     (sources.code / "capsule.toml").unlink()
     sources.user_file.write_text(text)
     loaded = sources.load()
-    assert loaded.settings == Settings()
+    assert asdict(loaded.settings) == asdict(Settings())
     assert [(problem.is_error, problem.is_fatal) for problem in loaded.problems] == [(True, False)]
 
 
@@ -217,7 +218,7 @@ def test_wrong_values(sources: Sources, text: str, key: str, is_fatal: bool) -> 
     assert (problem.is_error, problem.is_fatal) == (True, is_fatal)
     assert key in problem.message
     assert "expected" in problem.message
-    assert loaded.settings == Settings()
+    assert asdict(loaded.settings) == asdict(Settings())
     assert loaded.sources[key] == "default"
 
 
@@ -265,7 +266,7 @@ def test_a_table_where_a_value_belongs(sources: Sources) -> None:
     """A value where the table has settings below it, and a table where there are none, are told."""
     sources.write('log = "INFO"\n[grace]\nx = 1\n')
     loaded = sources.load()
-    assert loaded.settings == Settings()
+    assert asdict(loaded.settings) == asdict(Settings())
     assert len(loaded.problems) == 2
 
 

@@ -22,7 +22,7 @@ _LINE_CHARS = 200
 _MAX_AMOUNT = 10**18
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Machine:
     """What is known; None is unknown.
 

@@ -23,7 +23,7 @@ _LEAST_ROOM_BYTES = 128 * 1024
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Place:
     """A run folder that was made, and why it is not below scratch, if it is not."""
 

@@ -22,7 +22,7 @@ EVENT_TYPES_READ = (*EVENT_TYPES, "stage_error")
 STATUSES = ("success", "fail", "stopped")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Field:
     """One row of the table: a field's name, type, meaning, and the values that it may have."""
 
@@ -200,7 +200,7 @@ _FREE_TEXTS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Fault:
     """One way in which a record departs from the standard."""
 

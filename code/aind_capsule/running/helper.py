@@ -19,7 +19,7 @@ class NoProcessError(OSError):
     """No process, descriptor or memory is to be had for a fork; `errno` says which."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Helper:
     """A helper: its pid, and our end of its pipe."""
 

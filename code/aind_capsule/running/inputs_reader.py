@@ -25,6 +25,8 @@ from aind_capsule.running.inputs import (
 )
 from aind_capsule.running.loop import READABLE, Loop
 
+#: Behind the wrapper and the processing, where there are few cores.
+_NICENESS = 5
 #: Counting bytes is given up after this.
 COUNT_LIMIT_S = 5.0
 
@@ -106,6 +108,7 @@ def _report(data: str, find_code: Callable[[], Mapping[str, Any] | None], fd: in
         entries = list(find_inputs(data))
         identity = find_identity(data) if entries else {}
         pipe.write(encode({"inputs": entries, "identity": identity}) + b"\n")
+        os.nice(_NICENESS)  # the start waits for nothing that follows
         pipe.write(encode({"code": find_code()}) + b"\n")
         linked = add_links(data, entries)  # the start does not wait for it
         if linked != entries:

@@ -38,7 +38,7 @@ _matches_timestamp = re.compile(TIMESTAMP_PATTERN).match
 _TORN_BYTES = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StatedName:
     """The name that a process of the run states for itself.
 

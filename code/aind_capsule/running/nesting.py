@@ -22,7 +22,7 @@ FOLDER_VARIABLES = ("CAPSULE_DATA", "CAPSULE_RESULTS", "CAPSULE_SCRATCH")
 RUN_VARIABLES = ("CAPSULE_SOCKET", "CAPSULE_RUN_ID", "CAPSULE_WRAPPER_PID", "CAPSULE_RUN_FOLDERS")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OuterRun:
     """A living wrapper around us."""
 

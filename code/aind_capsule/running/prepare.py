@@ -35,7 +35,7 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.settings.values import RUN_FILE_KINDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RunRequest:
     """What `capsule run` was asked to do.
 
@@ -54,7 +54,7 @@ class RunRequest:
     keeps_terminal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Prepared:
     """A run that is ready to start, or to be refused.
 

@@ -21,7 +21,7 @@ _RUN_JSON_BYTES = 256 * 1024
 SUFFIXES = RUN_FILE_SUFFIXES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RunFolder:
     """Where a run's files are: `<path>/<stem><suffix>`."""
 

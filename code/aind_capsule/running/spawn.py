@@ -29,7 +29,7 @@ class CannotStartError(OSError):
     """The command could not be executed; `errno` says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Spawned:
     """A started command: its pid (and its group's id), and our ends of its pipes (-1: none)."""
 

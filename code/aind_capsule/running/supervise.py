@@ -38,7 +38,7 @@ _LOOK_AGAIN_S = 0.05
 _OWN_STOP_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Manner:
     """How the processing is to be run (the settings of the same names)."""
 

@@ -23,7 +23,7 @@ _MAX_SECRET_CHARACTERS = 64 * 1024
 _URL_USER = re.compile(r"//[^/@\s]*@")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Problem:
     """Something in the settings that is not as it should be, and what to do about it.
 
@@ -38,7 +38,7 @@ class Problem:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LoadedSettings:
     """The settings with where each value comes from, and what was wrong on the way."""
 

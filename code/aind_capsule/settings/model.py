@@ -32,7 +32,7 @@ RunFiles = frozenset[str]
 _URL_PASSWORD = re.compile(r"://[^\s/:@]*:([^\s/]+)@")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Settings:
     """Everything that can be set; see the module's docstring for how names are made."""
 
@@ -167,7 +167,7 @@ class Settings:
     provenance: ProvenanceSettings = field(default_factory=ProvenanceSettings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Row:
     """One setting as the readers and the documentation see it."""
 

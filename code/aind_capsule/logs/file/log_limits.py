@@ -18,7 +18,7 @@ _LEAST_CANONICAL_BYTES = 8 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trouble:
     """Why something was not written.
 
@@ -31,7 +31,7 @@ class Trouble:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cap:
     """The size that a log may have at most.
 

@@ -9,7 +9,7 @@ from typing import Any
 from aind_capsule.settings.model import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RunFacts:
     """What is known of a run from its start on.
 

@@ -14,7 +14,7 @@ from aind_capsule.running.process.limits import raise_soft_limits, restore_limit
 _IGNORED_BY_PYTHON = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Inherited:
     """What this process was started with.
 
