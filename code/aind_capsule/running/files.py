@@ -22,6 +22,7 @@ from aind_capsule.running.finishing.results_copies import (
     copy_file,
     copy_open_file,
 )
+from aind_capsule.running.finishing.run_json import build_run_json
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.prepare import Prepared, is_missing, is_writable_folder
 from aind_capsule.running.run_folder import SUFFIXES, RunFolder, RunJson
@@ -205,8 +206,6 @@ class RunFiles:
             files["session"] = self._names["session"]
         if self._prepared.settings.resources is not None:
             files["resources"] = self._names["resources"]
-        from aind_capsule.running.canonical import build_run_json  # not before the processing
-
         content = build_run_json(
             self._prepared.facts,
             canonical,
