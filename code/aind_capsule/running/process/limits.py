@@ -16,8 +16,8 @@ _before: dict[int, tuple[int, int]] = {}
 _KIB, _MIB = 1024, 1024 * 1024
 #: Hard limit that the wrapper needs, about twice what was measured.
 _NEEDED = {"NOFILE": 32, "AS": 96 * _MIB, "DATA": 48 * _MIB, "STACK": 256 * _KIB}
-#: The wrapper, its watcher, the reader of the data folder, the processing and the delivery.
-_NEEDED_PROCESSES = "5 more than this user has without it"
+#: The wrapper, its watcher, the sampler, the processing, and the delivery with its threads.
+_NEEDED_PROCESSES = "7 more than this user has without it"
 _RAISED = ("NOFILE", "FSIZE", "CPU", "AS", "DATA", "STACK", "NPROC")
 #: Flag and unit of `ulimit`.
 _ULIMIT = {
