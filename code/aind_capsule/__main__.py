@@ -59,7 +59,7 @@ def _start_run() -> None:
     except BlockingIOError:
         raise
     except (ImportError, MemoryError, OSError) as error:
-        explained = explain(error, "capsule run cannot go on")
+        explained = explain(error, "The run cannot go on")
         if explained is None:
             raise
         refusal = explained

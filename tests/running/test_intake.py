@@ -135,7 +135,7 @@ def test_the_last_descriptors_are_for_the_wrapper(tmp_path: Path) -> None:
     assert answers == ["welcome"] * accepted + [None] * (10 - accepted)
     (told,) = server.records
     assert told["level"] == "WARNING"
-    assert f"(ulimit -n) is {probe + 26}," in told["message"]
+    assert f"(ulimit -n) is {probe + 26}:" in told["message"]
 
 
 def test_who_cannot_be_accepted_now_is_accepted_later(server: Server) -> None:

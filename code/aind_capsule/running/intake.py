@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -57,8 +56,7 @@ class Intake:
         self._is_paused = False
         self._has_refused = False
         self._again: Timer | None = None
-        # The hard limit, which the wrapper has made its soft one.
-        self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._limit = os.sysconf("SC_OPEN_MAX")  # the wrapper has raised it; -1 is none
         self._listener, self.path = open_listener(environ)
         self._listen()
 
@@ -116,19 +114,23 @@ class Intake:
             self._loop.watch(client.fileno(), READABLE, connection.on_ready)
 
     def _is_too_many(self, fd: int) -> bool:
-        is_limited = self._limit != resource.RLIM_INFINITY
-        return is_limited and fd >= self._limit - _KEPT_DESCRIPTORS
+        return 0 <= self._limit <= fd + _KEPT_DESCRIPTORS
 
     def _refuse(self, client: socket.socket) -> None:
         """Close a connection: its process keeps its records itself, and says so."""
-        client.close()
-        if not self._has_refused:
-            self._has_refused = True
-            self._journal.log(
-                "WARNING",
-                f"{len(self._connections)} processes send records; RLIMIT_NOFILE (ulimit -n) is"
-                f" {self._limit}, which leaves no descriptors for more. Others keep their own",
-            )
+        with client:
+            try:
+                is_gone = not client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except OSError:
+                is_gone = False
+        if is_gone or self._has_refused:  # another run has only looked whether anybody is here
+            return
+        self._has_refused = True
+        self._journal.log(
+            "WARNING",
+            f"RLIMIT_NOFILE (ulimit -n) is {self._limit}: no descriptors are left for the records"
+            " of more processes, which keep their own",
+        )
 
     def _forget(self, connection: _Connection, torn_bytes: int) -> None:
         fd = connection.socket.fileno()
