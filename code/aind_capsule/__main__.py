@@ -64,7 +64,7 @@ def _start_run() -> None:
     except BlockingIOError:
         raise
     except (ImportError, MemoryError, OSError) as error:
-        explained = limits.explain(error, "capsule run cannot go on")
+        explained = limits.explain(error, "The run cannot go on")
         if explained is None:
             raise
         refusal = explained

@@ -275,9 +275,10 @@ def test_streams_that_others_hold_open_are_not_waited_for_for_ever(capsule: Caps
 
 
 def test_forwarded_signals(capsule: Capsule) -> None:
-    """USR1, USR2 and WINCH to the wrapper arrive at the processing and do not end the run."""
+    """USR1, USR2 and WINCH to the wrapper arrive at the command and do not end the run; a child of it that knows no USR1 lives on."""
     script = (
-        "trap 'echo usr1' USR1; trap 'echo usr2' USR2; trap 'echo winch; exit 5' WINCH;"
+        "sleep 100 >/dev/null 2>&1 & trap 'echo usr1' USR1; trap 'echo usr2' USR2;"
+        " trap 'echo winch; kill $! && exit 5; exit 6' WINCH;"
         " echo ready; while :; do sleep 0.02; done"
     )
     process = capsule.start("bash", "-c", script)

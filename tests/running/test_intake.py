@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,61 @@ def test_who_waits_at_the_end_is_heard(server: Server) -> None:
     assert server.journal.lost == {"torn_inside_records": 1}
     assert not os.path.exists(os.path.dirname(server.intake.path))
     assert server.intake.is_idle
+
+
+@contextmanager
+def limit_descriptors(count: int) -> Iterator[None]:
+    """Have a soft limit of descriptors for a while; what is open stays open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_last_descriptors_are_for_the_wrapper(tmp_path: Path) -> None:
+    """More processes than descriptors: those beyond hear so at once, and one line in the log says it."""
+    # From here on the server opens a few, the clients ten; then 8 are kept.
+    probe = os.open(os.devnull, os.O_RDONLY)
+    os.close(probe)
+    with limit_descriptors(probe + 26):
+        server = Server(tmp_path)
+    clients = [server.connect() for _ in range(10)]
+    server.turn()
+    answers = []
+    for client in clients:
+        try:
+            client.sendall(encode_line(capsule="hello"))
+            answers.append(server.turn(client)["capsule"])
+        except (OSError, ValueError):  # reset, or the end where an answer was to be
+            answers.append(None)
+    server.close()
+    accepted = answers.index(None)
+    assert 0 < accepted < 9
+    assert answers == ["welcome"] * accepted + [None] * (10 - accepted)
+    (told,) = server.records
+    assert told["level"] == "WARNING"
+    assert f"(ulimit -n) is {probe + 26}:" in told["message"]
+
+
+def test_who_cannot_be_accepted_now_is_accepted_later(server: Server) -> None:
+    """While the system has no descriptor the listener rests, and the wrapper with it."""
+    server.connect()
+    with limit_descriptors(4):  # all that are open have higher numbers
+        server.loop.run_once(5)
+    server.loop.run_once(0)
+    assert server.intake.is_idle
+    server.loop.run_until(lambda: not server.intake.is_idle, 20)
+    assert not server.intake.is_idle
+
+
+def test_it_closes_while_it_rests(server: Server) -> None:
+    """At the end nobody is listened to again, also when descriptors run out in that moment."""
+    server.connect()
+    with limit_descriptors(4):
+        server.intake.close()
+    server.loop.run_until(lambda: False, 0.15)
 
 
 def test_a_pause_is_one_for_records_alone(server: Server) -> None:
@@ -247,7 +304,7 @@ def test_the_last_exception(tmp_path: Path, exception: object, told: Traceback |
     """An exception that says its type is remembered as the reason of a failure; no other is."""
     journal = make_journal(tmp_path / "log")
     journal.write_inside(encode_line(**BASE, exception=exception))
-    assert journal.last_exception == told
+    assert journal.last_exception == (told and Traceback(*told, ""))
 
 
 def test_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:

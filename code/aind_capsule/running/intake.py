@@ -16,7 +16,7 @@ from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.known import is_worth_finding
 from aind_capsule.running.additions import KIND
 from aind_capsule.running.journal import Journal, StatedName
-from aind_capsule.running.loop import READABLE, Loop
+from aind_capsule.running.loop import READABLE, Loop, Timer
 from aind_capsule.running.process.socket_folder import open_listener, remove_socket_folder
 
 VERSION = 1
@@ -24,6 +24,9 @@ VERSION = 1
 MAX_RECORD_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
 _MESSAGE_START = b'{"capsule":'
+#: Without these the wrapper could neither find the processes of the run nor rescue its files.
+_KEPT_DESCRIPTORS = 8
+_ACCEPT_AGAIN_S = 0.1
 
 
 class Intake:
@@ -51,8 +54,11 @@ class Intake:
         self._echo = echo
         self._connections: dict[int, _Connection] = {}
         self._is_paused = False
+        self._has_refused = False
+        self._again: Timer | None = None
+        self._limit = os.sysconf("SC_OPEN_MAX")  # the wrapper has raised it; -1 is none
         self._listener, self.path = open_listener(environ)
-        loop.watch(self._listener.fileno(), READABLE, self._accept)
+        self._listen()
 
     @property
     def is_idle(self) -> bool:
@@ -76,6 +82,8 @@ class Intake:
     def close(self) -> None:
         """Take what has arrived, then close all; what is torn is counted."""
         self._accept(READABLE)  # who has connected in the last moment, and may have ended since
+        if self._again is not None:
+            self._again.cancel()
         self._loop.unwatch(self._listener.fileno())
         self._listener.close()
         for connection in list(self._connections.values()):
@@ -84,16 +92,45 @@ class Intake:
             connection.close()
         remove_socket_folder(os.path.dirname(self.path))
 
+    def _listen(self) -> None:
+        self._loop.watch(self._listener.fileno(), READABLE, self._accept)
+
     def _accept(self, _events: int) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
-            except OSError:  # nobody is waiting any more, or descriptors have run out
+            except BlockingIOError:  # nobody is waiting any more
                 return
+            except OSError:  # descriptors or memory have run out, and who waits waits still
+                self._loop.unwatch(self._listener.fileno())
+                self._again = self._loop.call_in(_ACCEPT_AGAIN_S, self._listen)
+                return
+            if self._is_too_many(client.fileno()):
+                self._refuse(client)
+                continue
             client.setblocking(False)
             connection = _Connection(client, self._take_line, self._forget)
             self._connections[client.fileno()] = connection
             self._loop.watch(client.fileno(), READABLE, connection.on_ready)
+
+    def _is_too_many(self, fd: int) -> bool:
+        return 0 <= self._limit <= fd + _KEPT_DESCRIPTORS
+
+    def _refuse(self, client: socket.socket) -> None:
+        """Close a connection: its process keeps its records itself, and says so."""
+        with client:
+            try:
+                is_gone = not client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except OSError:
+                is_gone = False
+        if is_gone or self._has_refused:  # another run has only looked whether anybody is here
+            return
+        self._has_refused = True
+        self._journal.log(
+            "WARNING",
+            f"RLIMIT_NOFILE (ulimit -n) is {self._limit}: no descriptors are left for the records"
+            " of more processes, which keep their own",
+        )
 
     def _forget(self, connection: _Connection, torn_bytes: int) -> None:
         fd = connection.socket.fileno()

@@ -17,8 +17,10 @@ from aind_capsule.running.process.inherited import Inherited
 
 #: These ask the run to end.
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-#: These are the processing's business.
-FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
+#: These are the command's business. Without the wrapper no other process would get them.
+PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2)
+#: These are for whole groups: a terminal sends them.
+FORWARDED = (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
@@ -43,7 +45,7 @@ class SignalInbox:
         self._read_fd, self._write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self._write_fd, False)
-        wanted = (*STOPS, *FORWARDED, signal.SIGCHLD)
+        wanted = (*STOPS, *PASSED_ON, *FORWARDED, signal.SIGCHLD)
         # Without SIGCHLD the end of the processing would be missed, whatever was ignored before us.
         handled = {n for n in wanted if n not in inherited.ignored_signals} | {signal.SIGCHLD}
         for number in handled:

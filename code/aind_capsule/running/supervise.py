@@ -20,7 +20,7 @@ from aind_capsule.running.loop import Loop, Timer
 from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.process.process_group import ProcessGroup, find_children_of_ours
 from aind_capsule.running.process.signal_names import get_signal_name
-from aind_capsule.running.signals import STOPS, SignalInbox
+from aind_capsule.running.signals import PASSED_ON, STOPS, SignalInbox
 from aind_capsule.running.spawn import spawn
 from aind_capsule.running.terminal import Foreground
 from aind_capsule.running.watcher import dismiss_watcher, start_watcher
@@ -181,6 +181,8 @@ class Supervision:
             self._stop(number)
         elif number == signal.SIGCONT:
             self._continue()
+        elif self._wait_status is None and number in PASSED_ON:
+            self._processes.send(number)
         elif self._processes.leader and self._wait_status is None:
             self._is_suspending = self._is_suspending or number == signal.SIGTSTP
             self._processes.forward(number)

@@ -16,6 +16,7 @@ import time
 from aind_capsule.context.procfs import find_by_variable
 from aind_capsule.running.helper import Helper, fork_helper
 from aind_capsule.running.process.process_group import ProcessGroup
+from aind_capsule.running.process.socket_folder import remove_socket_folder
 
 _DONE = b"done\n"
 _POLL_S = 0.05
@@ -51,10 +52,7 @@ def _watch(read_fd: int, grace_s: float, mark: str, socket_path: str | None) -> 
     if words.endswith(_DONE):
         return
     if socket_path is not None:
-        with contextlib.suppress(OSError):
-            os.unlink(socket_path)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(socket_path))
+        remove_socket_folder(os.path.dirname(socket_path))
     if words.endswith(b"\n"):
         _end_all(int(words.split()[-1]), grace_s, mark)
 

@@ -113,6 +113,7 @@ def test_a_stop_of_a_nested_run_ends_it_as_its_command(capsule: Capsule) -> None
     ("limit", "name", "needed"),
     [
         ("-n 10", "RLIMIT_NOFILE (ulimit -n) is 10", "at least 32"),
+        ("-n 33; exec 7</dev/null 9<&7", "RLIMIT_NOFILE (ulimit -n) is 33", "at least 34"),
         ("-v 80000", "RLIMIT_AS (ulimit -v) is 80000", "at least 98304"),
         ("-d 30000", "RLIMIT_DATA (ulimit -d) is 30000", "at least 49152"),
         ("-s 200", "RLIMIT_STACK (ulimit -s) is 200", "at least 256"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import resource
 from collections.abc import Mapping
 
@@ -16,8 +17,8 @@ _before: dict[int, tuple[int, int]] = {}
 _KIB, _MIB = 1024, 1024 * 1024
 #: Hard limit that the wrapper needs, about twice what was measured.
 _NEEDED = {"NOFILE": 32, "AS": 96 * _MIB, "DATA": 48 * _MIB, "STACK": 256 * _KIB}
-#: The wrapper, its watcher, the reader of the data folder, the processing and the delivery.
-_NEEDED_PROCESSES = "5 more than this user has without it"
+#: The wrapper, its watcher, the sampler, the processing, and the delivery with its threads.
+_NEEDED_PROCESSES = "7 more than this user has without it"
 _RAISED = ("NOFILE", "FSIZE", "CPU", "AS", "DATA", "STACK", "NPROC")
 #: Flag and unit of `ulimit`.
 _ULIMIT = {
@@ -65,11 +66,11 @@ def check_limits() -> None:
     Raises:
         SettingsError: One is too small.
     """
-    for name, needed in _NEEDED.items():
-        limit = _get_limit(name)
-        if _is_below(limit, needed):
+    for name, least in _NEEDED.items():
+        needed = least + _count_inherited() if name == "NOFILE" else least
+        if _is_below(_get_limit(name), needed):
             raise SettingsError(
-                f"A resource limit is too small for capsule run: {_describe(name)}",
+                f"A resource limit is too small for capsule run: {_describe(name, needed)}",
                 hint=_build_hint(name),
             )
 
@@ -89,7 +90,10 @@ def explain(error: BaseException, failed: str) -> SettingsError | None:
         return None
     reason = getattr(error, "strerror", None) or "out of memory"
     limits = [name for name in names if _get_limit(name) != resource.RLIM_INFINITY]
-    described = ", ".join(map(_describe, limits)) or "the machine has no more"
+    described = (
+        ", ".join(_describe(name, _NEEDED.get(name)) for name in limits)
+        or "the machine has no more"
+    )
     return SettingsError(f"{failed}: {reason} ({described})", hint=_build_hint(*names))
 
 
@@ -107,11 +111,21 @@ def _is_below(limit: int, needed: int) -> bool:
     return limit != resource.RLIM_INFINITY and limit < needed
 
 
-def _describe(name: str) -> str:
+def _count_inherited() -> int:
+    """Count the descriptors that this process was started with, beside the standard ones."""
+    try:
+        names = os.listdir("/proc/self/fd")
+    except OSError:
+        return 0
+    limit = _get_limit("NOFILE")
+    # What lies beyond the limit takes none of its room. One is this look's own.
+    return max(0, sum(2 < int(name) < limit for name in names) - 1)
+
+
+def _describe(name: str, needed: int | None) -> str:
     flag, unit = _ULIMIT[name]
-    value = _get_limit(name) // unit
-    needed = f"at least {_NEEDED[name] // unit}" if name in _NEEDED else _NEEDED_PROCESSES
-    return f"RLIMIT_{name} (ulimit {flag}) is {value}; needed: {needed}"
+    described = _NEEDED_PROCESSES if needed is None else f"at least {needed // unit}"
+    return f"RLIMIT_{name} (ulimit {flag}) is {_get_limit(name) // unit}; needed: {described}"
 
 
 def _build_hint(*names: str) -> str:

@@ -55,6 +55,11 @@ class ProcessGroup:
             with contextlib.suppress(OSError):  # it is gone
                 os.killpg(self.leader, number)
 
+    def send(self, number: int) -> None:
+        """Send a signal to the command alone."""
+        if self.leader:
+            _signal_all([self.leader], number)
+
     def ask(self, number: int) -> None:
         """Ask all to end: the command's group by this signal, all others by SIGTERM.
 
