@@ -97,7 +97,7 @@ class RunFiles:
             else:
                 self._has_log = True
                 return writer
-        return LogWriter(os.devnull, tell=self.complain)
+        return LogWriter(os.devnull, reserves=False, tell=self.complain)
 
     def _open_session(self) -> SessionView | None:
         settings = self._prepared.settings.session
@@ -140,6 +140,8 @@ class RunFiles:
             Whether the log is another file now.
         """
         if not self._has_log:
+            if is_over:
+                journal.lost["no_folder"] = self.writer.next_seq
             return False
         finding = self._kept.look(self.writer, is_over=is_over)
         if not finding.is_changed:
