@@ -57,6 +57,15 @@ def test_one_writer_only(tmp_path: Path) -> None:
     LogWriter(tmp_path / "log").close()
 
 
+def test_the_null_device_is_everybodys() -> None:
+    """Where no log can be had several processes write into nothing at once."""
+    writers = [LogWriter(os.devnull, reserves=False) for _ in range(2)]
+    for writer in writers:
+        assert writer.append_one(b'{"a":1')
+        assert (writer.next_seq, writer.lost) == (1, {})
+        writer.close()
+
+
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
     """The error names the file and what to do."""
     with pytest.raises(LogFileError, match="no/such/folder") as caught:

@@ -137,6 +137,31 @@ def test_in_a_pipeline_task(tmp_path: Path) -> None:
     assert str(log.parent).encode() in done.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts")
+def test_no_folder_from_the_start(capsule: Capsule) -> None:
+    """Where no folder can be written the run goes on, whoever else writes into nothing; all of its records
+    are counted as lost."""
+    capsule.scratch.rmdir()
+    bases = " ".join(
+        f"{folder}/aind-capsule-{os.getuid()}" for folder in ("/tmp", "/var/tmp", "/dev/shm")
+    )
+    script = f'for base in {bases}; do mkdir -p $base && mount -t tmpfs -o ro none $base || exit 99; done; exec flock /dev/null "$@"'
+    command = capsule.get_command("echo", "x", options=("--console", "plain"))
+    environ = {**capsule.environ, "XDG_STATE_HOME": "/proc/none"}
+    environ.pop("TMPDIR", None)
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", *command], cwd=capsule.code, env=environ, capture_output=True, check=False)  # fmt: skip
+    if done.returncode in (1, 99) and not done.stdout:
+        pytest.skip("nothing can be mounted here")
+    assert (done.returncode, done.stdout) == (0, b"x\n")
+    *_, told, last = done.stderr.decode().splitlines()
+    assert json.loads(told)["records"] == {"INFO": 2, "ERROR": 1}
+    assert json.loads(told)["lost_records"] == {"no_folder": 3}
+    assert "kept nowhere" in last
+    assert "4 records are lost" in last
+    assert not list(capsule.results.iterdir())
+
+
 @pytest.mark.parametrize("act", [
     ": > $log",
     "truncate -s 3000 $log; seq 30",

@@ -307,3 +307,29 @@ def test_all_of_the_canonical_record_is_reserved(capsule: Capsule) -> None:
     assert own <= RESERVED_FIELDS, own - RESERVED_FIELDS
     assert CANONICAL_NAMES <= RESERVED_FIELDS
     assert os.path.exists(str(run.log))
+
+
+def test_users_fields_of_a_canonical_record_say_nothing_of_the_run(capsule: Capsule) -> None:
+    """Readers of a log take the wrapper's own fields: the end's time, the stated name, no inputs."""
+    said = {"ended_at": "never", "inputs": [{"path": "/"}], "parents": [FORGED["run_id"]],
+            "folders": {"results": "/"}, "notes": ["forged"], "pipeline": {"name": "forged"}}  # fmt: skip
+    script = capsule.write("guess.py", f"""
+from aind_capsule import capsule_run
+with capsule_run("stated") as run: run.set(**{said!r})
+""")  # fmt: skip
+    run = capsule.run(PY, str(script))
+    assert (run.canonical["ended_at"], run.records[0]["process_name"]) == ("never", "guess")
+    run_id = run.canonical["run_id"]
+    summary = read_run(str(run.log), run_id)
+    assert summary is not None
+    assert summary.ended_at == run.canonical["timestamp"]
+    assert summary.process_name == "stated"
+    for path in capsule.root.rglob("*.run.json"):
+        path.unlink()
+    known = find_known_runs(gather([str(capsule.results)]))
+    assert known.keys() == {run_id}
+    content = known[run_id].content
+    assert (content["ended_at"], content["process_name"]) == (summary.ended_at, "stated")
+    assert content["command"] == [PY, str(script)]
+    assert content["pipeline"] == {"name": None}
+    assert not content.keys() & {"inputs", "parents", "folders", "notes"}

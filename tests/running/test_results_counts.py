@@ -112,3 +112,25 @@ def test_the_next_run_into_the_same_results(capsule: Capsule) -> None:
     assert log is not None
     last = parse_strictly(log.read_bytes().splitlines()[-1])
     assert (last["results_files"], last["results_bytes"]) == (2, 3)
+
+
+def test_metadata_of_the_input_that_is_carried_into_results(capsule: Capsule) -> None:
+    """What the toolkit copies into results is not what the processing left, wrapped or alone."""
+    (capsule.data / "asset").mkdir()
+    (capsule.data / "asset" / "subject.json").write_text('{"subject_id": "123456"}')
+    capsule.environ["CAPSULE_PROVENANCE__CARRY_METADATA"] = "agreed"
+    make = "open('../results/x', 'w').write('12')"
+    run = capsule.run(sys.executable, "-c", make)
+    assert (run.canonical["results_files"], run.canonical["results_bytes"]) == (1, 2)
+    carried = capsule.results / "subject.json"
+    carried.unlink()
+    script = f"from aind_capsule import capsule_run\nwith capsule_run(): {make}\n"
+    subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=capsule.code, env=capsule.environ, capture_output=True, check=True,
+    )  # fmt: skip
+    log = capsule.find_log()
+    assert log is not None
+    last = parse_strictly(log.read_bytes().splitlines()[-1])
+    assert carried.exists()
+    assert (last["results_files"], last["results_bytes"]) == (1, 2)

@@ -17,7 +17,7 @@ from aind_capsule.context.files import UnusableFileError, read_bytes
 from aind_capsule.history.owed import MAX_RUN_JSON_BYTES
 from aind_capsule.logs.place import HIDDEN_NAME, find_bases
 from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
-from aind_capsule.records.canonical import holds_canonical, is_canonical
+from aind_capsule.records.canonical import holds_canonical, read_canonical
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import LOG_SUFFIX
 
@@ -81,16 +81,16 @@ def read_run(log: str, run_id: str) -> RunSummary | None:
         last = read_last_record(log) or {}
     if first and first.get("event_type") != "stage_start" and not is_canonical(last):
         return None
-    told = last if is_canonical(last) else _read_run_json(log, first.get("run_id", run_id))
+    told = read_canonical(last) or _read_run_json(log, first.get("run_id", run_id))
     status = told.get("status")
     if not told:
         status = "running" if is_being_written(log) else "lost"
     return RunSummary(
         run_id=run_id,
-        process_name=first.get("process_name") or told.get("process_name"),
+        process_name=told.get("process_name") or first.get("process_name"),
         status=str(status),
         started_at=told.get("started_at") or first.get("timestamp"),
-        ended_at=told.get("ended_at") or (last.get("timestamp") if told else None),
+        ended_at=told.get("ended_at"),
         duration_s=told.get("duration_s"),
         exit_code=told.get("exit_code"),
         error_type=told.get("error_type"),

@@ -108,6 +108,8 @@ class LogWriter:
         self._prepare_room()
 
     def _lock(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            return  # the null device, where no log can be had: it belongs to everybody
         try:
             log_lock.lock(self._fd)
         except BlockingIOError as error:

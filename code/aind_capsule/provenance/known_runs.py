@@ -19,9 +19,9 @@ from aind_capsule.provenance.run_facts import (
     read_text,
     read_texts,
 )
-from aind_capsule.records.canonical import holds_canonical, is_canonical
+from aind_capsule.records.canonical import holds_canonical, read_canonical
 from aind_capsule.records.naming import is_run_id
-from aind_capsule.records.schema import STATUSES
+from aind_capsule.records.schema import BY_NAME, STATUSES
 from aind_capsule.records.simplify import simplify_text
 from aind_capsule.records.timestamps import parse_timestamp
 
@@ -162,8 +162,7 @@ def _complete_from_log(runs: dict[str, KnownRun], run_id: str, log: str) -> None
     A log that ends with its canonical record is believed before any `run.json`.
     """
     known = runs.get(run_id)
-    last = _read_last_record(log)
-    told = last if is_canonical(last) else {}
+    told = read_canonical(_read_last_record(log))
     if known is not None and holds_canonical(known.content):
         if not told or told["status"] == known.content["status"]:
             return
@@ -172,14 +171,14 @@ def _complete_from_log(runs: dict[str, KnownRun], run_id: str, log: str) -> None
     if summary is None:
         return
     first = read_first_record(log) or {}
-    ended = {"ended_at": told["timestamp"]} if told else {}
     if known is None:
         pipeline = read_text(first, "pipeline_name")
-        content = {**first, "pipeline": {"name": pipeline}, "started_at": summary.started_at}
-        content |= {"run_id": run_id}
+        content = {name: first[name] for name in first if name in BY_NAME or name == "command"}
+        content |= {"run_id": run_id, "started_at": summary.started_at}
+        content |= {"pipeline": {"name": pipeline}}
         known = runs[run_id] = KnownRun(run_id, content, log)
         known.notes.append("Only the log of this run could be read, not its run.json")
-    known.content |= {**told, **ended, "status": summary.status}
+    known.content |= {**told, "status": summary.status}
 
 
 def _read_last_record(log: str) -> dict[str, Any]:

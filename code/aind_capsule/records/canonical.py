@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aind_capsule.records.schema import STATUSES
+from aind_capsule.records.schema import BY_NAME, STATUSES
 from aind_capsule.records.timestamps import parse_timestamp
 
 
@@ -32,6 +32,17 @@ def is_canonical(record: Mapping[str, Any]) -> bool:
         and record.get("event_type") == event_type
         and isinstance(record.get("records"), Mapping)
     )
+
+
+def read_canonical(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the wrapper says of a run in its canonical record; empty for any other record.
+
+    Fields of the user's are left out: they may be named as what `run.json` has, such as `ended_at`.
+    """
+    if not is_canonical(record):
+        return {}
+    own = {name: value for name, value in record.items() if name in BY_NAME}
+    return {**own, "ended_at": record.get("timestamp")}
 
 
 def holds_canonical(run_json: Mapping[str, Any]) -> bool:

@@ -187,6 +187,7 @@ class LoneRun:
     def _end(self, outcome: Outcome) -> None:
         prepared, journal = self._prepared, self._journal
         self._log.close()
+        results = count_results(prepared.facts.folders["results"])  # before anything of ours
         carried: dict[str, Any] = {}
         if outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, journal.log)
@@ -200,7 +201,7 @@ class LoneRun:
                 used,
                 now_us=read_clock_us(),
                 found=self.found,
-                results=count_results(prepared.facts.folders["results"]),
+                results=results,
                 counts=journal.counts,
                 lost=journal.get_lost(),
                 undelivered=self._delivery.count_undelivered(self._files.writer.records),

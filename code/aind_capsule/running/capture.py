@@ -20,6 +20,8 @@ from aind_capsule.running.tracebacks import START, TracebackGrouper
 #: What begins a record of another language (RFC 7464).
 RECORD_SEPARATOR = b"\x1e"
 
+#: So much of an exception's message is told where its line is too long for one record.
+_MESSAGE_BYTES = 2000
 #: One byte becomes at most so many in JSON: a control character (`\u0001`).
 _MAX_ESCAPE = 6
 #: Stands for a line end while a block is encoded in one piece; no text that is read holds it.
@@ -75,7 +77,7 @@ class StreamCapture:
 
     def _take_block(self, block: bytes) -> None:
         if self._looks_closely and (
-            self._grouper.is_open or START in block or RECORD_SEPARATOR in block
+            self._grouper.looks_closely or START in block or RECORD_SEPARATOR in block
         ):
             self._take_lines(Line(text) for text in block.split(b"\n")[:-1])
             return
@@ -98,8 +100,12 @@ class StreamCapture:
             if is_whole and self._looks_closely:
                 self._take_closely(line.text)
             else:
+                redacted = self._redact(line)
+                if line.is_first and self._grouper.looks_closely:
+                    # An exception whose message is too long for one line has a type all the same.
+                    self._grouper.feed(redacted.text[: find_cut(redacted.text, _MESSAGE_BYTES)])
                 self._close_traceback()
-                self._write_line(self._redact(line))
+                self._write_line(redacted)
 
     def _take_closely(self, text: bytes) -> None:
         if RECORD_SEPARATOR in text:

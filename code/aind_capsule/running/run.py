@@ -283,6 +283,7 @@ class Run:
         from aind_capsule.running.carried import carry_metadata
 
         prepared = self._prepared
+        results = count_results(prepared.facts.folders["results"])  # before anything of ours
         carried: dict[str, Any] = {}
         if ended is not None and outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, self._journal.log)
@@ -299,7 +300,7 @@ class Run:
                 ended,
                 now_us=read_clock_us(),
                 found=found,
-                results=count_results(prepared.facts.folders["results"]),
+                results=results,
                 counts=self._journal.counts,
                 lost=self._journal.get_lost(),
                 undelivered=self._delivery.count_undelivered(self._files.writer.records),

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 START = b"Traceback (most recent call last):"
-#: A longer traceback is cut here; the rest comes as lines.
+#: A longer traceback is cut here; the rest comes as lines, but for the exception's own.
 LIMIT_BYTES = 200 * 1024
 
 _STARTS = re.compile(rb"^(  \+ Exception Group )?Traceback \(most recent call last\):\s*$")
@@ -38,12 +38,18 @@ class TracebackGrouper:
     gives what has been collected, and the lines that turned out not to belong to one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_cut: bool = False) -> None:
         self._lines: list[bytes] = []
         self._size = 0
         self._ending: re.Match[bytes] | None = None
         self._ending_index = 0
         self._is_chained = False
+        self._is_cut = is_cut  # the exception's own line is still to come
+
+    @property
+    def looks_closely(self) -> bool:
+        """Whether a plain line may belong to a traceback."""
+        return self.is_open or self._is_cut
 
     @property
     def is_open(self) -> bool:
@@ -52,6 +58,13 @@ class TracebackGrouper:
 
     def feed(self, line: bytes) -> bool:
         """Take a line that begins or goes on with a traceback; False where it does neither."""
+        if self._is_cut and not self._lines:
+            if _FRAME.match(line):
+                return False
+            self._is_cut = False
+            self._ending, self._ending_index = _ENDS.match(line), 1
+            if self._ending is not None:
+                return self._take(line)
         if not self._lines or self._is_chained:
             takes = bool(_STARTS.match(line)) or (self._is_chained and not line)
             if takes and line:
@@ -82,7 +95,7 @@ class TracebackGrouper:
         """The traceback, and lines behind it that were held back; both may be nothing."""
         lines, ending = self._lines, self._ending
         end = self._ending_index if ending is not None or self._is_chained else len(lines)
-        self.__init__()  # type: ignore[misc]
+        self.__init__(is_cut=ending is None and not self._is_chained)  # type: ignore[misc]
         if not lines:
             return None, []
         text = b"\n".join(lines[:end]).decode("utf-8", "backslashreplace")
