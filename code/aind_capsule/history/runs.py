@@ -17,7 +17,7 @@ from aind_capsule.context.files import UnusableFileError, read_bytes
 from aind_capsule.history.owed import MAX_RUN_JSON_BYTES
 from aind_capsule.logs.place import HIDDEN_NAME, find_bases
 from aind_capsule.logs.reader import is_being_written, read_first_record, read_last_record
-from aind_capsule.records.canonical import holds_canonical, read_canonical
+from aind_capsule.records.canonical import holds_canonical, is_canonical, read_canonical
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import LOG_SUFFIX
 
