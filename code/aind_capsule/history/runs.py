@@ -101,16 +101,23 @@ def read_run(log: str, run_id: str) -> RunSummary | None:
 
 def _is_enough(known: RunSummary, log: str) -> bool:
     """Return whether another log of a run need not be read."""
-    if known.status == "lost":  # the run may have gone on in another folder, or its copy is whole
-        return False
-    return _is_original(known.log, known.run_id) or not _is_original(log, known.run_id)
+    if _is_original(known.log, known.run_id) and not _is_original(log, known.run_id):
+        return True
+    return known.status != "lost" and _is_original(known.log, known.run_id) == _is_original(
+        log, known.run_id
+    )
 
 
 def _is_better(run: RunSummary, known: RunSummary) -> bool:
-    """Return whether one log of a run says more than another. An end counts before the place."""
-    if (run.status == "lost") != (known.status == "lost"):
-        return known.status == "lost"
-    return _is_original(run.log, run.run_id) and not _is_original(known.log, known.run_id)
+    """Return whether one log of a run says more than another.
+
+    A log in a run folder counts before its copies, which others can write. Of two run folders the
+    one with an end counts: the run may have gone on there.
+    """
+    is_original = _is_original(run.log, run.run_id)
+    if is_original != _is_original(known.log, known.run_id):
+        return is_original
+    return known.status == "lost" and run.status != "lost"
 
 
 def _is_original(log: str, run_id: str) -> bool:
