@@ -1,7 +1,7 @@
 """The socket that records from inside arrive on: our logger set-up in any process of the run.
 
 A Unix stream socket in a folder of its own that only this user may enter. One JSON object a line;
-what has a `capsule` key is a message to us, all else is a record.
+what has a `capsule` key, and no `message`, is a message to us, all else is a record.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VERSION = 1
 #: A record from inside is at most this long, with its line end.
 MAX_RECORD_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
-_MESSAGE_START = b'{"capsule":'
+_MESSAGE_KEY = b'"capsule"'
 #: Without these the wrapper could neither find the processes of the run nor rescue its files.
 _KEPT_DESCRIPTORS = 8
 _ACCEPT_AGAIN_S = 0.1
@@ -140,9 +140,9 @@ class Intake:
             self._journal.count_lost("torn_inside_records")
 
     def _take_line(self, connection: _Connection, line: bytes) -> None:
-        if line.startswith(_MESSAGE_START):
-            message = decode(line)
-            if message is not None:
+        if _MESSAGE_KEY in line:  # other languages write names in an order of their own
+            message = decode(line) or {}
+            if "capsule" in message and "message" not in message:  # a user's field may be named so
                 self._take_message(connection, message)
                 return
         self._journal.write_inside(line, connection.stated_name)
