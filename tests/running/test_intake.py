@@ -283,7 +283,7 @@ def test_a_line_from_inside(tmp_path: Path, line: bytes, told: bytes) -> None:
 def test_what_is_counted(tmp_path: Path) -> None:
     """Only what was written counts: a level below the log's, and a full log, count nothing."""
     log = tmp_path / "log"
-    journal = make_journal(log, level="WARNING", max_bytes=10 * 1024)
+    journal = make_journal(log, level="WARNING", max_bytes=34 * 1024)
     for level in ("INFO", "ERROR") * 20:
         journal.write_inside(encode_line(**{**BASE, "level": level, "message": "x" * 3000}))
     written = log.read_bytes().count(b"\n")
@@ -310,8 +310,7 @@ def test_the_last_exception(tmp_path: Path, exception: object, told: Traceback |
     """An exception that says its type is remembered as the reason of a failure; no other is."""
     journal = make_journal(tmp_path / "log")
     journal.write_inside(encode_line(**BASE, exception=exception))
-    found = journal.last_exception
-    assert (None if found is None else (found.type, found.message)) == told
+    assert journal.last_exception == told
 
 
 def test_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,8 +127,8 @@ FIELDS: tuple[Field, ...] = (
     ),
     _canonical(
         "results_files",
-        "Files that the processing left in results, without run files. A symbolic link is one; names"
-        " of one file (hard links) count once.",
+        "Files that the processing left in results, without run files. A symbolic link is one;"
+        " names of one file (hard links) count once.",
         "integer",
     ),
     _canonical(
