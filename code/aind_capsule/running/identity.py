@@ -47,7 +47,7 @@ _MAX_SCRIPT_BYTES = 1024 * 1024
 _HINT = "process_name in code/capsule.toml names it"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class ProcessName:
     """The name of a run's process.
 
