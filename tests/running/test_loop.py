@@ -7,7 +7,7 @@ import os
 import pytest
 
 from aind_capsule.running.loop import READABLE, Loop
-from aind_capsule.settings.values import LONGEST_S
+from aind_capsule.settings.durations import LONGEST_S
 
 
 @pytest.mark.parametrize("delay_s", [30 * 86400, 2**31 / 1000, LONGEST_S, float("inf")])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aind_capsule.settings import values
+from aind_capsule.settings import durations, values
 from aind_capsule.settings.model import ROWS
 
 GOOD: list[tuple[str, Any, Any]] = [
@@ -22,7 +22,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("grace", 0, 0.0), ("grace", "10s", 10.0), ("grace", "0", 0.0), ("grace", ".5", 0.5), ("grace", "5.", 5.0), ("grace", 1e-05, 1e-05), ("grace", "1E3", 1000.0),
     ("grace", "1h30m", 5400.0), ("grace", "1d12h", 129600.0), ("grace", "1h 30m 15s", 5415.0), ("grace", " 2 h ", 7200.0), ("grace", "90 min", 5400.0),
     ("grace", "2D", 172800.0), ("grace", "1 day 2 hours 3 minutes 4 seconds", 93784.0), ("grace", "2hrs1secs", 7201.0), ("grace", "1e9", 1e9), ("grace", "1e2m", 6000.0),
-    ("grace", "9" * 400, values.LONGEST_S), ("grace", "1e400", values.LONGEST_S), ("grace", 1e22, values.LONGEST_S), ("grace", "1e400d", values.LONGEST_S),
+    ("grace", "9" * 400, durations.LONGEST_S), ("grace", "1e400", durations.LONGEST_S), ("grace", 1e22, durations.LONGEST_S), ("grace", "1e400d", durations.LONGEST_S),
     ("time_limit", "30d", 2592000.0), ("time_limit", 0, None), ("time_limit", "0s", None), ("time_limit", ".0", None), ("time_limit", " None", None),
     ("time_limit", float("inf"), None), ("time_limit", "inf", None), ("time_limit", "OFF", None), ("time_limit", "0h30m", 1800.0),
     ("interval", "0", None), ("interval", 0.1, 0.1), ("interval", "1d", 86400.0),
@@ -49,10 +49,16 @@ BAD: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
+def find_reader(kind: str):
+    """The function that reads values of a kind."""
+    name = f"parse_{kind}"
+    return getattr(values, name, None) or getattr(durations, name)
+
+
 @pytest.mark.parametrize(("kind", "given_value", "expected"), GOOD)
 def test_values_that_are_read(kind: str, given_value: Any, expected: Any) -> None:
     """Each form that the documentation names is read, in the type that the setting has."""
-    read = getattr(values, f"parse_{kind}")(given_value)
+    read = find_reader(kind)(given_value)
     assert read == expected
     assert type(read) is type(expected)
 
@@ -61,7 +67,7 @@ def test_values_that_are_read(kind: str, given_value: Any, expected: Any) -> Non
 def test_values_that_are_refused(kind: str, given_value: Any) -> None:
     """Anything else is an error that says what was expected (as the caller's sentence goes on)."""
     with pytest.raises((ValueError, TypeError, OverflowError)) as raised:
-        getattr(values, f"parse_{kind}")(given_value)
+        find_reader(kind)(given_value)
     assert str(raised.value)
 
 
@@ -69,7 +75,7 @@ def test_a_time_that_cannot_be_read_says_what_can() -> None:
     """The error of each kind of time names forms that are read, and 0 where that means none."""
     for kind in ("grace", "duration", "time_limit", "interval"):
         with pytest.raises(ValueError, match="such as|90m") as raised:
-            getattr(values, f"parse_{kind}")("-3")
+            find_reader(kind)("-3")
         assert ("0 for none" in str(raised.value)) == (kind in ("time_limit", "interval"))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.loop import READABLE, Loop
-from aind_capsule.settings.values import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S
+from aind_capsule.settings.durations import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S
 
 #: The sampler's last message waits so long for room.
 _LAST_WORD_S = 2.0

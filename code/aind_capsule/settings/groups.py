@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from aind_capsule.settings import values
+from aind_capsule.settings import durations, values
 from aind_capsule.settings.row import setting
 from aind_capsule.settings.secret import Secret
 
@@ -68,7 +68,7 @@ class HistorySettings:
 
     keep_days: float = setting(
         30.0,
-        values.parse_days,
+        durations.parse_days,
         "Days after which a finished run's folder in scratch is removed; 0 keeps all.",
         form="days",
     )
@@ -113,7 +113,7 @@ class ShippingSettings:
 
     deadline: float | None = setting(
         None,
-        values.parse_grace,
+        durations.parse_grace,
         "Time that delivery of the log may take at a run's end; by default 30 s, inside a pipeline"
         " task 120 s while the server takes records. 0 does not wait; `capsule push` then does it.",
         form="seconds, or `2m`",
@@ -169,7 +169,7 @@ class LokiSettings:
     )
     timeout: float = setting(
         10.0,
-        values.parse_duration,
+        durations.parse_duration,
         "Time that a request may take in all.",
         form="seconds",
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from aind_capsule.settings import values
+from aind_capsule.settings import durations, values
 from aind_capsule.settings.groups import (
     ConsoleSettings,
     HistorySettings,
@@ -114,21 +114,21 @@ class Settings:
     )
     timeout: float | None = setting(
         None,
-        values.parse_time_limit,
+        durations.parse_time_limit,
         "Time after which the processing is ended (status `fail`, exit status 124).",
         flag="--timeout",
         form="seconds, or `90m`, `1h30m`, `30d`; 0 for none",
     )
     grace: float = setting(
         5.0,
-        values.parse_grace,
+        durations.parse_grace,
         "Time that the processing has between a stop and its kill.",
         flag="--grace",
         form="seconds, or `10s`",
     )
     resources: float | None = setting(
         None,
-        values.parse_interval,
+        durations.parse_interval,
         "Time between two samples of what the processing uses, for `….resources.jsonl`; by default"
         " none are taken (needs the extra `resources`).",
         flag="--resources",
