@@ -50,7 +50,8 @@ def fold(text: str, columns: int, first: int, rest: int) -> list[str]:
     >>> fold("a-very-long-name", 8, 2, 2)
     ['a-very', '-long-', 'name']
     """
-    lines, line, used, room = [], "", 0, columns - first
+    lines: list[str] = []
+    line, used, room = "", 0, columns - first
     for piece in _cut_words(text, columns - rest):
         if used + count_cells(piece.rstrip()) > room:
             if line.strip() or (not lines and first > rest):
