@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
 import sys
@@ -144,17 +145,42 @@ def test_an_error_that_nobody_can_read_keeps_its_status(capsule: Capsule, target
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+@pytest.mark.parametrize("words", ["--help", "run --help", "--version", "settings"])
+def test_an_output_that_is_full(capsule: Capsule, words: str) -> None:
+    """What cannot be printed is one sentence with the system's reason, and status 74."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "aind_capsule", *words.split()], cwd=capsule.code,
+            env=capsule.environ, stdout=full, stderr=subprocess.PIPE, check=False)  # fmt: skip
+    assert done.returncode == 74
+    assert done.stderr == b"capsule: The output cannot be written: No space left on device\n"
+
+
+def test_an_error_of_a_command_is_not_taken_for_its_outputs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only what fails while it is printed is the output's error."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importlib.import_module("aind_capsule.cli.settings"), "load_settings", fail)
+    with pytest.raises(OSError, match="No space"):
+        main(["settings"])
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize("command", ["", *COMMANDS, "provenance collect"])
 def test_help_fits_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, columns: int
 ) -> None:
-    """No line is longer than the terminal."""
+    """No line is longer than the terminal, and no sentence is cut short."""
     monkeypatch.setenv("COLUMNS", str(columns))
     status, out, err = call(capsys, *command.split(), "--help")
     assert (status, err) == (0, "")
     for line in out.splitlines():
         assert len(line) <= columns, line
+        assert line.startswith("Usage") or not line.endswith("..."), line
     assert shutil.get_terminal_size().columns == columns
 
 

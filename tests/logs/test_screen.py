@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aind_capsule.logs.console import (
-    fold,
     format_banner,
     format_record,
     format_utc_offset,
     shift_clock,
 )
+from aind_capsule.logs.folding import count_cells, cut, fold
 from aind_capsule.logs.screen import Screen, find_screen
 
 
@@ -96,7 +96,8 @@ def test_a_banner_in_60_columns() -> None:
         "   run",
         "   /scratch/.capsule/20261128T013252-92676e60/python3",
     ]
-    assert len(format_banner("t" * 80, [], columns=60)) == 60
+    title = format_banner("t" * 80 + " failed", [], columns=60)
+    assert title == "── " + "t" * 46 + "… failed ──"
 
 
 def test_a_banner_that_goes_into_a_file() -> None:
@@ -146,6 +147,27 @@ def test_a_record_that_just_fits() -> None:
     assert format_record({**folded, "left": "x" * 30}, columns=60).count("\n") == 2
 
 
+def test_a_place_that_is_too_long() -> None:
+    """Of a long logger's name the end is shown, and the message stands below it."""
+    record = {
+        **OWN,
+        "message": "word " * 9 + "a\tb",
+        "logger": "a.very.long.library." * 3,
+        "lineno": 7,
+    }
+    lines = format_record(record, columns=60).split("\n")
+    assert lines[0] == "23:04:05.678 WARNING  …ong.library.a.very.long.library.:7 - "
+    assert lines[1:] == [f"{' ' * 22}{'word ' * 6}word", f"{' ' * 22}word word a  b"]
+
+
+def test_control_characters_are_shown() -> None:
+    """No text of a record or a banner moves the cursor, hides anything or makes a line of its own."""
+    record = {**OWN, "message": "a\rb\x9bc\x1b[2K", "logger": "l\x07", "x": "\x9b1m"}
+    assert format_record(record).endswith(r"l\x07 - a\x0db\x9bc\x1b[2K  x=\x9b1m")
+    assert format_record({**OWN, "message": "a\r\nb"}).endswith("a\nb")
+    assert format_banner("x", [("error", "a\r\nb\x1b[1m\nc")]).endswith(r"a b\x1b[1m c")
+
+
 def test_an_exception_without_its_traceback() -> None:
     """An exception of which only type and message are known adds no line."""
     assert "\n" not in format_record({**OWN, "exception": {"type": "ValueError"}})
@@ -153,8 +175,10 @@ def test_an_exception_without_its_traceback() -> None:
 
 
 def test_spaces_and_words_that_no_line_holds() -> None:
-    """Spaces at the start and inside stay; at a fold they go; a long word makes no empty line."""
-    assert fold("x" * 30, 20, 0, 0) == ["x" * 30]
+    """Spaces at the start and inside stay; at a fold they go; a long word is cut."""
+    assert fold("x" * 30, 20, 0, 0) == ["x" * 20, "x" * 10]
+    assert fold("x" * 16, 20, 10, 4) == ["", "x" * 16]
+    assert fold("  " + "x" * 20, 20, 0, 0) == ["x" * 20]
     assert fold("  ab  cd", 20, 0, 0) == ["  ab  cd"]
     assert fold("aaaa bbbb    cccc", 20, 11, 12) == ["aaaa bbbb", "cccc"]
     assert fold("aaaaaa b  c", 7, 0, 0) == ["aaaaaa", "b  c"]
@@ -177,9 +201,25 @@ def test_records_by_the_clock_of_the_zone() -> None:
     rest=st.integers(0, 19),
 )
 def test_folding_loses_nothing(text: str, columns: int, first: int, rest: int) -> None:
-    """Whatever is folded is all there, and no line is longer than the screen but for a word that is."""
+    """Whatever is folded is all there, and no line is longer than the screen."""
     lines = fold(text, columns, first, rest)
     assert "".join("".join(lines).split()) == "".join(text.split())
     for index, line in enumerate(lines):
         room = columns - (rest if index else first)
-        assert len(line) <= room or " " not in line.strip()
+        assert count_cells(line) <= room
+
+
+def test_wide_characters_and_marks() -> None:
+    """A character of two cells counts for two, a combining mark for none; nothing is cut in half."""
+    assert [count_cells(text) for text in ("e\u0301", "\u200b", "\U0001f9e0", "é")] == [1, 0, 2, 1]
+    assert cut("a脳波", 4) == "a脳"
+    assert cut("a脳波", 5) == "a脳波"
+    rows = [("process", "脳波" * 20), ("error", "脳 " * 40)]
+    lines = format_banner("脳波" * 20 + " stopped", rows, columns=60).split("\n")
+    assert lines[0].endswith("波… stopped ───")
+    assert max(map(count_cells, lines)) == count_cells(lines[0]) == 60
+    lines = format_record({**OWN, "message": "脳波" * 40}, columns=60).split("\n")
+    assert (lines[0], max(map(count_cells, lines))) == (
+        "23:04:05.678 WARNING  " + "脳波" * 9 + "脳",
+        60,
+    )

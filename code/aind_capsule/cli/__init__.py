@@ -78,6 +78,8 @@ def root() -> None:
     """Run scientific processing in capsules with AIND-standard logs and one canonical record."""
 
 
+#: EX_IOERR of sysexits.h.
+_EXIT_OUTPUT = 74
 #: Before what stands below an error.
 _INDENT = " " * 9
 
@@ -91,24 +93,43 @@ def start_collecting() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The console script `capsule`."""
     try:
-        status: Any = root.main(arguments, prog_name="capsule", standalone_mode=False)
+        status = _call(arguments)
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _print_error(f"capsule: The output cannot be written: {error.strerror}", "")
+        status = _EXIT_OUTPUT
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _call(arguments: list[str] | None) -> Any:
+    """Call a command; returns its exit status."""
+    try:
+        return root.main(arguments, prog_name="capsule", standalone_mode=False)
     except click.exceptions.Abort:
-        status = 130
+        return 130
     except click.ClickException as error:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.2
             error.show()
-            sys.exit(error.exit_code)
+            return error.exit_code
         context = getattr(error, "ctx", None)
         name = "capsule" if context is None else context.command_path
         hint = "" if context is None else f"{context.get_usage()}\nSee `{name} --help`."
         _print_error(f"{name}: {error.format_message()}", hint)
-        status = error.exit_code
+        return error.exit_code
     except CapsuleError as error:
         # Errors of a command name it themselves: `capsule upload: …`.
         has_prefix = error.message.startswith("capsule ")
         _print_error(error.message if has_prefix else f"capsule: {error.message}", error.hint)
-        status = error.exit_status
-    sys.exit(status if isinstance(status, int) else 0)
+        return error.exit_status
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Return whether an error came from printing. All that commands print goes through `echo`."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code is click.echo.__code__
 
 
 def _print_error(message: str, hint: str) -> None:

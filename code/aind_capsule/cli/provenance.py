@@ -40,6 +40,7 @@ def command() -> None:
 @command.command(
     "collect",
     cls=CapsuleCommand,
+    short_help="Write the metadata of a pipeline from what its runs left.",
     statuses={
         "0": "the files were written",
         "1": "there is nothing to collect, or a file cannot be written",

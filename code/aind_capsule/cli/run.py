@@ -27,7 +27,7 @@ _STATUSES = {
     "74": "the command succeeded, but --upload, --strict or our own output failed",
     "78": "a setting or folder cannot be used; nothing was started",
     "124": "--timeout ended the command",
-    "126, 127": "the command cannot be executed, is not found",
+    "126, 127": "the command cannot be executed, or was not found",
     "128+N": "signal N ended the command",
 }
 _EXAMPLES = (

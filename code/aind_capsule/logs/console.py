@@ -7,9 +7,10 @@ clock differs from UTC.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aind_capsule.logs.folding import count_cells, cut, fold
 from aind_capsule.records.encode import encode
 from aind_capsule.records.schema import BY_NAME
 from aind_capsule.records.simplify import decode_bytes
@@ -28,8 +29,8 @@ _WIDTH = 72
 _HANGING = 22
 #: Before the rows of a banner.
 _INDENT = 3
-#: Control characters that would move a terminal's cursor, hidden text included.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), 11, 12, *range(14, 32), 127)}
+#: Control characters that would move a terminal's cursor or hide text; tabs and line ends stay.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 
 
 def format_record(
@@ -45,26 +46,32 @@ def format_record(
         record: The record.
         colours: Colour it for a terminal.
         utc_offset_s: Seconds that the shown clock is ahead of UTC.
-        columns: Fold a message of one line to this width.
+        columns: No line is longer. Of a message that has lines already each keeps its form.
 
     >>> format_record({"timestamp": "2026-01-02T03:04:05.678901Z", "level": "INFO",
     ...                "message": "read", "logger": "qc", "lineno": 7, "trials": 3})
     '03:04:05.678 INFO     qc:7 - read  trials=3'
     """
     level = str(record.get("level", "INFO"))
-    place = ":".join(str(record[key]) for key in ("logger", "lineno") if key in record)
+    place = escape_controls(
+        ":".join(str(record[key]) for key in ("logger", "lineno") if key in record)
+    )
     start, end = (_COLOURS.get(level, ""), _RESET) if colours else ("", "")
     dim = _DIM if colours else ""
     clock = shift_clock(str(record.get("timestamp", ""))[11:23], utc_offset_s)
-    message = str(record.get("message", "")).translate(_CONTROL)
+    message = escape_controls(str(record.get("message", "")))
     extras = " ".join(
         f"{name}={_format_value(value)}" for name, value in record.items() if name not in BY_NAME
     )
+    extras = escape_controls(extras)
     if columns is not None and "\n" not in message:
-        width = len(f"{clock} {level:<8} ") + (len(f"{place} - ") if place else 0)
-        lines = fold(message, columns, first=width, rest=_HANGING)
-        used = (width if len(lines) == 1 else _HANGING) + len(lines[-1])
-        if extras and used + 2 + len(extras) > columns:
+        room = max(columns - _HANGING - len(" - "), 1)
+        if count_cells(place) > room:  # the end tells most
+            place = "…" + cut(place[::-1], room - 1)[::-1]
+        width = _HANGING + (count_cells(f"{place} - ") if place else 0)
+        lines = fold(message.expandtabs(4), columns, first=width, rest=_HANGING)
+        used = (width if len(lines) == 1 else _HANGING) + count_cells(lines[-1])
+        if extras and used + 2 + count_cells(extras) > columns:
             lines, extras = [*lines, *fold(extras, columns, _HANGING, _HANGING)], ""
         message = f"\n{' ' * _HANGING}".join(lines)
     text = f"{dim}{clock}{end} {start}{level:<8}{end}"
@@ -73,7 +80,7 @@ def format_record(
     text += f"  {dim}{extras}{end}" if extras else ""
     exception = record.get("exception")
     if isinstance(exception, Mapping) and exception.get("traceback"):
-        text += "\n" + str(exception["traceback"]).rstrip("\n").translate(_CONTROL)
+        text += "\n" + escape_controls(str(exception["traceback"]).rstrip("\n"))
     return text
 
 
@@ -116,37 +123,9 @@ def format_utc_offset(utc_offset_s: int) -> str:
     return f"{sign}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def fold(text: str, columns: int, first: int, rest: int) -> list[str]:
-    """Break a line at its spaces, and a word that is too long at its slashes.
-
-    Spaces inside of a line stay as they are. A word that no line can hold stands alone.
-
-    Args:
-        text: One line.
-        columns: The width.
-        first: Columns that the first line has already.
-        rest: Columns that each other line will be indented by.
-
-    >>> fold("the log is in /a/long/path", 14, 4, 2)
-    ['the log is', 'in', '/a/long/path']
-    >>> fold("/a/longer/path", 14, 4, 4)
-    ['/a/longer/', 'path']
-    """
-    lines, line, room = [], "", columns - first
-    for piece in _cut_words(text, columns - rest):
-        if line.strip() and len(line) + len(piece.rstrip()) > room:
-            lines.append(line.rstrip())
-            line, room = "", columns - rest
-        line += piece if line or not lines else piece.lstrip()
-    return [*lines, line.rstrip()]
-
-
-def _cut_words(text: str, limit: int) -> Iterator[str]:
-    """Yield words with the spaces behind them; a path that is too long by its parts."""
-    for word in text.split(" "):
-        parts = word.split("/") if len(word) > limit else [word]
-        for index, part in enumerate(parts, 1):
-            yield part + ("/" if index < len(parts) else " ")
+def escape_controls(text: str) -> str:
+    """Return a text as a terminal may show it, whatever is in it."""
+    return text if text.isprintable() else text.replace("\r\n", "\n").translate(_CONTROL)
 
 
 def _format_value(value: Any) -> str:
@@ -180,9 +159,12 @@ def format_banner(
     start, end = (_COLOURS.get(level, "") or _BOLD, _RESET) if colours else ("", "")
     width = max((len(name) for name, _ in rows), default=0)
     rule = min(columns or _WIDTH, _WIDTH)
-    title = title if columns is None else title[: columns - 6]
-    lines = [f"{start}── {title} {'─' * max(2, rule - len(title) - 4)}{end}"]
-    for name, value in rows:
+    if columns is not None and count_cells(title) > columns - 6:
+        name, _, ending = title.rpartition(" ")  # how it ended tells most
+        title = f"{cut(name, columns - 8 - count_cells(ending))}… {ending}"
+    lines = [f"{start}── {title} {'─' * max(2, rule - count_cells(title) - 4)}{end}"]
+    for name, text in rows:
+        value = " ".join(escape_controls(text).splitlines())
         indent = _INDENT + width + 2
         values = [value] if columns is None else fold(value, columns, indent, indent)
         if len(values) > 1 and " " not in value:  # a path: rather whole than beside its name

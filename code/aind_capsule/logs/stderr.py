@@ -11,6 +11,7 @@ import os
 import sys
 
 from aind_capsule.logs.console import format_record, read_utc_offset_s
+from aind_capsule.logs.screen import find_screen
 from aind_capsule.records.encode import decode, encode
 
 
@@ -18,7 +19,9 @@ def print_record(record: bytes, *, colours: bool = False) -> None:
     """A record on stderr for people; where that fails too there is nowhere left."""
     decoded = decode(record) or {"message": record.decode("utf-8", "replace")}
     with contextlib.suppress(Exception):  # a broken record must not break the processing
-        text = format_record(decoded, colours=colours, utc_offset_s=read_utc_offset_s())
+        columns = find_screen(find_stderr(), os.environ).count_columns()
+        offset_s = read_utc_offset_s()
+        text = format_record(decoded, colours=colours, utc_offset_s=offset_s, columns=columns)
         write_stderr(f"{text}\n".encode("utf-8", "replace"))
 
 

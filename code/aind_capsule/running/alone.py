@@ -220,16 +220,12 @@ class LoneRun:
             self._write_last_run_json({}, is_last=False)
             self._lists |= self._files.make_data_process(
                 self._wait_at_end,
-                self._tell,
+                self._console.advise,
                 stopped_s_ago=0.0 if outcome.status == "stopped" else None,
             )
         self._write_last_run_json({}, is_last=not self._delivery.is_on)
         self._files.publish()
         self._files.remove_old_runs()
-
-    def _tell(self, sentence: str) -> None:
-        if self._console.is_on:
-            self._console.say(sentence)
 
     def _write_last_run_json(self, more: Mapping[str, Any], *, is_last: bool) -> None:
         self._files.write_run_json(

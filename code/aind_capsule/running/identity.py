@@ -31,7 +31,7 @@ _GENERAL_FOLDERS = _GENERAL_REPOSITORIES | {
 _SCRIPT_ENDINGS = (
     ".py", ".pyc", ".pyz", ".sh", ".bash", ".zsh", ".ksh", ".csh", ".fish", ".R", ".r", ".Rmd",
     ".rmd", ".qmd", ".jl", ".m", ".mlx", ".pl", ".rb", ".js", ".mjs", ".cjs", ".ts", ".ipynb",
-    ".jar", ".exe", ".nf",
+    ".jar", ".exe", ".nf", ".sif",
 )  # fmt: skip
 #: What mktemp, Python and Nextflow make up, hashes, UUIDs and numbers. Patterns are compiled where
 #: they are needed: the time before the processing's start is dear.

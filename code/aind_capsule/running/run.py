@@ -324,7 +324,7 @@ class Run:
         if self._files.has_data_process:
             self._files.write_run_json(canonical, found, processing, more=more)
             more |= self._files.make_data_process(
-                self._wait_at_end, self._tell, stopped_s_ago=self._count_stopped_s()
+                self._wait_at_end, self._console.advise, stopped_s_ago=self._count_stopped_s()
             )
         self._files.write_run_json(canonical, found, processing, is_last=is_last, more=more)
         self._files.publish()
@@ -372,10 +372,6 @@ class Run:
         self._is_over = True
         self._loop.run_once(limit_s)
         return self._must_end
-
-    def _tell(self, sentence: str) -> None:
-        if self._console.is_on:
-            self._console.say(sentence)
 
     def _open_intake(self) -> Intake | None:
         try:

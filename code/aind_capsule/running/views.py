@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 from aind_capsule.context.files import write_all
 from aind_capsule.logs.console import (
-    fold,
+    escape_controls,
     format_banner,
     format_local_time,
     format_record,
     read_utc_offset_s,
 )
+from aind_capsule.logs.folding import cut, fold
 from aind_capsule.logs.screen import find_screen
 from aind_capsule.records.canonical import is_canonical
 from aind_capsule.records.levels import LEVEL_NUMBERS
@@ -94,8 +95,7 @@ class ConsoleView:
                 record,
                 colours=self.mode == "pretty",
                 utc_offset_s=self._utc_offset_s,
-                # What others have laid out keeps its form.
-                columns=self._screen.count_columns() if _is_own(record) else None,
+                columns=self._screen.count_columns(),
             )
             self.write(text.encode("utf-8", "replace") + b"\n")
 
@@ -123,9 +123,14 @@ class ConsoleView:
             return
         self.say(str(canonical.get("error_message")))
 
+    def advise(self, sentence: str) -> None:
+        """Show advice for people; where programs read the console it stays JSON."""
+        if self.mode in ("pretty", "plain"):
+            self.say(sentence)
+
     def say(self, sentence: str) -> None:
         """Show a sentence of ours, whatever the mode."""
-        columns, text = self._screen.count_columns(), f"capsule: {sentence}"
+        columns, text = self._screen.count_columns(), f"capsule: {escape_controls(sentence)}"
         lines = fold(text, columns, 0, 9) if columns is not None else [text]
         self.write(f"\n{' ' * 9}".join(lines).encode("utf-8", "replace") + b"\n")
 
@@ -135,7 +140,7 @@ class ConsoleView:
             return
         if not text and not self._has_line:
             return
-        text = text[: (self._screen.count_columns() or 80) - 1]
+        text = cut(text, (self._screen.count_columns() or 80) - 1)
         self._begin_line(text.encode("utf-8", "replace"))
         self._has_line = True
 
@@ -196,10 +201,6 @@ class SessionView:
         except OSError as error:
             self.lost += 1
             self.problem = error.strerror or str(error)
-
-
-def _is_own(record: Mapping[str, Any]) -> bool:
-    return record.get("software_name") == "aind-capsule"
 
 
 def _is_terminal(output: Output) -> bool:

@@ -135,7 +135,8 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
         parsed = row.parse(value)
     except (ValueError, TypeError, OverflowError) as error:
         found.wrong[row.key] = row
-        kept = f"{row.key} is {found.given.get(row.key, row.default)!r}"
+        before = found.given.get(row.key, row.default)
+        kept = f"{row.key} is {'not set' if before is None else repr(before)}"
         if row.switch is not None:
             kept = f"nothing goes to {row.switch}"
         shown = "not shown" if row.is_secret else _URL_USER.sub("//[redacted]@", f"{value!r:.200}")

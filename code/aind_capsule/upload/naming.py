@@ -24,7 +24,7 @@ RUN_SUFFIX = ".run.json"
 
 
 class NoNameError(UsageError):
-    """Nobody knows what the asset is to be called."""
+    """The asset's name cannot be derived from the inputs."""
 
 
 def build_asset_name(inputs: Iterable[str], label: str, now: dt.datetime) -> str:
@@ -44,14 +44,11 @@ def build_asset_name(inputs: Iterable[str], label: str, now: dt.datetime) -> str
     """
     raw = {name for name in map(_find_raw_name, inputs) if name is not None}
     if len(raw) != 1:
-        told = (
-            "no input data asset tells"
-            if not raw
-            else f"the inputs tell several of ({sorted(raw)})"
-        )
+        reason = f"the inputs are of several acquisitions ({', '.join(sorted(raw))})"
+        if not raw:
+            reason = "no input data asset is named after its acquisition"
         raise NoNameError(
-            f"What the asset is to be called is not known: {told} its acquisition",
-            hint="Name it: --asset-name NAME",
+            f"The asset's name is not known: {reason}", hint="Pass --asset-name NAME."
         )
     return f"{raw.pop()}_{label}_{now.strftime(_TIME_FORMAT)}"
 

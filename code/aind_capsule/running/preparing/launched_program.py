@@ -31,7 +31,11 @@ from aind_capsule.running.preparing.program_table import (
 _MAX_LAUNCHERS = 20
 #: What a statement of MATLAB calls: `main`, `main(1, 2)`, `run('x/main.m')`.
 _RUN_OF_MATLAB = r"run\s*(?:\(\s*)?['\"]?([\w./-]+)"
-_CALL_OF_MATLAB = r"([A-Za-z]\w*)\s*(?:\(.*)?"
+_CALL_OF_MATLAB = r"([A-Za-z][\w.]*)\s*(?:\(.*)?"
+#: `x = main(1)`, `[a, b] = main(1)`
+_ASSIGNED_CALL_OF_MATLAB = r"(?:\w+|\[[^]]*\])\s*=\s*([A-Za-z][\w.]*)\s*\(.*"
+_STRING_OF_MATLAB = r"(?<![\w.'\])}])'[^'\n]*'|\"[^\"\n]*\""
+_BRACKETS = r"[(\[{][^()\[\]{}]*[)\]}]"
 _PREPARATIONS_OF_MATLAB = frozenset(
     {"addpath", "catch", "cd", "clear", "clc", "close", "diary", "disp", "end", "exit", "format",
      "fprintf", "import", "parpool", "quit", "restoredefaultpath", "rng", "setenv", "try",
@@ -49,7 +53,7 @@ def find_launched_program(words: list[str]) -> Program:
         found = _skip_launcher(launcher, rest)
         if isinstance(found, Program):
             return found
-        if not found:  # nothing is launched: it is the program itself
+        if not found or found[0].startswith("-"):  # nothing is launched: it is the program itself
             break
         words, may_be_python = found, launcher.runs_python
     if may_be_python and words[0].endswith(".py"):
@@ -113,7 +117,7 @@ def _find_launcher(words: list[str]) -> tuple[Launcher | None, list[str]]:
     name = find_base_name(words[0])
     if name.startswith("qemu-") or name == "rosetta":  # programs of another processor
         return LAUNCHERS[("busybox",)], words[1:]
-    for length in (1, 2):
+    for length in (1, 2, 3):
         launcher = LAUNCHERS.get((name, *words[1:length]))
         if launcher is not None:
             return launcher, words[length:]
@@ -195,17 +199,38 @@ def _find_call_of_matlab(code: str) -> str:
 
     >>> _find_call_of_matlab("addpath('/code'); sort_spikes(3); exit")
     'sort_spikes'
+    >>> _find_call_of_matlab("x = rand(3), fit(x)"), _find_call_of_matlab("[a, b] = fit(3)")
+    ('fit', 'fit')
     >>> _find_call_of_matlab("run('code/main.m')"), _find_call_of_matlab("x = 3")
     ('code/main.m', '')
     """
-    for statement in re.split(r"[;\n]", code):
+    assigned = ""
+    for statement in _split_statements(code):
         text = re.sub(r"^\s*try\b[\s,]*", "", statement).strip()
         match = re.fullmatch(_RUN_OF_MATLAB, text.rstrip(")'\" ")) or re.fullmatch(
             _CALL_OF_MATLAB, text
         )
         if match and match[1] not in _PREPARATIONS_OF_MATLAB:
             return match[1]
-    return ""
+        match = re.fullmatch(_ASSIGNED_CALL_OF_MATLAB, text)
+        assigned = assigned or (match[1] if match else "")
+    return assigned
+
+
+def _split_statements(code: str) -> list[str]:
+    """Return MATLAB's statements. A comma or semicolon in brackets or a string ends none."""
+
+    def mask(match: re.Match[str]) -> str:
+        return "_" * len(match[0])
+
+    masked, before = re.sub(_STRING_OF_MATLAB, mask, code), ""
+    while masked != before:
+        masked, before = re.sub(_BRACKETS, mask, masked), masked
+    ends = [match.start() for match in re.finditer(r"[;,\n]", masked)]
+    return [
+        code[start:end]
+        for start, end in zip([0, *(n + 1 for n in ends)], [*ends, None], strict=True)
+    ]
 
 
 def _is_assignment(word: str) -> bool:

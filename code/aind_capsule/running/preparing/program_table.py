@@ -100,7 +100,21 @@ _COVERAGE = _options(
     "--context --data-file --include --omit --rcfile --source --concurrency", module="-m"
 )
 
+_OCTAVE = _options("-p --path --exec-path --image-path --doc-cache-file", statement="--eval")
+_LITTLER = _options("-l --libraries", code="-e --eval", has_clusters=False)
 _R = _options("-g --gui -d --debugger", code="-e", script="-f --file", has_clusters=False)
+_PAPERMILL = _options(
+    "-f --parameters_file -y --parameters_yaml -b --parameters_base64 -k --kernel -l --language"
+    " --engine --cwd --start-timeout --execution-timeout --log-level --autosave-cell-every"
+    " --stdout-file --stderr-file",
+    pair="-p --parameters -r --parameters_raw",
+)
+_KERNPROF = _options("-o --outfile -s --setup -p --prof-mod -u --unit", module="-m")
+_PLAIN = _options()
+_APPTAINER = _options(
+    "-B --bind -H --home -W --workdir --pwd --cwd --env --env-file -o --overlay -S --scratch"
+    " --nvccli-path --network --security --mount"
+)
 _NBCONVERT = {f"jupyter-{word}": _NOTEBOOK for word in ("nbconvert", "execute", "run")}
 #: Programs that run a script, by their names without a version: the first word that is no option.
 INTERPRETERS: dict[str, OptionTable] = {
@@ -110,7 +124,8 @@ INTERPRETERS: dict[str, OptionTable] = {
     "ipython": _options("--profile --ipython-dir", code="-c", module="-m", has_clusters=False),
     "Rscript": _options("-g --gui", code="-e", has_clusters=False),
     "R": _R,
-    "littler": _options("-l --libraries", code="-e --eval", has_clusters=False),
+    "littler": _LITTLER,
+    "r": _LITTLER,
     "julia": _options(
         "-p -t -J -L -H -C --procs --threads --sysimage --load --home --cpu-target --machine-file",
         glued="-O -g",
@@ -123,8 +138,8 @@ INTERPRETERS: dict[str, OptionTable] = {
         "-r --require --import --loader --experimental-loader -C --conditions --title",
         code="-e --eval -p --print",
     ),
-    "octave": _options("-p --path --exec-path --image-path --doc-cache-file", code="--eval"),
-    "octave-cli": _options("-p --path --exec-path --image-path --doc-cache-file", code="--eval"),
+    "octave": _OCTAVE,
+    "octave-cli": _OCTAVE,
     "matlab": _options("-sd -logfile -licmode -c", statement="-batch -r", has_clusters=False),
     "java": _options(
         "-cp -classpath --class-path -p --module-path --add-modules --add-opens --add-exports",
@@ -137,14 +152,13 @@ INTERPRETERS: dict[str, OptionTable] = {
     ),
     "csh": _options(code="-c"),
     "tcsh": _options(code="-c"),
-    "papermill": _options(
-        "-f --parameters_file -y --parameters_yaml -b --parameters_base64 -k --kernel -l --language"
-        " --engine --cwd --start-timeout --execution-timeout --log-level --autosave-cell-every"
-        " --stdout-file --stderr-file",
-        pair="-p --parameters -r --parameters_raw",
-    ),
+    "papermill": _PAPERMILL,
+    "sage": _options(code="-c", has_clusters=False),
+    "lua": _options("-l", code="-e"),
+    "wine": _PLAIN,
+    "wine64": _PLAIN,
     "torchrun": _TORCHRUN,
-    "kernprof": _options("-o --outfile -s --setup -p --prof-mod -u --unit", module="-m"),
+    "kernprof": _KERNPROF,
     **_NBCONVERT,
 }
 
@@ -155,6 +169,10 @@ SUBCOMMAND_INTERPRETERS: dict[tuple[str, ...], OptionTable] = {
     ("jupyter", "execute"): _NOTEBOOK,
     ("jupyter", "run"): _NOTEBOOK,
     ("coverage", "run"): _COVERAGE,
+    ("apptainer", "run"): _APPTAINER,
+    ("singularity", "run"): _APPTAINER,
+    ("mprof", "run"): _options("-T --interval -o --output --backend"),
+    ("scalene", "run"): _options("-o --outfile --profile-interval", has_clusters=False),
     ("quarto", "render"): _options("--to -t --output -o --output-dir -P --execute-params"),
     ("streamlit", "run"): _options(has_clusters=False),
     ("memray", "run"): _options("-o --output -p --live-port", code="-c", module="-m"),
@@ -175,20 +193,29 @@ PYTHON_LAUNCHERS: dict[str, OptionTable] = {
     "debugpy": _options("--listen --connect --log-to --configure-subProcess", module="-m"),
     "torch.distributed.run": _TORCHRUN,
     "torch.distributed.launch": _TORCHRUN,
-    "kernprof": _options("-o --outfile -s --setup -p --prof-mod", module="-m"),
+    "kernprof": _KERNPROF,
+    "line_profiler": _KERNPROF,
+    "memory_profiler": _options("-o"),
+    "nbconvert": _NOTEBOOK,
+    "papermill": _PAPERMILL,
     "scalene": _options("--outfile --profile-interval", has_clusters=False),
     "viztracer": _options("-o --output_file --tracer_entries", module="-m"),
     "mpi4py": _options(code="-c", module="-m"),
 }
 
-_PLAIN = _options()
+_UVX = Launcher(
+    _options(
+        "--from --with -w --python -p --index --default-index --index-url -i --find-links -f"
+        " --cache-dir --env-file --directory --project --config-file",
+    )
+)
 _MPI = _options(
     "-n -np -c -N -H -host --host -hostfile --hostfile -machinefile --machinefile -f -ppn"
-    " --map-by --bind-to --rank-by -wdir --wdir -hosts -env",
-    pair="-x-env -mca --mca -genv -gmca --gmca",
+    " --map-by --bind-to --rank-by -wdir --wdir -hosts -x",
+    pair="-env -genv -mca --mca -gmca --gmca",
     has_clusters=False,
 )
-#: Programs that run a command, by base name, or by base name and first word.
+#: Programs that run a command, by base name and the words that follow it.
 LAUNCHERS: dict[tuple[str, ...], Launcher] = {
     ("busybox",): Launcher(_PLAIN),
     ("env",): Launcher(
@@ -220,6 +247,31 @@ LAUNCHERS: dict[tuple[str, ...], Launcher] = {
         " -w --wait",
     )),
     ("dbus-run-session",): Launcher(_options("--config-file --dbus-daemon")),
+    ("runuser",): Launcher(_options("-u --user -g --group -G --supp-group -w")),
+    ("setpriv",): Launcher(_options("--reuid --regid --groups --inh-caps --ambient-caps"
+        " --bounding-set --securebits --pdeathsig --selinux-label --apparmor-profile --ptracer")),
+    ("chroot",): Launcher(_PLAIN, 1),
+    ("unshare",): Launcher(_options("-R --root -w --wd -S --setuid -G --setgid --propagation")),
+    ("linux32",): Launcher(_PLAIN),
+    ("linux64",): Launcher(_PLAIN),
+    ("cgexec",): Launcher(_options("-g")),
+    ("systemd-run",): Launcher(_options("-p --property -u --unit --slice -E --setenv -M --machine"
+        " -H --host --uid --gid --nice --working-directory --description")),
+    ("perf", "stat"): Launcher(_options("-e --event -o --output -r --repeat -x --field-separator")),
+    ("perf", "record"): Launcher(_options("-e --event -o --output -F --freq -c --count")),
+    ("nsys", "profile"): Launcher(_options("-o --output -t --trace -s --sample -c --capture-range"
+        " -d --duration -y --delay -f --force-overwrite")),
+    ("ltrace",): Launcher(_options("-e -o -a -l -n -s -u -p -x -A -D -F")),
+    ("firejail",): Launcher(_PLAIN),
+    ("fakeroot",): Launcher(_options("-l --lib --faked -s -i -b")),
+    ("faketime",): Launcher(_PLAIN, 1),
+    ("vglrun",): Launcher(_options("-d -c -q -fps -samp -sp", has_clusters=False)),
+    ("proxychains4",): Launcher(_options("-f")),
+    ("dotenv", "run"): Launcher(_PLAIN),
+    ("uv", "tool", "run"): _UVX,
+    ("pipx", "run"): Launcher(_options("--spec --python --index-url -i --pip-args")),
+    ("hatch", "run"): Launcher(_PLAIN),
+    ("bundle", "exec"): Launcher(_PLAIN),
     ("sudo",): Launcher(
         _options("-u --user -g --group -C -D --chdir -h --host -p --prompt -R --chroot -T"),
         takes_assignments=True,
@@ -240,10 +292,7 @@ LAUNCHERS: dict[tuple[str, ...], Launcher] = {
         " -N --nodes --ntasks-per-node -o --output -p --partition -q --qos -t --time"
         " -w --nodelist -x --exclude --export --cpu-bind",
     )),
-    ("uvx",): Launcher(_options(
-        "--from --with -w --python -p --index --default-index --index-url -i --find-links -f"
-        " --cache-dir --env-file --directory --project --config-file",
-    )),
+    ("uvx",): _UVX,
     ("uv", "run"): Launcher(
         _options(
             "--with -w --with-editable --with-requirements --extra --group --no-group --only-group"
@@ -262,10 +311,7 @@ LAUNCHERS: dict[tuple[str, ...], Launcher] = {
     ("pdm", "run"): Launcher(_options("-p --project --venv"), runs_python=True),
     ("rye", "run"): Launcher(_options("--pyproject")),
     ("pixi", "run"): Launcher(_options("-e --environment --manifest-path --color -j")),
-    ("apptainer", "exec"): Launcher(_options(
-        "-B --bind -H --home -W --workdir --pwd --cwd --env --env-file -o --overlay -S --scratch"
-        " --nvccli-path --network --security --mount",
-    ), 1),
+    ("apptainer", "exec"): Launcher(_APPTAINER, 1),
     ("capsule", "run"): Launcher(_PLAIN, is_behind_dashes=True),
     ("py-spy", "record"): Launcher(_PLAIN, is_behind_dashes=True),
 }  # fmt: skip
