@@ -6,7 +6,6 @@ click lays out one list of options. Here is what it lacks, for `aind_capsule.cli
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,6 +80,8 @@ class SuggestingGroup(click.Group):
         near = get_close_matches(name.lower(), self.list_commands(ctx), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         if "run" in self.list_commands(ctx) and _is_program(name):
+            import shlex
+
             hint = f" To wrap it: capsule run -- {shlex.join(args)}"
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from typing import Any
 
@@ -58,6 +57,8 @@ class RunCommand(CapsuleCommand):
             return rest
         for word in cmd[1:]:
             if word.startswith("-") and len(word) > 1:
+                import shlex
+
                 raise UsageError(
                     f"capsule run: the option {word} after the command {cmd[0]!r} is ambiguous",
                     hint=f"If it is the command's: capsule run -- {shlex.join(cmd)}\n"

@@ -17,7 +17,6 @@ from aind_capsule.context.files import read_chunks, write_all
 from aind_capsule.context.folders import find_write_error
 from aind_capsule.context.own_files import OpenFolder
 from aind_capsule.logs.place import make_other_run_folders
-from aind_capsule.logs.positions import POSITION_SUFFIX
 from aind_capsule.logs.writer import LogWriter
 
 _APPENDED = os.O_RDWR | os.O_CREAT | os.O_APPEND
@@ -213,6 +212,8 @@ def _is_forbidden(folder: str) -> bool:
 
 def _forget_positions(folder: OpenFolder, log: str) -> None:
     """Remove what says how far a log was delivered: it had another content."""
+    from aind_capsule.logs.positions import POSITION_SUFFIX  # few runs come here
+
     for name in folder.list_names():
         if name.startswith(log) and name.endswith(POSITION_SUFFIX):
             folder.remove_file(name)

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 
 from aind_capsule.logs.file.kept_folder import Finding
-from aind_capsule.logs.reader import read_log
 from aind_capsule.records.levels import LEVELS
 from aind_capsule.running.journal import Journal
 
@@ -20,6 +19,8 @@ def report_finding(finding: Finding, log: str, journal: Journal) -> None:
         journal: Writes it.
     """
     if finding.is_damaged:
+        from aind_capsule.logs.reader import read_log  # few runs come here
+
         levels = Counter((line.record or {}).get("level") for line in read_log(log))
         journal.counts.update({level: levels[level] for level in LEVELS})
     for message in describe_finding(finding, log):
