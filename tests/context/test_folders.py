@@ -105,7 +105,7 @@ def test_the_processings_variables() -> None:
         ("here", None),
         ("link", None),
         ("gone", "there is no such folder"),
-        ("dangling", "there is no such folder"),
+        ("dangling", "it is a link to nowhere, where nothing is"),
         ("file/below", "there is no such folder"),
         ("file", "it is not a folder"),
         ("circle", "it cannot be reached (Too many levels of symbolic links)"),

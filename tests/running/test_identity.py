@@ -98,6 +98,11 @@ def test_names_of_commands(code: Path, line: str, name: str) -> None:
         ("area51/code", "./run", "area51"),
         ("template-qc/code", "./run", "template-qc"),
         ("x", "./qc_20260112.sh", "qc_20260112"),
+        (f"spike-sorting-{'1a' * 20}/code", "./run", "spike-sorting"),
+        ("org-spike-sorting-1a2b3c4/code", "./run", "org-spike-sorting"),
+        ("qc_1a2b3c4d-5e6f-7081-92a3-b4c5d6e7f809/code", "./run", "qc"),
+        ("capsule-1234567/code", "./run", "capsule-1234567"),
+        ("qc-facade/code", "./run", "qc-facade"),
     ],
 )
 def test_names_do_not_change_from_run_to_run(
@@ -105,6 +110,28 @@ def test_names_do_not_change_from_run_to_run(
 ) -> None:
     """Temporary folders, hashes, dates and numbers are in no name, nor is an interpreter's flag."""
     assert find(line, write_tree(tmp_path / folder, {"run": ""})).text == name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("qc.V8HEKc", "qc"),
+        ("my-qc-qhXnnFWqBN", "my-qc"),
+        ("qc__cjsb12w", "qc"),
+        ("qca1_bcdef", "qc"),
+        ("qc_jmhjvsha", "qc"),
+        ("run_xrQc", "run"),
+        ("capsule.AIG3N0", "run"),
+        ("spike-sorting", "spike-sorting"),
+        ("area51", "area51"),
+    ],
+)
+def test_names_of_temporary_folders(tmp_path: Path, name: str, expected: str) -> None:
+    """What `mktemp` and Python put behind a name is no part of it; elsewhere such a name stays."""
+    for folder in ("tmp", "x"):
+        write_tree(tmp_path, {f"{folder}/{name}/code/run": ""})
+        found = find("./run", tmp_path / folder / name / "code", TMPDIR=f"{tmp_path}/tmp/").text
+        assert found == (expected if folder == "tmp" else name)
 
 
 def test_what_was_set_is_no_guess(code: Path) -> None:
@@ -157,6 +184,17 @@ def test_the_repositorys_name(tmp_path: Path, url: str, name: str) -> None:
     top = write_tree(_init(tmp_path / "clone", url), {"code/fit.py": "", "code/deep/run": ""})
     for line in ("python code/fit.py", "bash -e code/deep/run", "bash -c x", f"{top}/code/fit.py"):
         assert find(line, top) == ProcessName(name)
+
+
+def test_a_remote_that_is_not_called_origin(tmp_path: Path) -> None:
+    """The first remote's address counts where no remote is `origin`."""
+    _init(tmp_path / "clone", "h/fork")
+    config = tmp_path / "clone/.git/config"
+    upstream = '[remote "upstream"]\n\turl = https://h/qc.git\n\turl = https://h/second.git\n'
+    config.write_text(upstream + config.read_text())
+    assert find("./run", tmp_path / "clone").text == "fork"
+    config.write_text(upstream + '[remote "x"]\n\turl = h/x\n')
+    assert find("./run", tmp_path / "clone").text == "qc"
 
 
 def test_what_does_not_lie_in_the_checkout(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class Folder:
         try:
             mode = os.stat(self.path).st_mode
         except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(self.path):
+                return f"it is a link to {os.readlink(self.path)}, where nothing is"
             return "there is no such folder"
         except OSError as error:
             return f"it cannot be reached ({error.strerror})"

@@ -17,7 +17,7 @@ _MAX_BYTES = 16 * 1024 * 1024
 _MAX_PARENTS = 64
 _MAX_REFS = 5
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
-_SECTION = re.compile(r'\[\s*remote\s+"origin"\s*\]\s*(.*)', re.IGNORECASE)
+_SECTION = re.compile(r'\[\s*remote\s+"(.+)"\s*\]\s*(.*)', re.IGNORECASE)
 _URL = re.compile(r"url\s*=\s*(.*)", re.IGNORECASE)
 
 
@@ -27,7 +27,7 @@ class GitCheckout:
 
     Attributes:
         folder: Its top folder.
-        url: Where `origin` is, as it stands in the configuration, secrets included.
+        url: Where `origin` is, else the first remote; as configured, secrets included.
         commit: None before the first commit.
         branch: None when a commit is checked out without one.
     """
@@ -50,7 +50,7 @@ def find_git_checkout(folder: str) -> GitCheckout | None:
         if git_folder and head:
             common = _find_common_folder(git_folder)
             commit, branch = _read_head(head, (git_folder, common))
-            return GitCheckout(current, _read_origin(common), commit, branch)
+            return GitCheckout(current, _read_address(common), commit, branch)
         if current == os.path.dirname(current):
             break
         current = os.path.dirname(current)
@@ -102,17 +102,18 @@ def _read_ref(ref: str, folders: tuple[str, str]) -> str | None:
     return None
 
 
-def _read_origin(common: str) -> str | None:
-    """The first address of `origin`, from which git fetches."""
-    is_origin = False
+def _read_address(common: str) -> str | None:
+    """Return the first address of `origin`, from which git fetches; else of the first remote."""
+    addresses: dict[str, str] = {}
+    remote = ""
     for line in (read_text(os.path.join(common, "config"), _MAX_BYTES) or "").splitlines():
         text = line.strip()
         if text.startswith("["):
             section = _SECTION.fullmatch(text)
-            is_origin = section is not None
-            text = section[1] if section else ""
-        match = _URL.fullmatch(text) if is_origin else None
+            remote, text = (section[1], section[2]) if section else ("", "")
+        match = _URL.fullmatch(text) if remote else None
         if match:
             value = match[1].strip()
-            return value[1:-1] if value[:1] == value[-1:] == '"' else value
-    return None
+            address = value[1:-1] if value[:1] == value[-1:] == '"' else value
+            addresses.setdefault(remote, address)
+    return addresses.get("origin", next(iter(addresses.values()), None))

@@ -101,7 +101,7 @@ def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:
     """
     if in_pipeline:
         return run_id
-    return f"{_UNSAFE.sub('_', process_name).lstrip('.')[:80] or 'capsule'}-{run_id}"
+    return f"{_UNSAFE.sub('_', process_name).lstrip('.-')[:80] or 'capsule'}-{run_id}"
 
 
 def make_label_name(name: str) -> str:

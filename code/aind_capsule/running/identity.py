@@ -43,6 +43,17 @@ _PASSING_FOLDER = (
     r"(?:job|pid|run|slurm|task)?[-_.]?\d[\d_.:T-]*"
     r"|.*(?:19|20)\d\d(?P<dash>-?)[01]\d(?P=dash)[0-3]\d(?!\d).*"
 )
+#: A commit's hash or a UUID behind a name: archives of repositories have one.
+_HASH_BEHIND = (
+    r"[-_.](?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64})$"
+)
+#: What mktemp and Python put behind a name.
+_RANDOM_BEHIND = (
+    r"[-_.][a-z0-9_]{8}$|(?=[a-z0-9_]{0,7}\d)[a-z0-9_]{8}$"
+    r"|[-_.](?=[a-z]*[A-Z0-9])[A-Za-z0-9]{4,}$"
+)
+_TEMPORARY_FOLDERS = frozenset({"/tmp", "/var/tmp", "/dev/shm"})
 _MAX_SCRIPT_BYTES = 1024 * 1024
 _HINT = "process_name in code/capsule.toml names it"
 
@@ -155,7 +166,7 @@ def _find_repository_name(
     url = strip_credentials(checkout.url) or ""
     remote = re.split(r"[/\\:]", re.sub(r"[/\\]+(?:\.git)?$", "", url))[-1]
     name = _keep_repository(remote.removesuffix(".git"))
-    return name or _keep_folder(os.path.basename(checkout.folder))
+    return name or _keep_folder(checkout.folder, environ)
 
 
 def _find_command_name(
@@ -172,7 +183,7 @@ def _find_command_name(
     own = name if name not in ("", "-c", "__main__") and not _is_passing(name) else runner
     if folder == environ.get("HOME"):  # the user is no capsule
         folder = ""
-    return _keep_folder(os.path.basename(folder)) or clean_process_name(own) or "capsule"
+    return _keep_folder(folder, environ) or clean_process_name(own) or "capsule"
 
 
 def _find_stem(program: Program) -> str:
@@ -196,8 +207,13 @@ def _keep_repository(name: str) -> str:
     return "" if _is_passing(cleaned) or cleaned in _GENERAL_REPOSITORIES else cleaned
 
 
-def _keep_folder(name: str) -> str:
+def _keep_folder(folder: str, environ: Mapping[str, str]) -> str:
     """Return a folder's name, cleaned; empty where it says nothing, or changes from run to run."""
+    above, name = os.path.split(folder)
+    if any(map(str.isdigit, name)):
+        name = re.sub(_HASH_BEHIND, "", name)
+    if above in _TEMPORARY_FOLDERS or above == environ.get("TMPDIR", "").rstrip("/"):
+        name = re.sub(_RANDOM_BEHIND, "", name).rstrip("-_.")
     cleaned = _keep_repository(name)
     is_passing = _is_passing(cleaned, f"{_PASSING}|{_PASSING_FOLDER}")
     return "" if is_passing or cleaned in _GENERAL_FOLDERS else cleaned

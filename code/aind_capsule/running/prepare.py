@@ -102,7 +102,8 @@ def prepare(request: RunRequest) -> Prepared:
         if fault is None:
             continue
         message = f"The {kind} folder {folder.path} ({folder.source}) cannot be used: {fault}"
-        hint = f"Make it, or name another by --{kind}."
+        remedy = "Make it" if is_missing(folder.path) else "Correct that"
+        hint = f"{remedy}, or name another by --{kind}."
         if folder.is_explicit:
             fatal = fatal or SettingsError(message, hint=hint)
         elif kind == "results" and (settings.upload.url or not is_missing(folder.path)):
