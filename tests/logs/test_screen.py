@@ -131,6 +131,7 @@ def test_a_record_in_60_columns() -> None:
     assert lines[0] == "23:04:05.678 WARNING  qc:70 - The log is not put into"
     assert format_record({**OWN, "message": "a b\nc " * 20}, columns=60).count("\n") == 20
     assert "\n" not in format_record(OWN)
+    assert format_record({**OWN, "message": "ok", "lineno": 7}) == "23:04:05.678 WARNING  ok"
 
 
 def test_a_record_that_just_fits() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Capsule
+from aind_capsule.logs.folding import count_cells
+from tests.conftest import Capsule, parse_strictly
 from tests.running.terminal import Terminal
 
 PY = sys.executable
@@ -42,7 +43,11 @@ def test_what_was_printed_is_not_printed_again(capsule: Capsule) -> None:
     session = Path(str(run.log).replace(".log.jsonl", ".log.txt")).read_text()
     assert all(text in session for text in SAID)
     shown = capsule.run(PY, script, options=("--console", "json")).stderr.decode()
-    before_the_end = "".join(shown.splitlines(keepends=True)[:-1])
+    *lines, canonical = shown.splitlines(keepends=True)
+    assert (
+        parse_strictly(canonical.encode())["status"] == "fail"
+    )  # advice for people is not among JSON
+    before_the_end = "".join(lines)
     assert {text: before_the_end.count(text) for text in SAID} == dict.fromkeys(SAID, 1)  # fmt: skip
 
 
@@ -79,12 +84,13 @@ def test_with_the_console_off_nothing_else_is_said(capsule: Capsule) -> None:
 def test_a_screen_of_60_columns(capsule: Capsule, mode: str) -> None:
     """Nothing of ours is wider than the screen, and its times are local with the offset said once."""
     capsule.environ.update(TZ="Asia/Kolkata", CAPSULE_RUN_FILES="none", TERM="xterm")
-    command = capsule.get_command("sh", "-c", "exit 139", options=("--console", mode))
+    options = ("--console", mode, "--process-name", f"脳波 {'very-long-' * 10}")
+    command = capsule.get_command("sh", "-c", "exit 139", options=options)
     terminal = Terminal(capsule, command, columns=60)
     assert terminal.wait() == 139
     shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen.decode().replace("\r", ""))
     assert (b"\x1b" in terminal.seen) == (mode == "pretty")
-    assert max(map(len, shown.splitlines())) == 60
+    assert max(map(count_cells, shown.splitlines())) == 60
     (zone,) = re.findall(r"\n   time     (\S+ \S+) \+05:30\n", shown)
     log = capsule.find_log()
     assert log is not None

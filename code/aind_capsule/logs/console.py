@@ -53,9 +53,8 @@ def format_record(
     '03:04:05.678 INFO     qc:7 - read  trials=3'
     """
     level = str(record.get("level", "INFO"))
-    place = escape_controls(
-        ":".join(str(record[key]) for key in ("logger", "lineno") if key in record)
-    )
+    origin = ("logger", "lineno") if "logger" in record else ()
+    place = escape_controls(":".join(str(record[key]) for key in origin if key in record))
     start, end = (_COLOURS.get(level, ""), _RESET) if colours else ("", "")
     dim = _DIM if colours else ""
     clock = shift_clock(str(record.get("timestamp", ""))[11:23], utc_offset_s)

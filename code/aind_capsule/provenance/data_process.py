@@ -131,7 +131,7 @@ def find_code_url(run: Mapping[str, Any], gaps: list[Gap]) -> str:
     url = read_text(read_table(run, "provenance"), "code_url")
     url = url or read_text(read_table(run, "code"), "url")
     if url is None:
-        gaps.append(Gap("where the code is", "provenance.code_url"))
+        gaps.append(Gap("the code's address", "provenance.code_url"))
     return url or UNKNOWN
 
 

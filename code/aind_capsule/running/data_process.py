@@ -125,10 +125,10 @@ def _is_of_a_run(name: str) -> bool:
 
 
 def describe_report(report: dict[str, Any]) -> str | None:
-    """What people are told of it, in one sentence; None where all is well."""
+    """Return one sentence for people, or None where all is well."""
     if "withheld_for" in report:
         return f"No data_process.json: the processing has written {report['withheld_for']} itself"
     if "problem" in report:
         return f"No data_process.json: {report['problem']}. {report.get('hint', '')}".rstrip(". ")
-    gaps = [f"{gap['what']} ({gap['setting']})" for gap in report.get("gaps", ())]
-    return f"data_process.json does not know {', '.join(gaps)}" if gaps else None
+    gaps = [f"{gap['what']} (set {gap['setting']})" for gap in report.get("gaps", ())]
+    return f"data_process.json lacks {', '.join(gaps)}" if gaps else None

@@ -55,7 +55,7 @@ _RANDOM_BEHIND = (
 )
 _TEMPORARY_FOLDERS = frozenset({"/tmp", "/var/tmp", "/dev/shm"})
 _MAX_SCRIPT_BYTES = 1024 * 1024
-_HINT = "process_name in code/capsule.toml names it"
+_HINT = "Set process_name in code/capsule.toml to name it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def find_process_name(
     capsule_id = clean_process_name(read_platform_ids(environ).get("capsule_id", ""))
     if capsule_id:
         name = f"capsule-{capsule_id[:8]}"
-        return ProcessName(name, hint=f"The process is called {name} after CO_CAPSULE_ID; {_HINT}")
+        return ProcessName(name, hint=f"The process is named {name} after CO_CAPSULE_ID. {_HINT}")
     return ProcessName(_find_command_name(program, path, cwd, environ))
 
 

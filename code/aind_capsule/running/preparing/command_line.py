@@ -34,12 +34,14 @@ class Program:
         word: As the command line names it; empty for code.
         arguments: What it is given.
         interpreter: The program that runs it; empty where it runs by itself.
+        folder: Where a launcher starts it (`env -C`); empty where that is the working directory.
     """
 
     kind: Kind
     word: str
     arguments: tuple[str, ...] = ()
     interpreter: str = ""
+    folder: str = ""
 
 
 def find_program(command: Sequence[str]) -> Program:
@@ -47,10 +49,11 @@ def find_program(command: Sequence[str]) -> Program:
 
     >>> find_program(["bash", "-eo", "pipefail", "./run", "--rate", "3"]).word
     './run'
-    >>> find_program(["nice", "-n", "5", "python", "-X", "dev", "-m", "pkg", "x"])
-    Program(kind=<Kind.MODULE: 'module'>, word='pkg', arguments=('x',), interpreter='python')
-    >>> find_program(["env", "-S", "bash -ec", "exit 3"])
-    Program(kind=<Kind.CODE: 'code'>, word='', arguments=(), interpreter='bash')
+    >>> program = find_program(["nice", "-n", "5", "python", "-X", "dev", "-m", "pkg", "x"])
+    >>> program.kind, program.word, program.arguments, program.interpreter
+    (<Kind.MODULE: 'module'>, 'pkg', ('x',), 'python')
+    >>> find_program(["env", "-C", "code", "-S", "bash -e", "run"]).folder
+    'code'
     """
     words = list(command)
     if not words:

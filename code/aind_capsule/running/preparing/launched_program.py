@@ -5,6 +5,8 @@ Read by `command_line`.
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
 from collections.abc import Sequence
 
@@ -45,12 +47,19 @@ _PREPARATIONS_OF_MATLAB = frozenset(
 
 def find_launched_program(words: list[str]) -> Program:
     """Return the processing's own program of a command line that has words."""
+    folders: list[str] = []
+    program = _find_launched(words, folders)
+    return dataclasses.replace(program, folder=os.path.join(*folders)) if folders else program
+
+
+def _find_launched(words: list[str], folders: list[str]) -> Program:
+    """Return the program; the folders that launchers go to are added to `folders`."""
     may_be_python = False
     for _ in range(_MAX_LAUNCHERS):
         launcher, rest = _find_launcher(words)
         if launcher is None:
             break
-        found = _skip_launcher(launcher, rest)
+        found = _skip_launcher(launcher, rest, folders)
         if isinstance(found, Program):
             return found
         if not found or found[0].startswith("-"):  # nothing is launched: it is the program itself
@@ -58,42 +67,47 @@ def find_launched_program(words: list[str]) -> Program:
         words, may_be_python = found, launcher.runs_python
     if may_be_python and words[0].endswith(".py"):
         return Program(Kind.SCRIPT, words[0], tuple(words[1:]), "python")
-    return _find_interpreted(words)
+    return _find_interpreted(words, folders)
 
 
-def _find_interpreted(words: list[str]) -> Program:
+def _find_interpreted(words: list[str], folders: list[str]) -> Program:
     """Return the script, module or code behind an interpreter; else the command itself."""
     if is_shell(words[0]):
         return find_script_of_shell(words)
     name = strip_version(words[0])
-    program = _find_behind_subcommand(words, name)
+    program = _find_behind_subcommand(words, name, folders)
     if program is not None:
         return program
     options = INTERPRETERS.get(name)
     if options is None:
         return Program(Kind.COMMAND, words[0], tuple(words[1:]))
-    program = _find_operand(words[0], words[1:], options)
+    program = _find_operand(words[0], words[1:], options, folders)
     if program.kind is not Kind.MODULE:
         return program
     # A module may run a script itself: `python -m cProfile script.py`.
     options = PYTHON_LAUNCHERS.get(program.word)
     if options is not None:
-        return _find_operand(program.word, program.arguments, options)
-    return _find_behind_subcommand([program.word, *program.arguments], program.word) or program
+        return _find_operand(program.word, program.arguments, options, folders)
+    return (
+        _find_behind_subcommand([program.word, *program.arguments], program.word, folders)
+        or program
+    )
 
 
-def _find_behind_subcommand(words: list[str], name: str) -> Program | None:
+def _find_behind_subcommand(words: list[str], name: str, folders: list[str]) -> Program | None:
     """Return what `jupyter nbconvert` and its like run, or None."""
     for length in (2, 3):
         options = SUBCOMMAND_INTERPRETERS.get((name, *words[1:length]))
         if options is not None:
-            return _find_operand(words[0], words[length:], options)
+            return _find_operand(words[0], words[length:], options, folders)
     return None
 
 
-def _find_operand(interpreter: str, words: Sequence[str], options: OptionTable) -> Program:
+def _find_operand(
+    interpreter: str, words: Sequence[str], options: OptionTable, folders: list[str]
+) -> Program:
     """Return what an interpreter runs: an option's operand, or the first word that is no option."""
-    index, role, value = _read_options(words, options)
+    index, role, value = _read_options(words, options, folders)
     rest = tuple(words[index:])
     if role is Role.CODE:
         while len(rest) > 1 and options.roles.get(rest[0]) is Role.CODE:  # `Rscript -e 1 -e 2`
@@ -124,11 +138,11 @@ def _find_launcher(words: list[str]) -> tuple[Launcher | None, list[str]]:
     return None, words
 
 
-def _skip_launcher(launcher: Launcher, words: list[str]) -> list[str] | Program:
+def _skip_launcher(launcher: Launcher, words: list[str], folders: list[str]) -> list[str] | Program:
     """Return the command that a launcher runs, or the program that one of its options names."""
     if launcher.is_behind_dashes:
         return words[words.index("--") + 1 :] if "--" in words else []
-    index, role, value = _read_options(words, launcher.options)
+    index, role, value = _read_options(words, launcher.options, folders)
     rest = words[index:]
     if role is Role.MODULE:
         return Program(Kind.MODULE, value, tuple(rest), "python")
@@ -141,13 +155,15 @@ def _skip_launcher(launcher: Launcher, words: list[str]) -> list[str] | Program:
             rest = [*shlex.split(value), *rest]
         except ValueError:  # a quotation without an end; env fails too
             return []
-        return _skip_launcher(launcher, rest)
+        return _skip_launcher(launcher, rest, folders)
     while launcher.takes_assignments and rest and (rest[0] == "-" or _is_assignment(rest[0])):
         rest = rest[1:]
     return rest[launcher.operands :]
 
 
-def _read_options(words: Sequence[str], options: OptionTable) -> tuple[int, Role | None, str]:
+def _read_options(
+    words: Sequence[str], options: OptionTable, folders: list[str]
+) -> tuple[int, Role | None, str]:
     """Read options up to the first one that says what is run, or the first word that is none.
 
     Returns:
@@ -171,7 +187,9 @@ def _read_options(words: Sequence[str], options: OptionTable) -> tuple[int, Role
         if value is None:
             value = words[index] if index < len(words) else ""
             index += 1
-        if role is not Role.SKIP:
+        if role is Role.FOLDER:
+            folders.append(value)
+        elif role is not Role.SKIP:
             return min(index, len(words)), role, value
     return min(index, len(words)), None, ""
 

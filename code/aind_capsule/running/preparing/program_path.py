@@ -21,7 +21,8 @@ def find_program_path(program: Program, cwd: str, environ: Mapping[str, str]) ->
     """
     if program.kind is Kind.CODE or not program.word:
         return None
-    if program.kind is Kind.MODULE:
+    cwd = os.path.join(cwd, program.folder)
+    if program.kind is Kind.MODULE and os.sep not in program.word:
         path = os.path.join(cwd, program.word.replace(".", os.sep))
         return next((path + end for end in _MODULE_ENDINGS if os.path.exists(path + end)), None)
     path = os.path.normpath(os.path.join(cwd, program.word))

@@ -21,6 +21,7 @@ class Role(Enum):
     MODULE = auto()
     SCRIPT = auto()
     COMMAND = auto()  # a command line in one word (`env -S`)
+    FOLDER = auto()  # where the program is started
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def _options(
     module: str = "",
     script: str = "",
     command: str = "",
+    folder: str = "",
     has_clusters: bool = True,
 ) -> OptionTable:
     """Return a table of options that are given as words, by their role."""
@@ -77,6 +79,7 @@ def _options(
         Role.MODULE: module,
         Role.SCRIPT: script,
         Role.COMMAND: command,
+        Role.FOLDER: folder,
     }
     roles = {word: role for role, words in groups.items() for word in words.split()}
     return OptionTable(roles, has_clusters)
@@ -140,7 +143,9 @@ INTERPRETERS: dict[str, OptionTable] = {
     ),
     "octave": _OCTAVE,
     "octave-cli": _OCTAVE,
-    "matlab": _options("-sd -logfile -licmode -c", statement="-batch -r", has_clusters=False),
+    "matlab": _options(
+        "-logfile -licmode -c", statement="-batch -r", folder="-sd", has_clusters=False
+    ),
     "java": _options(
         "-cp -classpath --class-path -p --module-path --add-modules --add-opens --add-exports",
         script="-jar",
@@ -211,7 +216,8 @@ _UVX = Launcher(
 )
 _MPI = _options(
     "-n -np -c -N -H -host --host -hostfile --hostfile -machinefile --machinefile -f -ppn"
-    " --map-by --bind-to --rank-by -wdir --wdir -hosts -x",
+    " --map-by --bind-to --rank-by -hosts -x",
+    folder="-wdir --wdir",
     pair="-env -genv -mca --mca -gmca --gmca",
     has_clusters=False,
 )
@@ -219,7 +225,7 @@ _MPI = _options(
 LAUNCHERS: dict[tuple[str, ...], Launcher] = {
     ("busybox",): Launcher(_PLAIN),
     ("env",): Launcher(
-        _options("-u --unset -C --chdir -a --argv0", command="-S --split-string"),
+        _options("-u --unset -a --argv0", command="-S --split-string", folder="-C --chdir"),
         takes_assignments=True,
     ),
     ("nice",): Launcher(_options("-n --adjustment", glued="-0 -1 -2 -3 -4 -5 -6 -7 -8 -9")),
@@ -252,28 +258,23 @@ LAUNCHERS: dict[tuple[str, ...], Launcher] = {
         " --bounding-set --securebits --pdeathsig --selinux-label --apparmor-profile --ptracer")),
     ("chroot",): Launcher(_PLAIN, 1),
     ("unshare",): Launcher(_options("-R --root -w --wd -S --setuid -G --setgid --propagation")),
-    ("linux32",): Launcher(_PLAIN),
-    ("linux64",): Launcher(_PLAIN),
     ("cgexec",): Launcher(_options("-g")),
     ("systemd-run",): Launcher(_options("-p --property -u --unit --slice -E --setenv -M --machine"
-        " -H --host --uid --gid --nice --working-directory --description")),
+        " -H --host --uid --gid --nice --description", folder="--working-directory")),
     ("perf", "stat"): Launcher(_options("-e --event -o --output -r --repeat -x --field-separator")),
     ("perf", "record"): Launcher(_options("-e --event -o --output -F --freq -c --count")),
     ("nsys", "profile"): Launcher(_options("-o --output -t --trace -s --sample -c --capture-range"
         " -d --duration -y --delay -f --force-overwrite")),
     ("ltrace",): Launcher(_options("-e -o -a -l -n -s -u -p -x -A -D -F")),
-    ("firejail",): Launcher(_PLAIN),
-    ("fakeroot",): Launcher(_options("-l --lib --faked -s -i -b")),
-    ("faketime",): Launcher(_PLAIN, 1),
     ("vglrun",): Launcher(_options("-d -c -q -fps -samp -sp", has_clusters=False)),
-    ("proxychains4",): Launcher(_options("-f")),
     ("dotenv", "run"): Launcher(_PLAIN),
     ("uv", "tool", "run"): _UVX,
     ("pipx", "run"): Launcher(_options("--spec --python --index-url -i --pip-args")),
     ("hatch", "run"): Launcher(_PLAIN),
-    ("bundle", "exec"): Launcher(_PLAIN),
     ("sudo",): Launcher(
-        _options("-u --user -g --group -C -D --chdir -h --host -p --prompt -R --chroot -T"),
+        _options(
+            "-u --user -g --group -C -h --host -p --prompt -R --chroot -T", folder="-D --chdir"
+        ),
         takes_assignments=True,
     ),
     ("doas",): Launcher(_options("-u -C")),
@@ -287,22 +288,24 @@ LAUNCHERS: dict[tuple[str, ...], Launcher] = {
     ("mpiexec",): Launcher(_MPI),
     ("orterun",): Launcher(_MPI),
     ("srun",): Launcher(_options(
-        "-A --account -c --cpus-per-task -C --constraint -D --chdir -e --error -G --gpus --gres"
+        "-A --account -c --cpus-per-task -C --constraint -e --error -G --gpus --gres"
         " -i --input -J --job-name -m --distribution --mem --mem-per-cpu --mpi -n --ntasks"
         " -N --nodes --ntasks-per-node -o --output -p --partition -q --qos -t --time"
         " -w --nodelist -x --exclude --export --cpu-bind",
+        folder="-D --chdir",
     )),
     ("uvx",): _UVX,
     ("uv", "run"): Launcher(
         _options(
             "--with -w --with-editable --with-requirements --extra --group --no-group --only-group"
-            " --env-file --python -p --package --directory --project --index --default-index"
+            " --env-file --python -p --package --project --index --default-index"
             " --index-url -i --extra-index-url --find-links -f --cache-dir --color --config-file"
             " --refresh-package --upgrade-package -P --reinstall-package --no-binary-package"
             " --no-build-package --link-mode --resolution --prerelease --exclude-newer"
             " --config-setting -C --index-strategy --keyring-provider --allow-insecure-host",
             module="-m --module",
             script="-s --script",
+            folder="--directory",
         ),
         runs_python=True,
     ),
@@ -316,7 +319,9 @@ LAUNCHERS: dict[tuple[str, ...], Launcher] = {
     ("py-spy", "record"): Launcher(_PLAIN, is_behind_dashes=True),
 }  # fmt: skip
 _CONDA = Launcher(
-    _options("-n --name -p --prefix --cwd -r --root-prefix -e --env -f -a --attach --label")
+    _options(
+        "-n --name -p --prefix -r --root-prefix -e --env -f -a --attach --label", folder="--cwd"
+    )
 )
 LAUNCHERS |= {(name, "run"): _CONDA for name in ("conda", "mamba", "micromamba")}
 LAUNCHERS["singularity", "exec"] = LAUNCHERS["apptainer", "exec"]
