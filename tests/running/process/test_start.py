@@ -231,4 +231,4 @@ def test_another_system_gets_a_sentence(capsule: Capsule) -> None:
         check=False,
         cwd=capsule.code,
     )
-    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "capsule: capsule run needs Linux")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "capsule run needs Linux")
