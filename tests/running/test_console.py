@@ -42,7 +42,8 @@ def test_what_was_printed_is_not_printed_again(capsule: Capsule) -> None:
     assert run.canonical["error_type"] == "ValueError"
     session = Path(str(run.log).replace(".log.jsonl", ".log.txt")).read_text()
     assert all(text in session for text in SAID)
-    shown = capsule.run(PY, script, options=("--console", "json")).stderr.decode()
+    files = {"CAPSULE_RUN_FILES": "log,provenance"}
+    shown = capsule.run(PY, script, options=("--console", "json"), env=files).stderr.decode()
     *lines, canonical = shown.splitlines(keepends=True)
     assert (
         parse_strictly(canonical.encode())["status"] == "fail"
