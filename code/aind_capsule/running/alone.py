@@ -6,6 +6,7 @@ copies in results. What only a wrapper can see is not there: the end of a proces
 
 from __future__ import annotations
 
+import importlib.util  # noqa: F401 (see below)
 import os
 import sys
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aind_capsule.context.folders import get_cwd
+from aind_capsule.history import tidy
 from aind_capsule.logs.client import describe_python
 from aind_capsule.logs.configure import install_target
 from aind_capsule.logs.own_log import OwnLog
@@ -24,7 +26,7 @@ from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import read_clock_us
-from aind_capsule.running import banners
+from aind_capsule.running import banners, data_process
 from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
@@ -45,6 +47,9 @@ from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepar
 from aind_capsule.running.steps import read_cpu_s, read_peak_rss_bytes
 from aind_capsule.running.views import ConsoleView
 
+# Python forgets that an interrupt has ended the program, and leaves with another exit status, where
+# code is compiled after it, as for a dataclass: what the end needs is imported before.
+_NEEDED_AT_THE_END = (data_process, tidy)
 #: Metadata in the data folder are waited for this long.
 _INPUTS_WAIT_S = 2.0
 
