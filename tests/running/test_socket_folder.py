@@ -7,6 +7,8 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,10 @@ from tests.conftest import Capsule, wait_until
 
 
 @pytest.fixture
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runtime folder, as short as the platform's."""
-    return tmp_path_factory.mktemp("r")
+def runtime() -> Iterator[Path]:
+    """A folder as `XDG_RUNTIME_DIR` has it: its path is short, wherever the tests' own folders are."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def _leave(folder: Path, *, name: str = "records.sock", is_open: bool = False) -> socket.socket:
@@ -62,12 +65,12 @@ def test_other_bases(tmp_path: Path, kind: str) -> None:
     assert given not in bases
 
 
-def test_a_path_of_107_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_of_107_bytes(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest folder that a socket fits in is taken, and one byte more is not."""
-    room = 107 - len("/capsule-0123456789ab/records.sock") - len(str(tmp_path)) - 1
+    room = 107 - len("/capsule-0123456789ab/records.sock") - len(str(runtime)) - 1
     assert room > 0
     for more, is_taken in ((0, True), (1, False)):
-        folder = tmp_path / ("y" * (room + more))
+        folder = runtime / ("y" * (room + more))
         folder.mkdir()
         listener, path = socket_folder.open_listener({"XDG_RUNTIME_DIR": str(folder)})
         assert path.startswith(str(folder)) is is_taken
@@ -80,19 +83,19 @@ def test_a_path_of_107_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("mode", "is_taken"),
     [(0o777, False), (0o770, False), (0o702, False), (0o1777, True), (0o755, True)],
 )
-def test_a_folder_that_others_can_write(tmp_path: Path, mode: int, is_taken: bool) -> None:
+def test_a_folder_that_others_can_write(runtime: Path, mode: int, is_taken: bool) -> None:
     """Whoever can rename our folder there could put another socket in its place: it is passed over, but where
     only the owner can (sticky)."""
-    tmp_path.chmod(mode)
-    bases = list(socket_folder.find_socket_bases({"XDG_RUNTIME_DIR": str(tmp_path)}))
-    assert (str(tmp_path) in bases) is is_taken
+    runtime.chmod(mode)
+    bases = list(socket_folder.find_socket_bases({"XDG_RUNTIME_DIR": str(runtime)}))
+    assert (str(runtime) in bases) is is_taken
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's folder needs root")
-def test_another_users_folder(tmp_path: Path) -> None:
+def test_another_users_folder(runtime: Path) -> None:
     """A runtime folder that sudo has handed on is another's: nothing is made there."""
-    os.chown(tmp_path, 12345, 12345)
-    assert str(tmp_path) not in socket_folder.find_socket_bases({"XDG_RUNTIME_DIR": str(tmp_path)})
+    os.chown(runtime, 12345, 12345)
+    assert str(runtime) not in socket_folder.find_socket_bases({"XDG_RUNTIME_DIR": str(runtime)})
 
 
 def test_a_base_that_cannot_be_written(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
