@@ -29,7 +29,7 @@ _OTHER_SYSTEMS = {
     b"\xcf\xfa\xed\xfe": "macOS",
     b"\xca\xfe\xba\xbe": "macOS",
 }
-_LONGEST_SHOWN = 100
+_LONGEST_SHOWN = 200
 
 
 def find_reason(
