@@ -21,7 +21,7 @@ from aind_capsule.running.additions import Additions
 from aind_capsule.running.intake import MAX_RECORD_BYTES, Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop
-from aind_capsule.running.tracebacks import Traceback
+from aind_capsule.running.recording.traceback_info import Traceback
 
 BASE = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aind_capsule.running.outcome import Ended, describe_exit_status, judge
+from aind_capsule.running.recording.traceback_info import Traceback
 from aind_capsule.running.recording.worker_deaths import is_worker_death
-from aind_capsule.running.tracebacks import Traceback
 
 WHO_KILLS = "(out of memory, a time limit of the container or batch system, or kill -9)"
 NO_UNITS = Traceback("ValueError", "no units", "")

@@ -29,7 +29,7 @@ from aind_capsule.running.additions import KIND, Additions
 from aind_capsule.version import __version__
 
 if TYPE_CHECKING:
-    from aind_capsule.running.tracebacks import Traceback
+    from aind_capsule.running.recording.traceback_info import Traceback
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
 _INFO_BYTES = b'"level":"INFO"'
@@ -289,7 +289,7 @@ class Journal:
             self.counts[level] += 1
         exception = record.get("exception")
         if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
-            from aind_capsule.running.tracebacks import Traceback
+            from aind_capsule.running.recording.traceback_info import Traceback
 
             words = (str(exception.get(part, "")) for part in ("type", "message", "traceback"))
             self.last_exception = Traceback(*words)

@@ -10,8 +10,8 @@ import signal
 from dataclasses import dataclass
 
 from aind_capsule.running.process.signal_names import get_signal_name
+from aind_capsule.running.recording.traceback_info import Traceback
 from aind_capsule.running.recording.worker_deaths import is_worker_death
-from aind_capsule.running.tracebacks import Traceback
 
 EXIT_OUTPUT = 74
 EXIT_TIMEOUT = 124

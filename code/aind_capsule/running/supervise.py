@@ -26,8 +26,8 @@ from aind_capsule.running.terminal import Foreground
 from aind_capsule.running.watcher import dismiss_watcher, start_watcher
 
 if TYPE_CHECKING:
+    from aind_capsule.running.capture.captured_stream import CapturedStream
     from aind_capsule.running.outcome import Ended
-    from aind_capsule.running.streams import CapturedStream
 
 #: Streams that others hold open are read this much longer than the processing lives.
 DRAIN_S = 5.0
@@ -231,8 +231,8 @@ class Supervision:
     def _add_stream(self, fd: int, name: str, outlet: Outlet, closely: bool) -> None:
         # The processing has been started, and does not wait for these.
         from aind_capsule.records.redaction.stream import OutputRedactor
-        from aind_capsule.running.capture import StreamCapture
-        from aind_capsule.running.streams import CapturedStream
+        from aind_capsule.running.capture.captured_stream import CapturedStream
+        from aind_capsule.running.capture.stream_capture import StreamCapture
 
         capture = StreamCapture(name, self._journal, has_tracebacks=closely)
         hider = OutputRedactor(self._journal.redactor) if self._manner.redact_output else None

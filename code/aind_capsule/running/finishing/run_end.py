@@ -14,7 +14,7 @@ from aind_capsule.running.helper import NoProcessError
 from aind_capsule.running.outcome import Ended, Outcome, describe_oom, judge
 from aind_capsule.running.process.limits import explain
 from aind_capsule.running.process.start_failure import find_reason, find_script_fault
-from aind_capsule.running.tracebacks import Traceback
+from aind_capsule.running.recording.traceback_info import Traceback
 
 
 def judge_end(

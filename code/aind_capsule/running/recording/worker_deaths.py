@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from aind_capsule.running.tracebacks import Traceback
+from aind_capsule.running.recording.traceback_info import Traceback
 
 #: What pools of processes raise when a worker is gone, by the last part of the type's name.
 _TYPES = frozenset(

@@ -9,7 +9,7 @@ import pytest
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
-from aind_capsule.running.capture import StreamCapture
+from aind_capsule.running.capture.stream_capture import StreamCapture
 from aind_capsule.running.journal import Journal
 
 START = b"Traceback (most recent call last):\n"

@@ -13,9 +13,9 @@ from aind_capsule.records.encode import decode, encode_members, encode_text
 from aind_capsule.records.levels import infer_level
 from aind_capsule.records.naming import MAX_LINE_BYTES
 from aind_capsule.records.redaction.stream import LOOK_AHEAD_BYTES, StreamRedactor
+from aind_capsule.running.capture.line_assembler import Line, LineAssembler, find_cut
+from aind_capsule.running.capture.traceback_grouper import START, TracebackGrouper
 from aind_capsule.running.journal import Journal
-from aind_capsule.running.lines import Line, LineAssembler, find_cut
-from aind_capsule.running.tracebacks import START, TracebackGrouper
 
 #: What begins a record of another language (RFC 7464).
 RECORD_SEPARATOR = b"\x1e"

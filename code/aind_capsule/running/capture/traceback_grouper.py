@@ -7,7 +7,8 @@ exceptions with a sentence between them, exception groups with bars in front).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from aind_capsule.running.recording.traceback_info import Traceback
 
 START = b"Traceback (most recent call last):"
 #: A longer traceback is cut here; the rest comes as lines, but for the exception's own.
@@ -20,15 +21,6 @@ _CHAIN = (
     b"During handling of the above exception, another exception occurred:",
     b"The above exception was the direct cause of the following exception:",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Traceback:
-    """A whole traceback: the exception's type and message, and all of the text."""
-
-    type: str
-    message: str
-    text: str
 
 
 class TracebackGrouper:

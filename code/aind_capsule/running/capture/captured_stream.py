@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from aind_capsule.records.redaction.stream import OutputRedactor
-from aind_capsule.running.capture import StreamCapture
+from aind_capsule.running.capture.stream_capture import StreamCapture
 from aind_capsule.running.loop import READABLE, Loop, Timer
 from aind_capsule.running.outlet import Outlet
 

@@ -1,0 +1,1 @@
+"""The processing's bytes become records: lines, tracebacks, records of other languages."""
