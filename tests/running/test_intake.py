@@ -293,23 +293,28 @@ def test_what_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("exception", "told"),
+    ("level", "exception", "told"),
     [
         (
+            "ERROR",
             {"type": "KeyError", "message": "'x'", "traceback": "t"},
             Traceback("KeyError", "'x'", "t"),
         ),
-        ({"type": "KeyError"}, Traceback("KeyError", "", "")),
-        ({"message": "x"}, None),
-        ({"type": ""}, None),
-        ("KeyError", None),
-        (None, None),
+        ("CRITICAL", {"type": "KeyError"}, Traceback("KeyError", "", "")),
+        ("WARNING", {"type": "KeyError"}, None),
+        ("INFO", {"type": "KeyError"}, None),
+        ("ERROR", {"message": "x"}, None),
+        ("ERROR", {"type": ""}, None),
+        ("ERROR", "KeyError", None),
+        ("ERROR", None, None),
     ],
 )
-def test_the_last_exception(tmp_path: Path, exception: object, told: Traceback | None) -> None:
-    """An exception that says its type is remembered as the reason of a failure; no other is."""
+def test_the_last_exception(
+    tmp_path: Path, level: str, exception: object, told: Traceback | None
+) -> None:
+    """An exception that says its type is the reason of a failure, unless its record is a warning."""
     journal = make_journal(tmp_path / "log")
-    journal.write_inside(encode_line(**BASE, exception=exception))
+    journal.write_inside(encode_line(**{**BASE, "level": level}, exception=exception))
     assert journal.last_exception == told
 
 

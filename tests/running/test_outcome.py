@@ -51,7 +51,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]] = [
     (dict(wait_status=_exit(1)), dict(oom_kills=1, exception=Traceback("MemoryError", "", "")), ("fail", 1, 1, None, "MemoryError", "MemoryError")),
     (dict(wait_status=_exit(1)), dict(exception=BROKEN), ("fail", 1, 1, None, "BrokenProcessPool", BROKEN.message)),
     (dict(wait_status=6), dict(oom_kills=1), ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT")),
-    (dict(wait_status=6), dict(oom_kills=1, exception=BROKEN), ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT")),
+    (dict(wait_status=6), dict(oom_kills=1, exception=BROKEN), ("fail", 134, 134, "SIGABRT", "Signal", f"Ended by SIGABRT: BrokenProcessPool: {BROKEN.message}")),
     (dict(wait_status=6, has_killed_orphan=True), {}, ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT")),
     # A stop and a time limit are what they are, whatever came of them.
     (dict(wait_status=9, stopped_by=15, was_killed=True), dict(oom_kills=1), ("stopped", 143, 143, "SIGTERM", "Signal", "Stopped by SIGTERM")),

@@ -178,7 +178,8 @@ class Interception:
         where = cut_text(repr_safely(given.object), _MAX_OBJECT_CHARACTERS)
         message = f"{what} {where}: {described['type']}: {described['message']}"
         line = _find_line(given.exc_traceback)
-        is_written = self._write("ERROR", message, line, exception=described)
+        # Python goes on: it is no failure, nor ever the reason of one.
+        is_written = self._write("WARNING", message, line, exception=described)
         is_shown = is_written and self._target.target.is_echoed
         self._pass_on("sys.unraisablehook", sys.__unraisablehook__, is_shown, given)
 

@@ -81,6 +81,8 @@ def _describe_end(outcome: Outcome) -> str:
         return "finished"
     if outcome.status == "stopped":
         return f"was stopped by {outcome.signal}" if outcome.signal else "was stopped"
+    if outcome.exit_text is not None:
+        return f"failed with {outcome.exit_text}"
     message = f"failed: {outcome.error_message}" if outcome.error_message else "failed"
     others = outcome.other_failures
     return f"{message} (and {others} more)" if others else message

@@ -29,6 +29,7 @@ from aind_capsule.running.additions import KIND, Additions
 from aind_capsule.version import __version__
 
 if TYPE_CHECKING:
+    from aind_capsule.running.recording.failure_evidence import FailureEvidence
     from aind_capsule.running.recording.traceback_info import Traceback
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
@@ -66,7 +67,6 @@ class Journal:
         additions: What the processing has said of the run.
         counts: Records in the log, by level.
         lost: Records that were lost before they came to the writer, by cause.
-        last_exception: The last traceback seen.
         viewers: Called with each record that the processing did not print itself.
         captured_viewer: Called with each record of what it printed, where somebody wants them.
         stated_name: The first name that a process of the run has stated, where it is preferred.
@@ -88,7 +88,7 @@ class Journal:
         self.stated_name: str | None = None
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
-        self.last_exception: Traceback | None = None
+        self._evidence: FailureEvidence | None = None
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
@@ -104,6 +104,20 @@ class Journal:
         self._taken = RESERVED_FIELDS.union(fields)
         self._software = {k: v for k, v in _SOFTWARE.items() if k not in fields}
         self._suffix = self.build_suffix({})
+
+    @property
+    def evidence(self) -> FailureEvidence:
+        """What the processing has said that may be the reason of its failure."""
+        if self._evidence is None:  # it is not needed before the processing has been started
+            from aind_capsule.running.recording.failure_evidence import FailureEvidence
+
+            self._evidence = FailureEvidence()
+        return self._evidence
+
+    @property
+    def last_exception(self) -> Traceback | None:
+        """The last exception that may be the reason of a failure."""
+        return self.evidence.exception
 
     def build_suffix(self, more: Mapping[str, Any]) -> bytes:
         """The encoded end of records: some fields, then the run's."""
@@ -132,6 +146,8 @@ class Journal:
             records[index] = records[index].replace(
                 _INFO_BYTES, b'"level":"%b"' % level.encode(), 1
             )
+        if kinds:
+            self.evidence.note_lines(texts, levels)
         if self._threshold > 10:
             kept = [
                 index
@@ -192,22 +208,25 @@ class Journal:
         )
         if is_whole and self._taken.isdisjoint(record):
             self._put(line[:-1] + suffix, str(level), record, name)
+            self.evidence.note_record(record)
             return
         # What our own logger set-up has cut is named by it; nobody else could know it here.
         reserved = RESERVED_FIELDS - {"truncated"} if _names_cut(record) else RESERVED_FIELDS
-        self._write_record(self._adopt(record, reserved), suffix, name)
+        adopted = self._adopt(record, reserved)
+        self.evidence.note_record(self._write_record(adopted, suffix, name))
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded, or take what it says of the run."""
         if foreign.get("capsule") == KIND:
             self.additions.take(foreign)
             return
-        self._write_record(self._adopt(foreign), self._suffix, is_printed=True)
+        adopted = self._adopt(foreign)
+        self.evidence.note_record(self._write_record(adopted, self._suffix, is_printed=True))
 
     def write_fields(
         self, fields: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
     ) -> None:
-        """Write a record that was made here; it gets its time now.
+        """Write a record that was made here of what the processing said; it gets its time now.
 
         Args:
             fields: What it says.
@@ -215,12 +234,15 @@ class Journal:
             is_printed: Whether people see what it was made of already.
         """
         timestamp = format_timestamp(self._take_times(1))
-        self._write_record({"timestamp": timestamp, **fields}, suffix, is_printed=is_printed)
+        record = {"timestamp": timestamp, **fields}
+        self.evidence.note_record(self._write_record(record, suffix, is_printed=is_printed))
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write a record of the wrapper's own."""
         own = {"level": level, "message": message, **self._software}
-        self.write_fields({**own, **rename_taken(fields, {*own, *self.fields})}, self._suffix)
+        timestamp = format_timestamp(self._take_times(1))
+        fields = rename_taken(fields, {*own, *self.fields})
+        self._write_record({"timestamp": timestamp, **own, **fields}, self._suffix)
 
     def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the run's last record; returns it as it was written, or would have been."""
@@ -269,12 +291,14 @@ class Journal:
         name: StatedName | None = None,
         *,
         is_printed: bool = False,
-    ) -> None:
+    ) -> Mapping[str, Any]:
+        """Write a record; returns it without its secrets."""
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
         level = str(record["level"])
         self._put(redacted[:-1] + suffix, level, shown, name, is_printed=is_printed)
+        return shown
 
     def _put(
         self,
@@ -287,12 +311,6 @@ class Journal:
     ) -> None:
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
             self.counts[level] += 1
-        exception = record.get("exception")
-        if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
-            from aind_capsule.running.recording.traceback_info import Traceback
-
-            words = (str(exception.get(part, "")) for part in ("type", "message", "traceback"))
-            self.last_exception = Traceback(*words)
         shown = record if name is None else {**record, "process_name": name.text}
         if not is_printed:
             self._show(shown)

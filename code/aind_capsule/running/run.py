@@ -168,7 +168,7 @@ class Run:
             environ,
             oom_kills=kills,
             is_oom_shared=kills > 0 and is_counter_shared(self._prepared.cgroup),
-            exception=self._journal.last_exception,
+            evidence=self._journal.evidence,
             log=self._journal.log,
         )
         return ended, judge_output(outcome, describe_loss((self._out, self._err)))

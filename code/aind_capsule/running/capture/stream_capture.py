@@ -36,13 +36,17 @@ class StreamCapture:
         stream: `stdout` or `stderr`: what the records say.
         journal: Takes the records.
         has_tracebacks: Look for Python tracebacks and records of other languages.
+        has_stderr: Whether it brings stderr, whose last line may say why the processing failed.
     """
 
-    def __init__(self, stream: str, journal: Journal, *, has_tracebacks: bool) -> None:
+    def __init__(
+        self, stream: str, journal: Journal, *, has_tracebacks: bool, has_stderr: bool = False
+    ) -> None:
         self.bytes_read = 0
         self._stream = stream
         self._journal = journal
         self._looks_closely = has_tracebacks
+        self._evidence = journal.evidence if has_stderr else None
         self._suffix = journal.build_suffix({"stream": stream})
         self._limit = MAX_LINE_BYTES - len(self._suffix) - 256
         self._secrets = StreamRedactor(journal.redactor)
@@ -93,6 +97,8 @@ class StreamCapture:
                 self._write_line(Line(text))
             return
         self._journal.write_captured(texts, levels, self._suffix)
+        if self._evidence is not None:
+            self._evidence.note_stderr(texts)
 
     def _take_lines(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -143,8 +149,9 @@ class StreamCapture:
         if found is not None:
             message = f"{found.type}: {found.message}" if found.message else found.type
             exception = {"type": found.type, "message": found.message, "traceback": found.text}
+            level = "WARNING" if found.is_ignored else "ERROR"
             self._journal.write_fields(
-                {"level": "ERROR", "message": message, "exception": exception},
+                {"level": level, "message": message, "exception": exception},
                 self._suffix,
                 is_printed=True,
             )
@@ -155,6 +162,8 @@ class StreamCapture:
         """One line, or one piece of a line; what becomes too long by its escapes is cut further."""
         level = _infer_level(line.text) if line.is_first else "INFO"
         encoded = _encode(line.text)
+        if self._evidence is not None and line.is_first:
+            self._evidence.note_stderr([encoded])
         if line.is_first and line.is_last and len(encoded) <= self._limit:
             self._journal.write_captured([encoded], {0: level}, self._suffix)
             return

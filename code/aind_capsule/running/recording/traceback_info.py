@@ -7,8 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Traceback:
-    """A whole traceback: the exception's type and message, and all of the text."""
+    """A whole traceback: the exception's type and message, and all of the text.
+
+    Attributes:
+        is_ignored: Whether the interpreter went on after it (`Exception ignored in`).
+    """
 
     type: str
     message: str
     text: str
+    is_ignored: bool = False
