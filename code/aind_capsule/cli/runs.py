@@ -70,10 +70,10 @@ def _print(runs: list[RunSummary]) -> None:
         row = f"{status}  {run.run_id:<24}  {name:<{width}}  {started:<19}  {took:>12}  {run.log}"
         click.echo(row)
         if run.error_type:
-            click.echo(f"{'':<8}  {_describe_failure(run)}")
+            click.echo(f"{'':<8}  {format_reason(run)}")
 
 
-def _describe_failure(run: RunSummary) -> str:
+def format_reason(run: RunSummary) -> str:
     """Return the exit status and the reason behind it, on one line."""
     reason = describe_failure(run.error_type, run.error_message)
     reason = " ".join(escape_controls(reason).split())

@@ -15,6 +15,7 @@ _COLOUR = re.compile(r"\x1b\[[0-?]{0,40}[ -/]{0,4}[@-~]|\x1b\][^\x07\x1b]{0,2000
 _BAR = re.compile(r"\d%\||[━█╸╺▏▎▍▌▋▊▉]{3}|[\[|](?:[=#]{3}|[=#]{1,2}>)")
 #: What programs of notebooks raise when a cell has failed, and not their own exception.
 _NOTEBOOK_ERRORS = frozenset({"CellExecutionError", "PapermillExecutionError"})
+_CELL_PLACE = "Exception encountered at "
 #: IPython names the exception before its frames, and again, with its message, below them.
 _CELL_HEADER = re.compile(r"([A-Za-z_][\w.]{0,200}) {2,100}Traceback \(most recent call last\)$")
 _CELL_ENDING = re.compile(r"([A-Za-z_][\w.]{0,200}):(?: (.*))?$")
@@ -63,8 +64,10 @@ def _find_cell_error(evidence: FailureEvidence, exception: Traceback) -> Traceba
             message = "\n".join([match[2] or "", *_take_paragraph(lines[index + 1 :])])
             return Traceback(match[1].rpartition(".")[2], message.strip(), exception.text)
     # The kernel is another language's: what it says stands behind the cell's own text.
-    rules = [index for index, line in enumerate(lines) if line and not line.strip("-")]
-    said_by_kernel = filter(None, lines[rules[-1] + 1 :] if rules else [])
+    rules = [-1, *(index for index, line in enumerate(lines) if line and not line.strip("-"))]
+    said_by_kernel = (
+        line for line in lines[rules[-1] + 1 :] if line and not line.startswith(_CELL_PLACE)
+    )
     return Traceback(kind, next(said_by_kernel, exception.message), exception.text)
 
 
