@@ -103,7 +103,11 @@ FIELDS: tuple[Field, ...] = (
         "Why it failed: exception type, `ExitStatus`, `Signal`, `Timeout`, `OutOfMemory`, "
         "`NotFound`, `NotExecutable`, `UploadError`, `OutputError`, `SettingsError`.",
     ),
-    _canonical("error_message", "What the failure said."),
+    _canonical(
+        "error_message",
+        "What the failure said, at most 2000 characters; for `ExitStatus` the last error, else the"
+        " last line of stderr.",
+    ),
     _canonical(
         "other_failures",
         "Failures of other `capsule_run` blocks of the same process, beside the one that is told.",
