@@ -105,8 +105,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     _canonical(
         "error_message",
-        "What the failure said, at most 2000 characters; for `ExitStatus` the last error, else the"
-        " last line of stderr.",
+        "What the failure said; for `ExitStatus` the last error, else the last line of stderr.",
     ),
     _canonical(
         "other_failures",
