@@ -11,8 +11,8 @@ def describe_failure(error_type: str | None, error_message: str | None) -> str:
 
     >>> describe_failure("KeyError", "'trials'"), describe_failure("KeyError", "KeyError")
     ("KeyError: 'trials'", 'KeyError')
-    >>> describe_failure("ExitStatus", "video not found")
-    'video not found'
+    >>> describe_failure("ExitStatus", "video not found"), describe_failure(None, "bad")
+    ('video not found', 'bad')
     """
     if not error_message or error_message == error_type:
         return error_type or ""

@@ -65,6 +65,11 @@ def _log(level: str, message: str, **fields: Any) -> tuple[str, str]:
 
 
 KEY_ERROR = {"type": "KeyError", "message": "'x'", "traceback": "t"}
+CELL_ERROR = {
+    "type": "nbclient.exceptions.CellExecutionError",
+    "message": CELL,
+    "traceback": NBCLIENT + CELL,
+}
 #: What was said, and the exception's type and message, or the text.
 ROWS: dict[str, tuple[list[tuple[str, str]], str | None, str | None]] = {
     "nothing": ([], None, None),
@@ -99,8 +104,14 @@ ROWS: dict[str, tuple[list[tuple[str, str]], str | None, str | None]] = {
     "only make": ([(ERR, "make: *** [Makefile:2: all] Error 2\n")], None, "make: *** [Makefile:2: all] Error 2"),
     "make's own reason": ([(ERR, "make: *** No rule to make target 'x'.  Stop.\n")], None, "make: *** No rule to make target 'x'.  Stop."),
     "rsync": ([(ERR, 'rsync: link_stat "/x" failed: No such file\nrsync error: some files (see previous errors) (code 23)\n')], None, 'rsync: link_stat "/x" failed: No such file'),
+    "tar": ([(ERR, "tar: x.tar: Cannot open: No such file\ntar: Error is not recoverable: exiting now\n")], None, "tar: x.tar: Cannot open: No such file"),
+    "conda": ([(ERR, "no units\nERROR conda.cli.main_run:execute(127): `conda run x` failed. (See above for error)\n")], None, "no units"),
+    "gcc": ([(ERR, "ld: x.c: undefined reference to `f'\ncollect2: error: ld returned 1 exit status\n")], None, "ld: x.c: undefined reference to `f'"),
+    "a signal": ([(ERR, "free(): invalid pointer\nAborted (core dumped)\n")], None, "free(): invalid pointer"),
+    "only a signal": ([(ERR, "\nKilled\n")], None, "Killed"),
     "go": ([(ERR, "2026/01/02 open /x: no such file\nexit status 1\n")], None, "2026/01/02 open /x: no such file"),
     "octave": ([(ERR, "error: 'f' undefined\nerror: ignoring const execution_exception& while preparing to exit\n")], None, "error: 'f' undefined"),
+    "octave in a file": ([(ERR, "error: no units\nerror: called from\n    f at line 2 column 2\n")], None, "error: no units"),
     "octave in two reads": ([(ERR, "error: 'f' undefined\n"), (ERR, "error: ignoring const execution_exception& while\n")], None, "error: 'f' undefined"),
     "only the close": ([(ERR, "error: ignoring const execution_exception& while\n")], None, "error: ignoring const execution_exception& while"),
     "R": ([(ERR, "Error in f(3) : no units\nExecution halted\n")], None, "Error in f(3) : no units"),
@@ -117,8 +128,12 @@ ROWS: dict[str, tuple[list[tuple[str, str]], str | None, str | None]] = {
     "syntax": ([(ERR, PAPERMILL + "  Cell In[1], line 1\n    x = = 3\n        ^\nSyntaxError: invalid syntax\n")], "SyntaxError", "invalid syntax"),
     "and the shell": ([(ERR, PAPERMILL + CELL + "ERROR: the notebook failed\nError: 1 step\n")], "ValueError", "cellfail"),
     "R's kernel": ([(ERR, PAPERMILL + "Error in f(3): no units\nTraceback:\n\n1. f(3)\n")], "PapermillExecutionError", "Error in f(3): no units"),
-    "from inside": ([_log("ERROR", "failed", exception={"type": "nbclient.exceptions.CellExecutionError", "message": CELL, "traceback": NBCLIENT + CELL})], "ValueError", "cellfail"),
+    "from inside": ([_log("ERROR", "failed", exception=CELL_ERROR)], "ValueError", "cellfail"),
     "its message alone": ([_log("ERROR", "failed", exception={"type": "CellExecutionError", "message": CELL})], "ValueError", "cellfail"),
+    "older errors": ([_log("ERROR", "OldError: x"), (ERR, "OldError: x\n"), _log("ERROR", "failed", exception=CELL_ERROR)], "ValueError", "cellfail"),
+    "its rest on stdout": ([_log("ERROR", "failed", exception={**CELL_ERROR, "traceback": NBCLIENT}), _log("ERROR", "KeyError: 'trials'")], "KeyError", "'trials'"),
+    "R's kernel, one rule": ([_log("ERROR", "failed", exception={"type": "PapermillExecutionError", "traceback": 'PapermillExecutionError: \n----\nException encountered at "In [1]":\n\nError in f: no units\n'})], "PapermillExecutionError", "Error in f: no units"),
+    "R's kernel, no rule": ([_log("ERROR", "failed", exception={"type": "PapermillExecutionError", "message": "no units"})], "PapermillExecutionError", "no units"),
     "a kernel that died": ([(ERR, RUNNER + "nbclient.exceptions.DeadKernelError: Kernel died\n")], "DeadKernelError", "Kernel died"),
 }  # fmt: skip
 
@@ -167,6 +182,13 @@ def test_what_is_kept_is_bounded() -> None:
     assert (len(lines), lines[0], lines[-1]) == (KEPT_LINES, "line 969", "the end")
 
 
+def test_a_line_in_pieces_is_whole_at_its_beginning() -> None:
+    """Of a line that is too long for one record the beginning is the reason."""
+    _, text = find_reason(_say((ERR, f"no units in {'x' * 200_000}\n")))
+    assert text is not None
+    assert text.startswith("no units in x")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "token", ["Error in ", "make: *** [", "] Error 2", "(see ", "+", "=", "[==", "1%", "█", "\x1b]8;", "\x1b[3", "---- ", "x.Error: ", "ValueError  "]
@@ -195,7 +217,7 @@ def test_long_lines_take_linear_time(token: str) -> None:
     assert large < 16 * 4 * max(small, 0.001)
 
 
-@pytest.mark.parametrize("text", ["exit status 0.3 of all", "Execution halted by the user", "Node.js is missing", "+ exiting"])  # fmt: skip
+@pytest.mark.parametrize("text", ["exit status 0.3 of all", "Execution halted by the user", "Node.js is missing", "+ exiting", "Killed 3 jobs", "error: aborting due to 1 previous error", "error: called from f"])  # fmt: skip
 def test_lines_that_do_not_only_close(text: str) -> None:
     """What merely begins like a closing line may be the reason."""
     assert not is_closing_line(text)

@@ -149,9 +149,8 @@ class StreamCapture:
         if found is not None:
             message = f"{found.type}: {found.message}" if found.message else found.type
             exception = {"type": found.type, "message": found.message, "traceback": found.text}
-            level = "WARNING" if found.is_ignored else "ERROR"
             self._journal.write_fields(
-                {"level": level, "message": message, "exception": exception},
+                {"level": "ERROR", "message": message, "exception": exception},
                 self._suffix,
                 is_printed=True,
             )

@@ -21,16 +21,19 @@ from aind_capsule.running.recording.traceback_info import Traceback
 _FAILURE_LEVELS = frozenset({"ERROR", "CRITICAL"})
 #: What stands behind the reason, and names none. It counts only where nothing else was said.
 _CLOSING = r"""
-      Error\ in\ [^\s:]{1,200}\ \(line\ \d{1,9}\)$           # MATLAB: a caller of what failed
-    | error:\ ignoring\ const\ execution_exception           # Octave
-    | Execution\ halted$                                     # R
+      Error\ in\ [^\s:]{1,200}\ \(line\ \d{1,9}\)$        # MATLAB: a caller of what failed
+    | error:\ (?:called\ from$|ignoring\ const\ execution_)  # Octave
+    | Execution\ halted$                                  # R
     | Node\.js\ v\d
-    | exit\ status\ \d{1,3}$                                 # go run
-    | \+{1,9}\ (?:exit|return)\b                             # the shell's trace (set -x)
+    | exit\ status\ \d{1,3}$                              # go run
+    | \+{1,9}\ (?:exit|return)\b                          # the shell's trace (set -x)
+      # What a shell says of a signal, which the exit status has named.
+    | (?:Aborted|Bus\ error|Killed|Segmentation\ fault|Terminated)(?:\ \(core\ dumped\))?$
     | [\w.-]{0,20}make(?:\[\d{1,3}\])?:\ \*\*\*\ \[.{1,300}\]\ Error\ \d
+    | [\w./+-]{1,200}:\ error:\ ld\ returned\              # gcc, clang
     | npm\ (?:error|ERR!)\ A\ complete\ log
-    | .{0,300}\(see\ (?:previous|above)                      # rsync
-    | .{0,300}\(See\ above\ for\ error\)                     # conda run
+    | tar:\ (?:Error\ is\ not\ recoverable|Exiting\ with\ failure)
+    | .{0,300}\([Ss]ee\ (?:previous|above)                # rsync, conda run
     """
 _PARTS = ("type", "message", "traceback")
 #: Lines of stderr that are kept: the last ones may be blank, a progress bar's, or the end of a

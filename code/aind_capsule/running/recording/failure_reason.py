@@ -37,11 +37,10 @@ def find_reason(evidence: FailureEvidence) -> tuple[Traceback | None, str | None
 
 def _find_text(evidence: FailureEvidence) -> str | None:
     error = _clean(evidence.error or "")
-    if error:
-        return error
-    lines = [line for line in map(_clean, evidence.read_stderr()) if line and not _BAR.search(line)]
-    reasons = [line for line in lines if not is_closing_line(line)]
-    return next(reversed(reasons or lines), None)
+    lines = [line for line in map(_clean, evidence.read_stderr()) if not _BAR.search(line)]
+    candidates = [text for text in (error, *reversed(lines)) if text]
+    reasons = (text for text in candidates if not is_closing_line(text))
+    return next(reasons, candidates[0] if candidates else None)
 
 
 def _clean(text: str) -> str:

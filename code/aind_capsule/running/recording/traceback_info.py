@@ -7,13 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Traceback:
-    """A whole traceback: the exception's type and message, and all of the text.
-
-    Attributes:
-        is_ignored: Whether the interpreter went on after it (`Exception ignored in`).
-    """
+    """A whole traceback: the exception's type and message, and all of the text."""
 
     type: str
     message: str
     text: str
-    is_ignored: bool = False
