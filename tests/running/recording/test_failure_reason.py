@@ -133,6 +133,7 @@ ROWS: dict[str, tuple[list[tuple[str, str]], str | None, str | None]] = {
     "older errors": ([_log("ERROR", "OldError: x"), (ERR, "OldError: x\n"), _log("ERROR", "failed", exception=CELL_ERROR)], "ValueError", "cellfail"),
     "its rest on stdout": ([_log("ERROR", "failed", exception={**CELL_ERROR, "traceback": NBCLIENT}), _log("ERROR", "KeyError: 'trials'")], "KeyError", "'trials'"),
     "R's kernel, one rule": ([_log("ERROR", "failed", exception={"type": "PapermillExecutionError", "traceback": 'PapermillExecutionError: \n----\nException encountered at "In [1]":\n\nError in f: no units\n'})], "PapermillExecutionError", "Error in f: no units"),
+    "nothing of a kernel": ([_log("ERROR", "failed", exception={"type": "CellExecutionError", "message": "m", "traceback": "CellExecutionError: m\n----\n"})], "CellExecutionError", "m"),
     "R's kernel, no rule": ([_log("ERROR", "failed", exception={"type": "PapermillExecutionError", "message": "no units"})], "PapermillExecutionError", "no units"),
     "a kernel that died": ([(ERR, RUNNER + "nbclient.exceptions.DeadKernelError: Kernel died\n")], "DeadKernelError", "Kernel died"),
 }  # fmt: skip
@@ -184,7 +185,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_a_line_in_pieces_is_whole_at_its_beginning() -> None:
     """Of a line that is too long for one record the beginning is the reason."""
-    _, text = find_reason(_say((ERR, f"no units in {'x' * 200_000}\n")))
+    _, text = find_reason(_say((ERR, f"no units in {'x' * 600_000}\n")))
     assert text is not None
     assert text.startswith("no units in x")
 
