@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from aind_capsule.records.encode import decode, encode_members, encode_text
 from aind_capsule.records.levels import infer_level
-from aind_capsule.records.naming import MAX_LINE_BYTES
 from aind_capsule.records.redaction.stream import LOOK_AHEAD_BYTES, StreamRedactor
+from aind_capsule.records.shrink import MAX_LINE_BYTES
 from aind_capsule.running.capture.line_assembler import Line, LineAssembler, find_cut
 from aind_capsule.running.capture.traceback_grouper import START, TracebackGrouper
 from aind_capsule.running.journal import Journal
