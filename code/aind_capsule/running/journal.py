@@ -338,11 +338,10 @@ class Journal:
         is_beginning: bool = False,
     ) -> None:
         fitted = fit_record(data)
-        if fitted is not data:
-            data, record = fitted, decode(fitted + b"}") or {}
-        if is_beginning or "truncated" in record:
+        shown = record if fitted is data else decode(fitted + b"}") or {}
+        if is_beginning or "truncated" in shown:
             self._cut += 1
-        if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
+        if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(fitted):
             self.counts[level] += 1
         exception = record.get("exception")
         if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
@@ -350,7 +349,7 @@ class Journal:
 
             words = (str(exception.get(part, "")) for part in ("type", "message", "traceback"))
             self.last_exception = Traceback(*words)
-        shown = record if name is None else {**record, "process_name": name.text}
+        shown = shown if name is None else {**shown, "process_name": name.text}
         if not is_printed:
             self._show(shown)
         elif self.captured_viewer is not None:
