@@ -18,8 +18,10 @@ INTERVAL_S = 1.0
 _MAX_ROWS = 64
 #: Only in a row that is no longer the cursor goes to a column.
 _MAX_COLUMNS_BYTES = 1024
-#: Bars that are closed stay on the screen. More of them than these in a second are sampled too.
+#: Bars that are closed stay on the screen. More of them than these in a time are sampled too, also
+#: in a longer time where they lie in others.
 _MAX_CLOSED = 5
+_CLOSED_IN_S, _CLOSED_INSIDE_IN_S = 1.0, 5.0
 _TOKEN = re.compile(
     rb"[\r\n\x08\x1e]|\x1b(?:\[([0-?]{0,30})[ -/]{0,4}([@-~])"
     rb"|\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)|[()][0-9A-Za-z]|([78=>M]))"
@@ -136,6 +138,14 @@ class RedrawnLines:
                 left, self._partial = self._partial, b""
                 return (yield from self._hand_back(left))
         return b""
+
+    def break_line(self) -> Iterator[Line]:
+        """End an ordinary line where a record begins."""
+        partial, self._partial = self._partial, b""
+        if partial:
+            yield from self._write(partial)
+        if self._row.text and not self._row.is_bar:
+            yield from self._end_line()
 
     def flush(self) -> Iterator[Line]:
         """Show what has been waiting, as far as it is time for it."""
@@ -338,13 +348,14 @@ class RedrawnLines:
             yield from self._show(row)
             return
         now_s = self._read_clock_s()
-        if now_s - self._closed_since >= INTERVAL_S:
+        interval_s = _CLOSED_INSIDE_IN_S if self._height else _CLOSED_IN_S
+        if now_s - self._closed_since >= interval_s:
             self._closed_since, self._closed = now_s, 0
         self._closed += 1
         if self._closed > _MAX_CLOSED:
             self._kept_back = bytes(row.text)
             return
-        if row.covered and _begin_differently(row.covered, row.text):
+        if row.covered and not self._height and _begin_differently(row.covered, row.text):
             yield Line(row.covered)  # a bar that has ended without a line's end
         yield from self._show_state(row)
 

@@ -6,8 +6,9 @@ reads or writes a descriptor.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from aind_capsule.records.encode import decode, encode_members, encode_text
 from aind_capsule.records.levels import infer_level
@@ -38,9 +39,17 @@ class StreamCapture:
         stream: `stdout` or `stderr`: what the records say.
         journal: Takes the records.
         has_tracebacks: Look for Python tracebacks and records of other languages.
+        read_clock_s: A clock that never goes back, in seconds.
     """
 
-    def __init__(self, stream: str, journal: Journal, *, has_tracebacks: bool) -> None:
+    def __init__(
+        self,
+        stream: str,
+        journal: Journal,
+        *,
+        has_tracebacks: bool,
+        read_clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.bytes_read = 0
         self._stream = stream
         self._journal = journal
@@ -50,6 +59,7 @@ class StreamCapture:
         self._secrets = StreamRedactor(journal.redactor)
         self._lines = LineAssembler(
             self._limit,
+            read_clock_s,
             find_cut=self._secrets.find_cut,
             look_ahead_bytes=LOOK_AHEAD_BYTES,
             record_bytes=MAX_RECORD_BYTES if has_tracebacks else 0,
@@ -204,7 +214,7 @@ def _find_levels(block: bytes, starts: Sequence[int]) -> dict[int, str]:
         offsets.append(end + 1)
     levels = {}
     for index in {bisect_right(offsets, start) - 1 for start in starts}:
-        level = _infer_level(block[offsets[index] : offsets[index + 1]])
+        level = _infer_level(block[offsets[index] : offsets[index + 1] - 1])
         if level != "INFO":
             levels[index] = level
     return levels
