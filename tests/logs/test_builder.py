@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
-from aind_capsule.logs.sink import MAX_RECORD_BYTES, RecordBuilder
+from aind_capsule.logs.sink import RecordBuilder
 from aind_capsule.records.levels import LEVELS
 from aind_capsule.records.schema import find_faults
+from aind_capsule.records.shrink import MAX_SENT_BYTES
 from tests.logs.record_server import FIELDS as WRAPPERS
 from tests.logs.record_server import parse_json
 from tests.values import FIELDS, HASHABLES, TEXTS, VALUES
@@ -103,7 +104,7 @@ def test_any_size(sizes: list[int], count: int, name_size: int) -> None:
     extra = {f"f{index}": "\x00" * size for index, size in enumerate(sizes[1:])}
     extra |= {f"{index:05d}" + "n" * name_size: index for index in range(count)}
     line = RecordBuilder({}, WRAPPERS).build_from_fields(fields, extra)
-    assert len(line) <= MAX_RECORD_BYTES
+    assert len(line) <= MAX_SENT_BYTES
     record = parse_json(line)
     assert (record["timestamp"], record["level"]) == (fields["timestamp"], "INFO")
     is_whole = record["message"] == fields["message"] and all(

@@ -15,9 +15,9 @@ from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.foreign import ForeignRecord
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
-from aind_capsule.records.naming import MAX_LINE_BYTES, build_shipping
+from aind_capsule.records.naming import build_shipping
 from aind_capsule.records.redaction.redactor import Redactor
-from aind_capsule.records.shrink import shrink
+from aind_capsule.records.shrink import MAX_LINE_BYTES, shrink
 from aind_capsule.records.simplify import cut_text
 from aind_capsule.records.timestamps import US_PER_S, format_second
 

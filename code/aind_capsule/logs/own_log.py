@@ -24,6 +24,7 @@ from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.records.naming import LOG_SUFFIX, build_shipping, make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
+from aind_capsule.records.shrink import MAX_LINE_BYTES, SEQ_BYTES, fit_record
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.settings.groups import ConsoleSettings
 from aind_capsule.settings.model import Settings
@@ -70,6 +71,8 @@ class OwnLog:
         self._writer: LogWriter | None = None
         self._kept: KeptFolder | None = None
         self._must_open = False
+        self._longest = MAX_LINE_BYTES
+        self._cut = 0
         self._open(is_told=True)
 
     @property
@@ -81,8 +84,11 @@ class OwnLog:
         """Write a record, and show it; one that cannot be written is shown in any case."""
         if self._must_open:
             self._open(is_told=False)
-        writer = self._writer
-        is_kept = writer is not None and writer.append_one(record[:-1], self._suffix)
+        writer, suffix = self._writer, self._suffix
+        if len(record) > self._longest:
+            record, suffix = fit_record(record[:-1] + suffix) + b"}", b""
+            self._cut += 1
+        is_kept = writer is not None and writer.append_one(record[:-1], suffix)
         if self._console.is_on or not is_kept:
             self._console.show(record, is_needed=not is_kept)
 
@@ -107,6 +113,8 @@ class OwnLog:
             if finding.is_lost:
                 count = self._writer.next_seq
                 say(f"the log is kept nowhere, for no folder can be written: {count} records")
+        if self._cut:
+            say(f"{self._cut} records were longer than {MAX_LINE_BYTES} bytes and were cut")
         for cause, count in sorted(self._writer.lost.items()) if self._writer is not None else ():
             say(f"{count} records are not in {self.path} ({cause})")
 
@@ -125,6 +133,7 @@ class OwnLog:
         fields = build_run_fields(run_id, self.process_name, self._settings, surroundings)
         self.fields = self.redactor.redact_fields(fields)
         self._suffix = b"," + encode(self.fields)[1:-1]
+        self._longest = MAX_LINE_BYTES - len(self._suffix) - SEQ_BYTES
         place = make_run_folder(run_id, self._scratch, self._environ)
         if place is None:
             say("there is no folder that a log could be written to; records come here only")

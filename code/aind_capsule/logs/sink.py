@@ -21,7 +21,7 @@ from aind_capsule.records.merge import MACHINE_FIELDS, fits, rename_taken
 from aind_capsule.records.redaction.cuts import GAP
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import BY_NAME
-from aind_capsule.records.shrink import shrink
+from aind_capsule.records.shrink import MAX_SENT_BYTES, shrink
 from aind_capsule.records.simplify import (
     CUT_MARK,
     MAX_REPR_CHARACTERS,
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 MAX_TRACEBACK_CHARACTERS = 100_000
 #: So many places of log calls are remembered.
 _MAX_PLACES = 10_000
-#: A record from inside is at most 1 MiB; the rest is for what the wrapper adds.
-MAX_RECORD_BYTES = 1000 * 1024
 
 _GAP = GAP.decode()
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
@@ -124,7 +122,7 @@ class RecordBuilder:
             if own is None:
                 return None
             dynamic = b"%b,%b" % (dynamic, own[1:-1])
-        is_long = len(dynamic) > MAX_RECORD_BYTES // 2
+        is_long = len(dynamic) > MAX_SENT_BYTES // 2
         if is_long or (self._redactor is not None and self._redactor.may_be_in(dynamic)):
             return None
         process, thread, level = record["process"], record["thread"], record["level"].no
@@ -222,10 +220,10 @@ class RecordBuilder:
             data = encode({**fields, **own, **constant})
         if self._redactor is not None:
             data = self._redactor.redact_record(data)
-        elif len(data) > MAX_RECORD_BYTES and self._cut_redactor is not None:
+        elif len(data) > MAX_SENT_BYTES and self._cut_redactor is not None:
             data = self._cut_redactor.redact_record(data)  # half a secret is not found any more
-        if len(data) > MAX_RECORD_BYTES:
-            data = encode(shrink(decode(data) or fields, MAX_RECORD_BYTES))
+        if len(data) > MAX_SENT_BYTES:
+            data = encode(shrink(decode(data) or fields, MAX_SENT_BYTES))
         return data
 
     def _are_harmless(self, extra: Mapping[str, Any]) -> bool:

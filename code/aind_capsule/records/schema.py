@@ -157,6 +157,11 @@ FIELDS: tuple[Field, ...] = (
     _canonical("records", "Records in the log by level, this one not counted.", "object"),
     _canonical("lost_records", "Records that could not be kept, by cause.", "object"),
     _canonical(
+        "cut_records",
+        "Records that were too long; their largest fields are cut, and named in `truncated`.",
+        "integer",
+    ),
+    _canonical(
         "lost_output_bytes",
         "Bytes of the processing's output that could not be written to the wrapper's own `stdout`"
         " and `stderr`, by stream; the log has them.",

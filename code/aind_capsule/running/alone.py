@@ -209,6 +209,7 @@ class LoneRun:
                 results=results,
                 counts=journal.counts,
                 lost=journal.get_lost(),
+                cut=journal.cut,
                 undelivered=self._delivery.count_undelivered(self._files.writer.records),
                 oom_kills=0,
                 resources={},

@@ -18,6 +18,8 @@ from typing import Any
 from aind_capsule.logs.configure import add_fields, find_stated_name, find_wrapper, write_record
 from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.encode import decode, encode
+from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.records.shrink import MAX_SENT_BYTES, shrink
 from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.running.additions import KIND
@@ -28,8 +30,6 @@ from aind_capsule.running.outcome import Outcome
 from aind_capsule.running.steps import OPEN, StepStart, end_step, start_step
 from aind_capsule.running.stop_signal import StopSignal
 
-#: One message is at most so long, as a record is.
-_MAX_MESSAGE_BYTES = 1000 * 1024
 _SHOWN_OF_STEPS = ("wall_s", "cpu_s", "cores_busy", "peak_rss_bytes", "error_type", "error_message")
 
 
@@ -295,6 +295,11 @@ def _build_run_of_wrapper(wrapper: SerialTarget) -> Run:
     )
 
 
+def _redact(message: dict[str, Any], redactor: Redactor | None) -> dict[str, Any]:
+    """Hide secrets in what will be cut: half a secret is not found any more."""
+    return message if redactor is None else redactor.redact_values(message)
+
+
 def _add_safely(
     message: dict[str, Any],
     add: Callable[[Mapping[str, Any]], bool] | None,
@@ -302,11 +307,12 @@ def _add_safely(
 ) -> None:
     """Hand on what was said, as plain JSON; never an error, whatever the values are."""
     data = encode({"capsule": KIND, **simplify(message)})
-    if len(data) > _MAX_MESSAGE_BYTES:
+    if len(data) > MAX_SENT_BYTES:
         kinds = ", ".join(message)
-        text = f"What was said of the run ({kinds}) is too long ({len(data)} bytes) and left out"
-        write_record(target, "ERROR", text, {})
-    elif add is not None:
+        text = f"What was said of the run ({kinds}) is too long ({len(data)} bytes) and was cut"
+        write_record(target, "WARNING", text, {})
+        data = encode(shrink(_redact(decode(data) or {}, target.cut_redactor), MAX_SENT_BYTES))
+    if add is not None:
         plain = decode(data) or {}
         kept: list[bool] = []
         target.exclusively(lambda: kept.append(add(plain)))

@@ -18,7 +18,9 @@ from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
 from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
 from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.records.redaction.stream import StreamRedactor
 from aind_capsule.records.schema import TIMESTAMP_PATTERN
+from aind_capsule.records.shrink import MAX_RECORD_BYTES, fit_record, is_cut
 from aind_capsule.records.timestamps import (
     US_PER_S,
     RecordClock,
@@ -89,14 +91,21 @@ class Journal:
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
         self._evidence: FailureEvidence | None = None
+        self._cut = 0
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
         self._clock = clock or RecordClock()
         self._steps_told = 0
+        self._has_reported_too_long = False
         self._threshold = LEVEL_NUMBERS[level]
         self._formats: dict[tuple[int, bytes], bytes] = {}
         self.set_fields(fields)
+
+    @property
+    def cut(self) -> int:
+        """Records, and messages on the run, that were too long and were cut."""
+        return self._cut + self.additions.cut
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
         """Have other fields in every record from now on; before the processing starts."""
@@ -189,9 +198,7 @@ class Journal:
         suffix = self._suffix if name is None else name.suffix
         record = decode(line)
         if record is None:
-            self.count_lost("torn_inside_records")
-            raw = self.redactor.redact_bytes(line)[:_TORN_BYTES]  # a cut may not hide a secret
-            self.log("WARNING", "A record from inside was torn", raw=raw)
+            self.write_torn(line)
             return
         line = line.rstrip()
         # Escapes that need not be hide what is looked for.
@@ -211,9 +218,15 @@ class Journal:
             self.evidence.note_record(record)
             return
         # What our own logger set-up has cut is named by it; nobody else could know it here.
-        reserved = RESERVED_FIELDS - {"truncated"} if _names_cut(record) else RESERVED_FIELDS
+        reserved = RESERVED_FIELDS - {"truncated"} if is_cut(record) else RESERVED_FIELDS
         adopted = self._adopt(record, reserved)
         self.evidence.note_record(self._write_record(adopted, suffix, name))
+
+    def write_torn(self, line: bytes) -> None:
+        """Count a record from inside that cannot be read, and write how it begins."""
+        self.count_lost("torn_inside_records")
+        raw = self.redactor.redact_bytes(line)[:_TORN_BYTES]  # a cut may not hide a secret
+        self.log("WARNING", "A record from inside was torn", raw=raw)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded, or take what it says of the run."""
@@ -222,6 +235,36 @@ class Journal:
             return
         adopted = self._adopt(foreign)
         self.evidence.note_record(self._write_record(adopted, self._suffix, is_printed=True))
+
+    def write_beginning(
+        self, data: bytes, name: StatedName | None = None, *, is_printed: bool = False
+    ) -> bool:
+        """Write the beginning of a record that is longer than `MAX_RECORD_BYTES`.
+
+        Args:
+            data: What was read of it.
+            name: What its process states for itself.
+            is_printed: Whether people see what it was made of already.
+
+        Returns:
+            False where it is not the beginning of a JSON object.
+        """
+        from aind_capsule.records.beginnings import decode_beginning  # few runs need it
+
+        if len(data) > MAX_RECORD_BYTES:
+            data = data[: StreamRedactor(self.redactor).find_cut(data, MAX_RECORD_BYTES)]
+        foreign = decode_beginning(data)
+        if foreign is None:
+            return False
+        self._report_too_long()
+        if "capsule" in foreign and "message" not in foreign:
+            self.additions.lost += 1
+            return True
+        suffix = self._suffix if name is None else name.suffix
+        self._write_record(
+            self._adopt(foreign), suffix, name, is_printed=is_printed, is_beginning=True
+        )
+        return True
 
     def write_fields(
         self, fields: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
@@ -291,13 +334,21 @@ class Journal:
         name: StatedName | None = None,
         *,
         is_printed: bool = False,
+        is_beginning: bool = False,
     ) -> Mapping[str, Any]:
         """Write a record; returns it without its secrets."""
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
         level = str(record["level"])
-        self._put(redacted[:-1] + suffix, level, shown, name, is_printed=is_printed)
+        self._put(
+            redacted[:-1] + suffix,
+            level,
+            shown,
+            name,
+            is_printed=is_printed,
+            is_beginning=is_beginning,
+        )
         return shown
 
     def _put(
@@ -308,14 +359,29 @@ class Journal:
         name: StatedName | None = None,
         *,
         is_printed: bool = False,
+        is_beginning: bool = False,
     ) -> None:
-        if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
+        fitted = fit_record(data)
+        shown = record if fitted is data else decode(fitted + b"}") or {}
+        if is_beginning or "truncated" in shown:
+            self._cut += 1
+        if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(fitted):
             self.counts[level] += 1
-        shown = record if name is None else {**record, "process_name": name.text}
+        shown = shown if name is None else {**shown, "process_name": name.text}
         if not is_printed:
             self._show(shown)
         elif self.captured_viewer is not None:
             self.captured_viewer(shown)
+
+    def _report_too_long(self) -> None:
+        """Say once that a record was longer than what is read of one."""
+        if not self._has_reported_too_long:
+            self._has_reported_too_long = True
+            text = (
+                f"A record was longer than {MAX_RECORD_BYTES} bytes and is cut. Further ones are"
+                " counted (cut_records of the canonical record)"
+            )
+            self.log("WARNING", text)
 
     def _show(self, record: Mapping[str, Any]) -> None:
         for view in self.viewers:
@@ -328,12 +394,6 @@ class Journal:
             if self._steps_told == 1:
                 self.log("WARNING", "The clock went back; times of records follow it")
         return first_us
-
-
-def _names_cut(record: Mapping[str, Any]) -> bool:
-    """Return whether `truncated` has the form in which `shrink` names what it has cut."""
-    names = record.get("truncated")
-    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def format_line(record: Mapping[str, Any], mode: str) -> bytes:

@@ -303,6 +303,7 @@ class Run:
                 results=results,
                 counts=self._journal.counts,
                 lost=self._journal.get_lost(),
+                cut=self._journal.cut,
                 undelivered=self._delivery.count_undelivered(self._files.writer.records),
                 oom_kills=self._count_oom_kills(),
                 resources=resources,

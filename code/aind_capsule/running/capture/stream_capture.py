@@ -6,19 +6,22 @@ reads or writes a descriptor.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from aind_capsule.records.encode import decode, encode_members, encode_text
 from aind_capsule.records.levels import infer_level
-from aind_capsule.records.naming import MAX_LINE_BYTES
 from aind_capsule.records.redaction.stream import LOOK_AHEAD_BYTES, StreamRedactor
-from aind_capsule.running.capture.line_assembler import Line, LineAssembler, find_cut
+from aind_capsule.records.shrink import MAX_LINE_BYTES, MAX_RECORD_BYTES
+from aind_capsule.running.capture.line_assembler import (
+    RECORD_SEPARATOR,
+    Line,
+    LineAssembler,
+    find_cut,
+)
 from aind_capsule.running.capture.traceback_grouper import START, TracebackGrouper
 from aind_capsule.running.journal import Journal
-
-#: What begins a record of another language (RFC 7464).
-RECORD_SEPARATOR = b"\x1e"
 
 #: So much of an exception's message is told where its line is too long for one record.
 _MESSAGE_BYTES = 2000
@@ -37,10 +40,17 @@ class StreamCapture:
         journal: Takes the records.
         has_tracebacks: Look for Python tracebacks and records of other languages.
         has_stderr: Whether it brings stderr, whose last line may say why the processing failed.
+        read_clock_s: A clock that never goes back, in seconds.
     """
 
     def __init__(
-        self, stream: str, journal: Journal, *, has_tracebacks: bool, has_stderr: bool = False
+        self,
+        stream: str,
+        journal: Journal,
+        *,
+        has_tracebacks: bool,
+        has_stderr: bool = False,
+        read_clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.bytes_read = 0
         self._stream = stream
@@ -51,7 +61,11 @@ class StreamCapture:
         self._limit = MAX_LINE_BYTES - len(self._suffix) - 256
         self._secrets = StreamRedactor(journal.redactor)
         self._lines = LineAssembler(
-            self._limit, find_cut=self._secrets.find_cut, look_ahead_bytes=LOOK_AHEAD_BYTES
+            self._limit,
+            read_clock_s,
+            find_cut=self._secrets.find_cut,
+            look_ahead_bytes=LOOK_AHEAD_BYTES,
+            record_bytes=MAX_RECORD_BYTES if has_tracebacks else 0,
         )
         self._part = 0
         self._grouper = TracebackGrouper()
@@ -103,9 +117,14 @@ class StreamCapture:
     def _take_lines(self, lines: Iterable[Line]) -> None:
         for line in lines:
             is_whole = line.is_first and line.is_last
-            if is_whole and self._looks_closely:
+            if line.is_beginning:
+                self._close_traceback()
+                self._write_beginning(line.text[1:])
+            elif is_whole and self._looks_closely:
                 self._take_closely(line.text)
             else:
+                if self._looks_closely and line.text[:1] == RECORD_SEPARATOR:
+                    self._journal.count_lost("torn_foreign_records")
                 redacted = self._redact(line)
                 if line.is_first and self._grouper.looks_closely:
                     # An exception whose message is too long for one line has a type all the same.
@@ -135,6 +154,16 @@ class StreamCapture:
         elif data.strip():
             self._journal.count_lost("torn_foreign_records")
             self._write_line(self._redact(Line(data)))
+
+    def _write_beginning(self, data: bytes) -> None:
+        """Write what is left of a record that is too long: its fields, or its text."""
+        if self._journal.write_beginning(data, is_printed=True):
+            return
+        self._journal.count_lost("torn_foreign_records")
+        text = self._secrets.redact_line(data).decode("utf-8", "backslashreplace")
+        self._journal.write_fields(
+            {"level": "INFO", "message": text}, self._suffix, is_printed=True
+        )
 
     def _redact(self, line: Line) -> Line:
         if line.is_first and line.is_last:
@@ -192,7 +221,7 @@ def _find_levels(block: bytes, starts: Sequence[int]) -> dict[int, str]:
         offsets.append(end + 1)
     levels = {}
     for index in {bisect_right(offsets, start) - 1 for start in starts}:
-        level = _infer_level(block[offsets[index] : offsets[index + 1]])
+        level = _infer_level(block[offsets[index] : offsets[index + 1] - 1])
         if level != "INFO":
             levels[index] = level
     return levels
