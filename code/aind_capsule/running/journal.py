@@ -233,8 +233,12 @@ class Journal:
         if foreign.get("capsule") == KIND:
             self.additions.take(foreign)
             return
+        self.write_printed(foreign, self._suffix)
+
+    def write_printed(self, foreign: Mapping[str, Any], suffix: bytes) -> None:
+        """Write a record that a logger of the processing printed as JSON."""
         adopted = self._adopt(foreign)
-        self.evidence.note_record(self._write_record(adopted, self._suffix, is_printed=True))
+        self.evidence.note_record(self._write_record(adopted, suffix, is_printed=True))
 
     def write_beginning(
         self, data: bytes, name: StatedName | None = None, *, is_printed: bool = False
@@ -267,18 +271,26 @@ class Journal:
         return True
 
     def write_fields(
-        self, fields: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
+        self,
+        fields: Mapping[str, Any],
+        suffix: bytes,
+        *,
+        is_printed: bool = False,
+        is_reason: bool = True,
     ) -> None:
         """Write a record that was made here of what the processing said; it gets its time now.
 
         Args:
             fields: What it says.
+            is_reason: Whether it may be why the processing failed.
             suffix: From `build_suffix`.
             is_printed: Whether people see what it was made of already.
         """
         timestamp = format_timestamp(self._take_times(1))
         record = {"timestamp": timestamp, **fields}
-        self.evidence.note_record(self._write_record(record, suffix, is_printed=is_printed))
+        written = self._write_record(record, suffix, is_printed=is_printed)
+        if is_reason:
+            self.evidence.note_record(written)
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write a record of the wrapper's own."""

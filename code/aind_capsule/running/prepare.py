@@ -19,7 +19,7 @@ from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
 from aind_capsule.context.platform import find_run_mode, read_platform_ids
 from aind_capsule.errors import SettingsError
 from aind_capsule.logs.place import make_run_folder
-from aind_capsule.records.levels import SEVERITY_LITERALS
+from aind_capsule.records.line_levels.literals import LITERALS
 from aind_capsule.records.naming import make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
@@ -136,7 +136,7 @@ def prepare(request: RunRequest) -> Prepared:
         folders={kind: folder.path for kind, folder in folders.items()},
         pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
     )
-    redactor = Redactor.from_settings(settings, environ, SEVERITY_LITERALS)
+    redactor = Redactor.from_settings(settings, environ, LITERALS)
     fields = build_run_fields(run_id, name.text, settings, build_environment_fields(environ))
     return Prepared(
         facts=facts,

@@ -234,7 +234,7 @@ class Supervision:
         from aind_capsule.running.capture.captured_stream import CapturedStream
         from aind_capsule.running.capture.stream_capture import StreamCapture
 
-        capture = StreamCapture(name, self._journal, has_tracebacks=closely, has_stderr=closely)
+        capture = StreamCapture(name, self._journal, has_stderr=closely)
         hider = OutputRedactor(self._journal.redactor) if self._manner.redact_output else None
         self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider))
 

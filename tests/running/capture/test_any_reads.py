@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aind_capsule.logs.writer import LogWriter
-from aind_capsule.records.levels import SEVERITY_LITERALS
+from aind_capsule.records.line_levels.literals import LITERALS as WORDS
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.running.capture.stream_capture import StreamCapture
@@ -105,7 +105,7 @@ HUGE = {
     "bar": b"\r" + b"g" * 300_000 + b"\r 1%\nend\n",
     "line with a bar in it": b"h" * 290_000 + b"\r 1%\r 2%\nend\n",
 }
-REDACTOR = Redactor(SecretNames(), words=SEVERITY_LITERALS)
+REDACTOR = Redactor(SecretNames(), words=WORDS)
 
 
 def capture(pieces: Iterable[bytes]) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def capture(pieces: Iterable[bytes]) -> list[dict[str, Any]]:
     writer = LogWriter("/dev/null", reserves=False)
     journal = Journal(writer, {}, redactor=REDACTOR)
     journal.captured_viewer = lambda record: records.append(dict(record))
-    stream = StreamCapture("stderr", journal, has_tracebacks=True, read_clock_s=lambda: 0.0)
+    stream = StreamCapture("stderr", journal, has_stderr=True, read_clock_s=lambda: 0.0)
     for piece in pieces:
         stream.feed(piece)
     stream.finish()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aind_capsule.logs.writer import LogWriter
-from aind_capsule.records.levels import SEVERITY_LITERALS
+from aind_capsule.records.line_levels.literals import LITERALS as WORDS
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.running.capture.stream_capture import StreamCapture
@@ -39,13 +39,8 @@ CELL = f"\x1b[31mValueError\x1b[39m                                Traceback (mo
 def _say(*said: tuple[str, str]) -> FailureEvidence:
     """Return what is known after texts on streams, records from inside, and the wrapper's own."""
     writer = LogWriter("/dev/null", reserves=False)
-    journal = Journal(
-        writer, {"run_id": "r"}, redactor=Redactor(SecretNames(), words=SEVERITY_LITERALS)
-    )
-    streams = {
-        name: StreamCapture(name, journal, has_tracebacks=True, has_stderr=name == ERR)
-        for name in (OUT, ERR)
-    }
+    journal = Journal(writer, {"run_id": "r"}, redactor=Redactor(SecretNames(), words=WORDS))
+    streams = {name: StreamCapture(name, journal, has_stderr=name == ERR) for name in (OUT, ERR)}
     for where, text in said:
         if where == OWN:
             journal.log("ERROR", text)
