@@ -13,6 +13,20 @@ WORD = (
 _REST = r"(?P<rest>.*)$"
 #: A name of a program, a module, a file.
 _NAME = r"[\w./+@-]{1,80}"
+#: A sign, and the name of a program.
+_DECORATED = r"[^\w\s]{0,4}\s{0,4}(?:[\w.-]{1,40}: )?"
+
+
+#: What bash says of its own failures, and not what a program says behind its name.
+_SHELL_ERRORS = (
+    "command not found|No such file or directory|Permission denied|unbound variable"
+    "|cannot execute|Is a directory|bad substitution|division by 0|not a valid identifier"
+    "|ambiguous redirect|[Bb]ad file descriptor|No space left on device|readonly variable"
+    "|cannot open|parameter (?:null or )?not set"
+)
+_SIGNALS = (
+    "Segmentation fault|Aborted|Bus error|Killed|Floating point exception|Illegal instruction"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -96,14 +110,24 @@ FORMS: tuple[Form, ...] = (
         "/code/a.py:3: UserWarning: x",
     ),
     Form(
-        rf"[^\w\s]{{0,4}}\s{{0,4}}(?:[\w.-]{{1,40}}: )?(?P<word>Error) (?:\w{{1,30}}ing|response)\b{_REST}",
+        rf"{_DECORATED}(?P<word>Error) (?:\w{{1,30}}ing|response|termination)\b{_REST}",
         "Error opening input file",
+    ),
+    Form(r"(?P<word>Error) in .{1,200} : ", "Error in read.csv(x) : no such file"),
+    Form(
+        rf"{_DECORATED}(?P<word>Error) (?:in|with|at|while|when|on|from|for)\b{_REST}",
+        "Error in slope of plane 3",
         is_prose=True,
     ),
     Form(
-        rf"[^\w\s]{{0,4}}\s{{0,4}}(?:[\w.-]{{1,40}}: )?(?P<word>Error) (?:in|with|at|while|when|on|from|for)\b{_REST}",
-        "Error in read.csv(x) : no such file",
-        is_prose=True,
+        rf"(?:[A-Z]\w{{1,20}} )?(?:(?i:fatal|internal|runtime|parse|syntax|compile|link) )?"
+        rf"(?P<word>error|Error|warning|Warning):\s{_REST}",
+        "Fortran runtime error: index out of bounds",
+        needs="any",
+    ),
+    Form(
+        r"CMake (?P<word>Error|Warning)(?: \(dev\))?(?: at|:|$)",
+        "CMake Error at CMakeLists.txt:3 (find_package):",
     ),
     Form(rf"(?P<word>Warning) (?:in\b|messages?:){_REST}", "Warning message:"),
     Form(r"npm (?P<word>WARN|ERR|warn|error)!?(?P<rest>\s.*|)$", "npm ERR! code E404"),
@@ -112,7 +136,8 @@ FORMS: tuple[Form, ...] = (
         "*** ERROR ***",
     ),
     Form(
-        r"(?P<letter>[IWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d[\d.:]{0,20}\s{1,8}\d{1,20} \S{1,100}:\d{1,6}\] ",
+        r"(?P<letter>[IWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d[\d.:]{0,20}"
+        r"\s{1,8}\d{1,20} \S{1,100}:\d{1,6}\] ",
         "W0102 03:04:05.678901 1234 file.cc:56] slow",
     ),
     Form(
@@ -123,17 +148,13 @@ FORMS: tuple[Form, ...] = (
     Form(r"(?P<letter>[EW]): (?P<rest>.*)$", "E: Unable to locate package"),
     Form(r"<(?P<number>[0-7])>", "<3>disk failed"),
     Form(
-        r"\S{1,100}: line \d{1,9}: (?:.{0,300}(?:command not found|No such file or directory|Permission denied"
-        r"|unbound variable|cannot execute|Is a directory|bad substitution|division by 0|not a valid identifier"
-        r"|ambiguous redirect|[Bb]ad file descriptor|No space left on device|readonly variable"
-        r"|cannot open|parameter (?:null or )?not set).{0,100}|syntax error.*"
-        r"|\s{0,8}\d{1,9} (?:Segmentation fault|Aborted|Bus error|Killed|Floating point exception"
-        r"|Illegal instruction|Terminated).*)$",
+        rf"\S{{1,100}}: line \d{{1,9}}: (?:.{{0,300}}(?:{_SHELL_ERRORS}).{{0,100}}|syntax error.*"
+        rf"|\s{{0,8}}\d{{1,9}} (?:{_SIGNALS}).*)$",
         "run: line 3: cmd: command not found",
         level="ERROR",
     ),
     Form(
-        r"(?:Segmentation fault|Aborted|Bus error|Illegal instruction|Floating point exception)(?: \(core dumped\))?$",
+        rf"(?:{_SIGNALS})(?: \(core dumped\))?$",
         "Segmentation fault (core dumped)",
         level="ERROR",
     ),
@@ -144,7 +165,8 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(r"Fatal Python error: ", "Fatal Python error: Segmentation fault", level="CRITICAL"),
     Form(
-        r"(?:Exception in thread |terminate called after throwing |panic: |fatal error: |thread '.{0,100}' (?:\(\d{1,9}\) )?panicked at )",
+        r"(?:Exception in thread |terminate called after throwing |panic: |fatal error: "
+        r"|thread '.{0,100}' (?:\(\d{1,9}\) )?panicked at )",
         "panic: assignment to entry in nil map",
         level="ERROR",
     ),
@@ -153,5 +175,6 @@ FORMS: tuple[Form, ...] = (
 #: `ValueError: why`, `java.lang.IllegalStateException: why`.
 EXCEPTION = (
     r"(?:Uncaught )?(?:[\w$<>]{1,80}\.){0,12}"
-    r"(?P<name>[A-Z]\w{0,80}(?:Error|Exception|Exit|Interrupt|Warning|ExceptionGroup)): (?P<rest>.+)$"
+    r"(?P<name>[A-Z]\w{0,80}(?:Error|Exception|Exit|Interrupt|Warning|ExceptionGroup)): "
+    r"(?P<rest>.+)$"
 )

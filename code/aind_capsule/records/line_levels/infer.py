@@ -78,7 +78,7 @@ def _find_forms(line: str) -> Iterator[tuple[Form, re.Match[str]]]:
         for form in FORMS:
             if form.needs == "time" and not has_time:
                 continue
-            if form.needs == "group" and (has_time or line[0] == " "):
+            if form.needs == "group" and (has_time or line[:1] == " "):
                 continue
             if not form.needs and (place or has_time or has_other):
                 continue

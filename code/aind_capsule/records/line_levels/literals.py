@@ -11,12 +11,12 @@ from __future__ import annotations
 LEVELS = (
     "trace", "debug", "warn", "err", "severe", "crit", "fatal", "emergency", "alert", "emerg",
     "panic", "exception", "exit: ", "interrupt: ", "terminate called", "assertion",
-    "segmentation fault", "aborted", "bus error", "illegal instruction",
+    "segmentation fault", "aborted", "killed", "bus error", "illegal instruction",
     "floating point exception", ": line ", "[d ", "[w ", "[e ", "[c ", ": w ", ": e ", ": f ",
-    "\nw0", "\nw1", "\ne0", "\ne1", "\nf0", "\nf1", "\ne: ", "\nw: ", "]: *** ", "make: *** ",
+    "\nw0", "\nw1", "\ne0", "\ne1", "\nf0", "\nf1", "\ne: ", "\nw: ",
     *(f"\n<{number}>" for number in range(8)),
 )  # fmt: skip
-GROUPS = ('  file "', "\nprocess ", "timeout (", "original exception")
+GROUPS = ('  file "', "\nprocess ", "timeout (", "original exception", ":in `", ":in '")
 JSON_LINES = ('"level', 'level"', 'severity"', '"lvl"', '"@l"')
 LITERALS = (*LEVELS, *GROUPS, *JSON_LINES)
 FIRST_LETTERS = frozenset((b"w", b"W", b"e", b"E", b"f", b"F", b"<", b"p", b"P"))

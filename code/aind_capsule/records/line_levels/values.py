@@ -24,8 +24,8 @@ def _compile(pattern: str) -> re.Pattern[str]:
 def is_value(rest: str) -> bool:
     """Return whether a text is only a value, or begins with one and goes on with the next.
 
-    >>> [is_value(rest) for rest in ("0.02", " 3 px", "nan, loss: 0.1", "5 files missing", "no such")]
-    [True, True, True, False, False]
+    >>> [is_value(rest) for rest in ("0.02", " 3 px", "nan, loss: 0.1", "5 files missing")]
+    [True, True, True, False]
     """
     return _compile(rf"[:=\s]{{0,8}}{_VALUE}").match(rest) is not None
 

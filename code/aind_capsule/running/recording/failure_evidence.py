@@ -32,6 +32,12 @@ _CLOSING = r"""
     | [\w.-]{0,20}make(?:\[\d{1,3}\])?:\ \*\*\*\ \[.{1,300}\]\ Error\ \d
     | [\w./+-]{1,200}:\ error:\ ld\ returned\              # gcc, clang
     | npm\ (?:error|ERR!)\ A\ complete\ log
+      # Frames of a stack: Lua, Fortran.
+    | \s{0,8}(?:stack\ traceback:|\[C\]:\ in\ )
+    | \s{0,8}\S{1,200}:\d{1,9}:\ in\ (?:local|function|main|upvalue|method|field)\b
+    | \#\d{1,4}\s{1,4}0x[0-9a-f]{1,20}\b
+    | \s{1,8}at\ \S{1,200}:\d{1,9}$
+    | Error\ termination\.\ Backtrace:$
     | tar:\ (?:Error\ is\ not\ recoverable|Exiting\ with\ failure)
     | .{0,300}\([Ss]ee\ (?:previous|above)                # rsync, conda run
     """

@@ -11,7 +11,8 @@ _FAULT_LINE = re.compile(
 )
 _DUMP = re.compile(r"Timeout \(\d{1,9}:\d\d:\d\d(?:\.\d{1,9})?\)!$")
 _GO_LINE = re.compile(
-    r"$|\s|goroutine |created by |\[signal |exit status \d|[\w./*$\[\]{}()-]{1,400}\(.{0,400}\)$|rax |r\w\w? "
+    r"$|\s|goroutine |created by |\[signal |exit status \d"
+    r"|[\w./*$\[\]{}()-]{1,400}\(.{0,400}\)$|r\w\w? "
 )
 _RUST = re.compile(r"thread '.{0,200}' (?:\(\d{1,9}\) )?panicked at ")
 _THROWN = re.compile(r"terminate called after throwing an instance of '(.{1,400})'$")
@@ -129,7 +130,7 @@ class CppException(LineGroup):
 
     def _note(self, line: str) -> None:
         self._keep()
-        self.is_done = True
+        self.is_done = bool(line)
 
     def build(self) -> GroupedLines:
         """Return the record."""

@@ -12,7 +12,11 @@ from aind_capsule.running.capture.groups.crashes import (
 from aind_capsule.running.capture.groups.line_group import LineGroup
 from aind_capsule.running.capture.groups.python_traceback import PythonTraceback, SyntaxErrorLines
 from aind_capsule.running.capture.groups.python_warning import PythonWarning
-from aind_capsule.running.capture.groups.stack_traces import StackTrace
+from aind_capsule.running.capture.groups.stack_traces import (
+    PhpError,
+    RubyError,
+    StackTrace,
+)
 
 #: In this order: the first that knows a line has it.
 _OPENINGS = (
@@ -23,6 +27,8 @@ _OPENINGS = (
     (RustPanic.opens, RustPanic),
     (CppException.opens, CppException),
     (FatalPythonError.opens, FatalPythonError),
+    (RubyError.opens, RubyError),
+    (PhpError.opens, PhpError),
     (stack_traces.opens, StackTrace),
 )
 
