@@ -208,20 +208,17 @@ class Journal:
         )
         if is_whole and self._taken.isdisjoint(record):
             self._put(line[:-1] + suffix, str(level), record, name)
-            self.evidence.note_record(record)
             return
         # What our own logger set-up has cut is named by it; nobody else could know it here.
         reserved = RESERVED_FIELDS - {"truncated"} if _names_cut(record) else RESERVED_FIELDS
-        adopted = self._adopt(record, reserved)
-        self.evidence.note_record(self._write_record(adopted, suffix, name))
+        self._write_record(self._adopt(record, reserved), suffix, name)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded, or take what it says of the run."""
         if foreign.get("capsule") == KIND:
             self.additions.take(foreign)
             return
-        adopted = self._adopt(foreign)
-        self.evidence.note_record(self._write_record(adopted, self._suffix, is_printed=True))
+        self._write_record(self._adopt(foreign), self._suffix, is_printed=True)
 
     def write_fields(
         self, fields: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
@@ -234,15 +231,14 @@ class Journal:
             is_printed: Whether people see what it was made of already.
         """
         timestamp = format_timestamp(self._take_times(1))
-        record = {"timestamp": timestamp, **fields}
-        self.evidence.note_record(self._write_record(record, suffix, is_printed=is_printed))
+        self._write_record({"timestamp": timestamp, **fields}, suffix, is_printed=is_printed)
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write a record of the wrapper's own."""
         own = {"level": level, "message": message, **self._software}
         timestamp = format_timestamp(self._take_times(1))
         fields = rename_taken(fields, {*own, *self.fields})
-        self._write_record({"timestamp": timestamp, **own, **fields}, self._suffix)
+        self._write_record({"timestamp": timestamp, **own, **fields}, self._suffix, is_own=True)
 
     def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the run's last record; returns it as it was written, or would have been."""
@@ -291,14 +287,14 @@ class Journal:
         name: StatedName | None = None,
         *,
         is_printed: bool = False,
-    ) -> Mapping[str, Any]:
-        """Write a record; returns it without its secrets."""
+        is_own: bool = False,
+    ) -> None:
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
         level = str(record["level"])
-        self._put(redacted[:-1] + suffix, level, shown, name, is_printed=is_printed)
-        return shown
+        data = redacted[:-1] + suffix
+        self._put(data, level, shown, name, is_printed=is_printed, is_own=is_own)
 
     def _put(
         self,
@@ -308,7 +304,10 @@ class Journal:
         name: StatedName | None = None,
         *,
         is_printed: bool = False,
+        is_own: bool = False,
     ) -> None:
+        if not is_own:
+            self.evidence.note_record(record)
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
             self.counts[level] += 1
         shown = record if name is None else {**record, "process_name": name.text}
