@@ -88,6 +88,7 @@ ROWS: dict[str, tuple[list[tuple[str, str]], str | None, str | None]] = {
     "usage": ([(ERR, "usage: qc [-h]\nqc: fault: unrecognized arguments: --foo\n")], None, "qc: fault: unrecognized arguments: --foo"),
     "blank lines": ([(ERR, "no units\n\n  \t\n\n")], None, "no units"),
     "colours": ([(ERR, "\x1b[1;31mno units\x1b[0m\n\x1b[0m\n\x1b]8;;x\x1b\\\n")], None, "no units"),
+    "MATLAB's brackets": ([(ERR, "{\x08no units (see {x})}\x08 \n")], None, "no units (see {x})"),
     "a progress bar": ([(ERR, "no units\n\r  0%|     | 0/3\r100%|█████| 3/3 [00:01<00:00]\n")], None, "no units"),
     "only a bar": ([(ERR, "100%|█████| 3/3 [00:01<00:00]\n\x1b[K ━━━━━ 2/2 MB\n[====>  ] 3\n")], None, None),
     "no bar": ([(ERR, "== 93% of channels [dead] ==\n")], None, "== 93% of channels [dead] =="),

@@ -10,7 +10,10 @@ import re
 from aind_capsule.running.recording.failure_evidence import FailureEvidence, is_closing_line
 from aind_capsule.running.recording.traceback_info import Traceback
 
-_COLOUR = re.compile(r"\x1b\[[0-?]{0,40}[ -/]{0,4}[@-~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)")
+#: Colours, links, and the brackets that MATLAB hides with a backspace.
+_COLOUR = re.compile(
+    r"\x1b\[[0-?]{0,40}[ -/]{0,4}[@-~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|[][{}]\x08"
+)
 #: A progress bar's state is no reason: `33%|███   | 1/3`, `[=====>   ]`, `━━━━━━ 2/3 MB`.
 _BAR = re.compile(r"\d%\||[━█╸╺▏▎▍▌▋▊▉]{3}|[\[|](?:[=#]{3}|[=#]{1,2}>)")
 #: What programs of notebooks raise when a cell has failed, and not their own exception.
