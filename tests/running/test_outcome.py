@@ -152,6 +152,8 @@ DEATHS = [
     ("RuntimeError", "exitcode=-9", ""),
     ("Exception", "the step exited with code 137", ""),
     ("RuntimeError", "sorting failed", POOL + CAUSE + FRAMES + "RuntimeError: sorting failed"),
+    ("RuntimeError", "chunk 3", f'multiprocessing.pool.RemoteTraceback: \n"""\n{POOL}"""\n{CAUSE}{FRAMES}RuntimeError: chunk 3'),
+    ("RuntimeError", "chunk 3", f"joblib.externals.loky.process_executor._RemoteTraceback: \n'''\n{FRAMES}joblib.externals.loky.process_executor.TerminatedWorkerError: A worker\n'''\n{CAUSE}{FRAMES}RuntimeError: chunk 3"),
     ("Exception", "1", "  + Exception Group Traceback (most recent call last):\n  |   File x\n  | ExceptionGroup: tasks (1 sub-exception)\n"
      "  +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n    |   File y\n    | KilledWorker: x\n    +---"),
 ]  # fmt: skip

@@ -44,12 +44,13 @@ from aind_capsule.running.late_records import LateRecords
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
+from aind_capsule.running.recording import failure_evidence
 from aind_capsule.running.steps import read_cpu_s, read_peak_rss_bytes
 from aind_capsule.running.views import ConsoleView
 
 # Python forgets that an interrupt has ended the program, and leaves with another exit status, where
 # code is compiled after it, as for a dataclass: what the end needs is imported before.
-_NEEDED_AT_THE_END = (data_process, tidy)
+_NEEDED_AT_THE_END = (data_process, failure_evidence, tidy)
 #: Metadata in the data folder are waited for this long.
 _INPUTS_WAIT_S = 2.0
 

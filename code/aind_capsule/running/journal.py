@@ -90,8 +90,8 @@ class Journal:
         self.stated_name: str | None = None
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
-        self._evidence: FailureEvidence | None = None
         self._cut = 0
+        self._evidence: FailureEvidence | None = None
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
@@ -215,12 +215,10 @@ class Journal:
         )
         if is_whole and self._taken.isdisjoint(record):
             self._put(line[:-1] + suffix, str(level), record, name)
-            self.evidence.note_record(record)
             return
         # What our own logger set-up has cut is named by it; nobody else could know it here.
         reserved = RESERVED_FIELDS - {"truncated"} if is_cut(record) else RESERVED_FIELDS
-        adopted = self._adopt(record, reserved)
-        self.evidence.note_record(self._write_record(adopted, suffix, name))
+        self._write_record(self._adopt(record, reserved), suffix, name)
 
     def write_torn(self, line: bytes) -> None:
         """Count a record from inside that cannot be read, and write how it begins."""
@@ -237,8 +235,7 @@ class Journal:
 
     def write_printed(self, foreign: Mapping[str, Any], suffix: bytes) -> None:
         """Write a record that a logger of the processing printed as JSON."""
-        adopted = self._adopt(foreign)
-        self.evidence.note_record(self._write_record(adopted, suffix, is_printed=True))
+        self._write_record(self._adopt(foreign), suffix, is_printed=True)
 
     def write_beginning(
         self, data: bytes, name: StatedName | None = None, *, is_printed: bool = False
@@ -282,22 +279,19 @@ class Journal:
 
         Args:
             fields: What it says.
-            is_reason: Whether it may be why the processing failed.
-            suffix: From `build_suffix`.
+            suffix: The encoded end that it gets.
             is_printed: Whether people see what it was made of already.
+            is_reason: Whether it may be why the processing failed.
         """
-        timestamp = format_timestamp(self._take_times(1))
-        record = {"timestamp": timestamp, **fields}
-        written = self._write_record(record, suffix, is_printed=is_printed)
-        if is_reason:
-            self.evidence.note_record(written)
+        record = {"timestamp": format_timestamp(self._take_times(1)), **fields}
+        self._write_record(record, suffix, is_printed=is_printed, is_own=not is_reason)
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write a record of the wrapper's own."""
         own = {"level": level, "message": message, **self._software}
         timestamp = format_timestamp(self._take_times(1))
         fields = rename_taken(fields, {*own, *self.fields})
-        self._write_record({"timestamp": timestamp, **own, **fields}, self._suffix)
+        self._write_record({"timestamp": timestamp, **own, **fields}, self._suffix, is_own=True)
 
     def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the run's last record; returns it as it was written, or would have been."""
@@ -347,8 +341,8 @@ class Journal:
         *,
         is_printed: bool = False,
         is_beginning: bool = False,
-    ) -> Mapping[str, Any]:
-        """Write a record; returns it without its secrets."""
+        is_own: bool = False,
+    ) -> None:
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
@@ -360,8 +354,8 @@ class Journal:
             name,
             is_printed=is_printed,
             is_beginning=is_beginning,
+            is_own=is_own,
         )
-        return shown
 
     def _put(
         self,
@@ -372,9 +366,12 @@ class Journal:
         *,
         is_printed: bool = False,
         is_beginning: bool = False,
+        is_own: bool = False,
     ) -> None:
         fitted = fit_record(data)
         shown = record if fitted is data else decode(fitted + b"}") or {}
+        if not is_own:
+            self.evidence.note_record(record)
         if is_beginning or "truncated" in shown:
             self._cut += 1
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(fitted):

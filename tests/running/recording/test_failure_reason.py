@@ -20,6 +20,7 @@ from aind_capsule.running.recording.failure_evidence import (
     is_closing_line,
 )
 from aind_capsule.running.recording.failure_reason import find_reason
+from aind_capsule.running.recording.worker_deaths import is_worker_death
 
 OUT, ERR, INSIDE, OWN = "stdout", "stderr", "inside", "own"
 TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    f()\nValueError: no units\n'
@@ -83,6 +84,7 @@ ROWS: dict[str, tuple[list[tuple[str, str]], str | None, str | None]] = {
     "usage": ([(ERR, "usage: qc [-h]\nqc: fault: unrecognized arguments: --foo\n")], None, "qc: fault: unrecognized arguments: --foo"),
     "blank lines": ([(ERR, "no units\n\n  \t\n\n")], None, "no units"),
     "colours": ([(ERR, "\x1b[1;31mno units\x1b[0m\n\x1b[0m\n\x1b]8;;x\x1b\\\n")], None, "no units"),
+    "MATLAB's brackets": ([(ERR, "{\x08no units (see {x})}\x08 \n")], None, "no units (see {x})"),
     "a progress bar": ([(ERR, "no units\n\r  0%|     | 0/3\r100%|█████| 3/3 [00:01<00:00]\n")], None, "no units"),
     "only a bar": ([(ERR, "100%|█████| 3/3 [00:01<00:00]\n\x1b[K ━━━━━ 2/2 MB\n[====>  ] 3\n")], None, None),
     "no bar": ([(ERR, "== 93% of channels [dead] ==\n")], None, "== 93% of channels [dead] =="),
@@ -176,6 +178,22 @@ def test_what_is_kept_is_bounded() -> None:
     evidence.note_stderr([b"the end"])
     lines = evidence.read_stderr()
     assert (len(lines), lines[0], lines[-1]) == (KEPT_LINES, "line 969", "the end")
+
+
+def test_a_worker_that_died_in_a_cell() -> None:
+    """The cell's traceback tells what its exception was raised from: a pool whose worker is gone."""
+    text = (
+        "\x1b[31mBrokenProcessPool\x1b[39m      Traceback (most recent call last)\nCell In[1]\n\n"
+        "\x1b[31mBrokenProcessPool\x1b[39m: A process was terminated abruptly\n\n"
+        "The above exception was the direct cause of the following exception:\n\n"
+        "\x1b[31mRuntimeError\x1b[39m      Traceback (most recent call last)\nCell In[1]\n\n"
+    )
+    exception, _ = find_reason(
+        _say((ERR, f"{NBCLIENT}{text}\x1b[31mRuntimeError\x1b[39m: no units\n"))
+    )
+    assert exception is not None
+    assert (exception.type, exception.message) == ("RuntimeError", "no units")
+    assert is_worker_death(exception)
 
 
 def test_a_line_in_pieces_is_whole_at_its_beginning() -> None:

@@ -10,7 +10,10 @@ import re
 from aind_capsule.running.recording.failure_evidence import FailureEvidence, is_closing_line
 from aind_capsule.running.recording.traceback_info import Traceback
 
-_COLOUR = re.compile(r"\x1b\[[0-?]{0,40}[ -/]{0,4}[@-~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)")
+#: Colours, links, and the brackets that MATLAB hides with a backspace.
+_COLOUR = re.compile(
+    r"\x1b\[[0-?]{0,40}[ -/]{0,4}[@-~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|[][{}]\x08"
+)
 #: A progress bar's state is no reason: `33%|███   | 1/3`, `[=====>   ]`, `━━━━━━ 2/3 MB`.
 _BAR = re.compile(r"\d%\||[━█╸╺▏▎▍▌▋▊▉]{3}|[\[|](?:[=#]{3}|[=#]{1,2}>)")
 #: What programs of notebooks raise when a cell has failed, and not their own exception.
@@ -56,18 +59,19 @@ def _find_cell_error(evidence: FailureEvidence, exception: Traceback) -> Traceba
     said = exception.text.rpartition(kind)[2] or exception.message
     said = "\n".join([said, evidence.error or "", *evidence.read_stderr()])
     lines = [line.rstrip() for line in _COLOUR.sub("", said).split("\n")]
+    text = "\n".join(lines)
     names = {match[1] for match in map(_CELL_HEADER.match, lines) if match}
     for index in range(len(lines) - 1, -1, -1):
         match = _CELL_ENDING.match(lines[index])
         if match is not None and (match[1] in names or _ERROR_NAME.match(match[1])):
             message = "\n".join([match[2] or "", *_take_paragraph(lines[index + 1 :])])
-            return Traceback(match[1].rpartition(".")[2], message.strip(), exception.text)
+            return Traceback(match[1].rpartition(".")[2], message.strip(), text)
     # The kernel is another language's: what it says stands behind the cell's own text.
     rules = [-1, *(index for index, line in enumerate(lines) if line and not line.strip("-"))]
     said_by_kernel = (
         line for line in lines[rules[-1] + 1 :] if line and not line.startswith(_CELL_PLACE)
     )
-    return Traceback(kind, next(said_by_kernel, exception.message), exception.text)
+    return Traceback(kind, next(said_by_kernel, exception.message), text)
 
 
 def _take_paragraph(lines: list[str]) -> list[str]:
