@@ -127,8 +127,9 @@ class RedrawnLines:
                 yield from self._end_line()
             elif token == 0x0D:
                 self._go_to_column(0)
-            elif token == 0x08:
-                self._go_to_column(self._find_column() - 1)
+            elif token == 0x08 and len(self._row.text) <= _MAX_COLUMNS_BYTES:
+                # Letters are struck over one by one: the text behind the cursor stays.
+                self._column, self._is_at_start = max(0, self._find_column() - 1), False
             elif token == 0x1E:
                 if self._stops_at_record:
                     return data[match.start() :]
