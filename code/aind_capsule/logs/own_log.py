@@ -24,7 +24,13 @@ from aind_capsule.records.levels import LEVEL_NUMBERS
 from aind_capsule.records.naming import LOG_SUFFIX, build_shipping, make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
-from aind_capsule.records.shrink import MAX_LINE_BYTES, SEQ_BYTES, fit_record
+from aind_capsule.records.shrink import (
+    MAX_FIELDS_BYTES,
+    MAX_LINE_BYTES,
+    SEQ_BYTES,
+    fit_fields,
+    fit_record,
+)
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.settings.groups import ConsoleSettings
 from aind_capsule.settings.model import Settings
@@ -131,7 +137,10 @@ class OwnLog:
         run_id = make_run_id()
         surroundings = build_environment_fields(self._environ)
         fields = build_run_fields(run_id, self.process_name, self._settings, surroundings)
-        self.fields = self.redactor.redact_fields(fields)
+        self.fields, cut_names = fit_fields(self.redactor.redact_fields(fields))
+        if cut_names and is_told:
+            names = ", ".join(cut_names)
+            say(f"the fields of every record are cut to {MAX_FIELDS_BYTES} bytes: {names}")
         self._suffix = b"," + encode(self.fields)[1:-1]
         self._longest = MAX_LINE_BYTES - len(self._suffix) - SEQ_BYTES
         place = make_run_folder(run_id, self._scratch, self._environ)

@@ -20,6 +20,8 @@ MAX_LINE_BYTES = 256 * 1024
 MAX_RECORD_BYTES = 1024 * 1024
 #: Our own client keeps below it: room for what a user's settings add on the way.
 MAX_SENT_BYTES = 1000 * 1024
+#: The fields that every record of a run bears are at most this long together.
+MAX_FIELDS_BYTES = 32 * 1024
 #: What the log's writer adds to a record: `seq` and the line's end.
 SEQ_BYTES = 48
 
@@ -92,6 +94,12 @@ def fit_record(data: bytes) -> bytes:
     if whole is not None:
         return encode(shrink(whole, limit_bytes))
     return encode(shrink(decode(data + b"}") or {}, limit_bytes))[:-1]
+
+
+def fit_fields(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields that every record bears, cut where they are too long, and which are cut."""
+    kept = shrink(fields, MAX_FIELDS_BYTES)
+    return kept, kept.pop("truncated", [])
 
 
 def is_cut(fields: Mapping[str, Any]) -> bool:

@@ -20,7 +20,13 @@ from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.redaction.stream import StreamRedactor
 from aind_capsule.records.schema import TIMESTAMP_PATTERN
-from aind_capsule.records.shrink import MAX_RECORD_BYTES, fit_record, is_cut
+from aind_capsule.records.shrink import (
+    MAX_FIELDS_BYTES,
+    MAX_RECORD_BYTES,
+    fit_fields,
+    fit_record,
+    is_cut,
+)
 from aind_capsule.records.timestamps import (
     US_PER_S,
     RecordClock,
@@ -109,7 +115,7 @@ class Journal:
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
         """Have other fields in every record from now on; before the processing starts."""
-        self.fields = dict(fields)
+        self.fields, self._cut_fields = fit_fields(fields)
         self._taken = RESERVED_FIELDS.union(fields)
         self._software = {k: v for k, v in _SOFTWARE.items() if k not in fields}
         self._suffix = self.build_suffix({})
@@ -376,6 +382,10 @@ class Journal:
             self._cut += 1
         if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(fitted):
             self.counts[level] += 1
+        if self._cut_fields:
+            names, self._cut_fields = ", ".join(self._cut_fields), []
+            text = f"The fields of every record are cut to {MAX_FIELDS_BYTES} bytes: {names}"
+            self.log("WARNING", text)
         shown = shown if name is None else {**shown, "process_name": name.text}
         if not is_printed:
             self._show(shown)

@@ -162,7 +162,7 @@ class LineAssembler:
         self._rest += data
         while self._rest:
             is_record = self._record_bytes and self._rest[:1] == RECORD_SEPARATOR
-            if self._is_drawing and self._redrawn is not None and is_record:
+            if self._is_drawing and self._redrawn is not None and is_record and not self._searched:
                 yield from self._redrawn.break_line()
             if self._is_cut or self._is_skipping or (self._is_drawing and is_record):
                 if not (yield from self._take_part()):

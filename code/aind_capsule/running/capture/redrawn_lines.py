@@ -86,6 +86,7 @@ class RedrawnLines:
         self._row = self._rows[0]
         self._index = 0
         self._column: int | None = None  # None is the text's end
+        self._has_covered = False  # what is being written has taken a text's place
         self._saved: tuple[_Row, int] | None = None
         self._is_at_start = False  # what is written next takes the text's place
         self._height = 0  # so many rows above the lowest the cursor has been
@@ -94,8 +95,12 @@ class RedrawnLines:
     @property
     def is_open(self) -> bool:
         """Whether what comes next may be drawn over what is here."""
-        is_empty = len(self._rows) == 1 and not self._row.text and not self._row.is_bar
-        return bool(self._partial or self._pinned or self._height or not is_empty)
+        is_moved = self._is_at_start or self._column is not None
+        is_saved = self._saved is not None and self._saved[0] in self._rows
+        is_used = len(self._rows) > 1 or self._row.text or self._row.is_bar
+        return bool(
+            self._partial or self._pinned or self._height or is_moved or is_saved or is_used
+        )
 
     @property
     def has_pending(self) -> bool:
@@ -116,13 +121,15 @@ class RedrawnLines:
                 if len(self._row.text) > self._limit:
                     return (yield from self._hand_back(data[match.start() :]))
             position = match.end()
+            self._has_covered = False
             token = data[match.start()]
             if token == 0x0A:
                 yield from self._end_line()
             elif token == 0x0D:
                 self._go_to_column(0)
-            elif token == 0x08:
-                self._go_to_column(self._find_column() - 1)
+            elif token == 0x08 and len(self._row.text) <= _MAX_COLUMNS_BYTES:
+                # Letters are struck over one by one: the text behind the cursor stays.
+                self._column, self._is_at_start = max(0, self._find_column() - 1), False
             elif token == 0x1E:
                 if self._stops_at_record:
                     return data[match.start() :]
@@ -188,9 +195,11 @@ class RedrawnLines:
             new = text.decode("utf-8", "surrogateescape")
             column, end = self._column, self._column + len(new)
             if old[column:end] != new:
-                if old[column:end].strip(" _"):  # else it is a gap, or an underlined letter
+                # Else it is a gap, an underlined letter, or goes on with what has just begun.
+                is_over = old[column:end] != new[: len(old) - column]
+                if is_over and old[column:].strip(" _") and not self._has_covered:
                     yield from self._cover(row)
-                    row.is_bar = True
+                    row.is_bar = self._has_covered = True
                 merged = old[:column].ljust(column) + new + old[end:]
                 row.text[:] = merged.encode("utf-8", "surrogateescape")
             self._column = end if end < len(old) else None
