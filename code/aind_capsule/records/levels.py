@@ -23,7 +23,6 @@ _SYNONYMS = {
     "EMERGENCY": "CRITICAL",
     "EMERG": "CRITICAL",
     "ALERT": "CRITICAL",
-    "PANIC": "CRITICAL",
 }
 
 

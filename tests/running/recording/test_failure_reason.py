@@ -46,6 +46,8 @@ def _say(*said: tuple[str, str]) -> FailureEvidence:
         if where == OWN:
             journal.log("ERROR", text)
         elif where == INSIDE:
+            for stream in streams.values():
+                stream.tick()  # it comes a while after what was printed
             record: dict[str, Any] = {"timestamp": "2026-01-02T03:04:05.000006Z"}
             journal.write_inside(json.dumps({**record, **json.loads(text)}).encode())
         else:

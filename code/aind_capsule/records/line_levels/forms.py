@@ -8,7 +8,7 @@ from aind_capsule.records.line_levels.leads import TIME
 
 WORD = (
     r"(?:TRACE|DEBUG|INFO(?:RMATION)?|NOTICE|SUCCESS|WARN(?:ING)?|ERR(?:OR)?|SEVERE"
-    r"|CRIT(?:ICAL)?|FATAL|EMERGENCY|ALERT|EMERG|PANIC)"
+    r"|CRIT(?:ICAL)?|FATAL|EMERGENCY|EMERG)"
 )
 _REST = r"(?P<rest>.*)$"
 #: A name of a program, a module, a file.
@@ -89,6 +89,7 @@ FORMS: tuple[Form, ...] = (
         needs="group",
     ),
     Form(rf"(?P<word>{WORD}):[\w.]{{1,80}}:(?P<rest>.+)$", "WARNING:root:low signal"),
+    Form(rf"\w{{1,40}}\.(?P<word>{WORD}): (?P<rest>.+)$", "app.ERROR: no connection", needs="any"),
     Form(
         r"\s{8,80}(?P<word>ERROR|WARNING|CRITICAL|DEBUG)\s{1,4}(?P<rest>.*\S\s{1,80}\S{1,80}:\d{1,6})$",
         "           WARNING  low signal            main.py:3",

@@ -205,20 +205,12 @@ class StreamCapture:
             for record in records:
                 self._write_foreign(record)
             return
-        if not self._grouper.is_open and self._write_logged(text):
+        if text[:1] == b"{" and (logged := read_logged(text)) is not None:
+            self._close_group()
+            self._journal.write_printed(logged, self._suffix)
             return
         line = self._redact(Line(strip_colours(text) if b"\x1b" in text else text))
         self._write_found(self._grouper.feed(_decode(line.text)))
-
-    def _write_logged(self, text: bytes) -> bool:
-        """Write the record of a logger that prints JSON; return False where this is none."""
-        if text[:1] != b"{":
-            return False
-        logged = read_logged(text)
-        if logged is None:
-            return False
-        self._journal.write_printed(logged, self._suffix)
-        return True
 
     def _write_foreign(self, data: bytes) -> None:
         foreign = decode(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from aind_capsule.records.levels import find_standard_level
 from aind_capsule.running.capture.groups.line_group import GroupedLines, LineGroup, MessageLines
 
 _START = re.compile(
@@ -134,7 +135,10 @@ class PythonTraceback(LineGroup):
         return line.startswith((f"{self._indent}  ", f"{self._indent}\t", "> ")) or not line.strip()
 
     def _find_ending(self, line: str) -> re.Match[str] | None:
-        return _ENDING.match(line) if line.startswith(self._indent) else None
+        match = _ENDING.match(line) if line.startswith(self._indent) else None
+        # `INFO: x` looks like an exception's line, and is the next record.
+        is_level = match is not None and match[1].isupper() and find_standard_level(match[1])
+        return None if is_level else match
 
     def _note(self, line: str) -> None:
         if self._state in ("before", "chain"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from aind_capsule.records.line_levels.infer import begins_record
+from aind_capsule.running.capture.groups import python_traceback
 from aind_capsule.running.capture.groups.line_group import GroupedLines, LineGroup
 
 _WARNING = re.compile(r".{1,1000}?:\d{1,9}: (?:[\w.]{1,200}\.)?\w{0,200}Warning: ")
@@ -32,7 +33,7 @@ class PythonWarning(LineGroup):
         if self._is_source(line):
             return True
         has_room = len(self.lines) <= _MAX_MESSAGE_LINES
-        return has_room and not begins_record(line)
+        return has_room and not begins_record(line) and not python_traceback.opens(line)
 
     def _is_source(self, line: str) -> bool:
         return line.startswith("  ") and line[2:3].strip() != ""

@@ -36,7 +36,7 @@ def _capture(pieces: Iterable[bytes | None]) -> Journal:
     ("pieces", "kind", "message"),
     [
         ([START + FRAME + b"a.B: why\n"], "B", "why"),
-        ([START, FRAME * 8000, b"RecursionError: too deep\nplain\n"], "RecursionError", "too deep"),
+        ([START, FRAME * 8000, b"RecursionError: too deep\n"], "RecursionError", "too deep"),
         ([START + FRAME * 8000 + b"\n" + FRAME, b"a.B: why\n"], "B", "why"),
         ([START + FRAME + b"ValueError: " + b"x" * 250_000 + b"\n"], "ValueError", "x" * 250_000),
         ([START + FRAME + b"ValueError: " + b"x" * 600_000 + b"\n"], "ValueError", "x" * 1988),
