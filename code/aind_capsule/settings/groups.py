@@ -84,6 +84,13 @@ class RedactSettings:
         "Further names of fields, options and parameters whose values are secret.",
         form="list of names",
     )
+    names_off: tuple[str, ...] = setting(
+        (),
+        values.parse_names,
+        "Names of fields, options, parameters and variables whose values are no secrets, whatever"
+        " the names look like.",
+        form="list of names",
+    )
     patterns: tuple[re.Pattern[str], ...] = setting(
         (),
         values.parse_patterns,
