@@ -13,7 +13,10 @@ _NOTHING = (
     rb"|\*+|\.{2,}|x{3,}|X{3,}|\xe2\x80\xa6|[-<>=|&]+|\[\]|\{\}|\(\)"
 )
 #: Numbers with a unit, dates, times, versions, ranges.
-_NUMBER = rb"[-+]?[\d_.,:/%-]{0,40}\d[\d_.,:/%T-]{0,40}(?:[eE][-+]?\d{1,3})?(?:[a-z%\xc2\xb5/]{1,4}|[KMGT]i?B|[kMG]?Hz|dB|m?V)?"
+_NUMBER = (
+    rb"[-+]?[\d_.,:/%-]{0,40}\d[\d_.,:/%T-]{0,40}(?:[eE][-+]?\d{1,3})?"
+    rb"(?:[a-z%\xc2\xb5/]{1,4}|[KMGT]i?B|[kMG]?Hz|dB|m?V)?"
+)
 #: `$TOKEN`, `${TOKEN}`, `$(command)`, `<token>`, `{token}`, `%(token)s`, `%s`, `YOUR_API_KEY`.
 _PLACEHOLDER = (
     rb"\$\{?[A-Za-z_]\w{0,60}\}?|\$\([^()]{0,200}\)?|<[A-Za-z][A-Za-z _.:/|-]{0,60}>?"

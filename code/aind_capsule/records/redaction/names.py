@@ -21,7 +21,8 @@ _KEY_OWNERS = (
     "ssh", "deploy", "master", "storage", "hmac",
 )  # fmt: skip
 _AT_THE_END = (
-    "token", "secret", "secrets", "credential", "credentials", "cookie", "cookies", "amzsignature", "pwd",
+    "token", "secret", "secrets", "credential", "credentials", "cookie", "cookies",
+    "amzsignature", "pwd",
     *(f"{owner}key" for owner in _KEY_OWNERS),
     *(f"{owner}keys" for owner in _KEY_OWNERS),
     # `tokens` alone are as often those of a language model.
