@@ -205,6 +205,32 @@ def test_what_waits_is_shown() -> None:
     assert screen.finish()[5:] == ["half a line"]
 
 
+def test_what_is_no_state() -> None:
+    """Half of what is being written, a blank row of a block, and a letter struck over are none."""
+    assert show(["at 99%", "\b\b\b", "1", "00%", "\n"], 2.0) == ["at 99%", "at 100%"]
+    assert show(["one\ntwo\n\x1b[2A3\n4\n\n5\n"]) == ["one", "two", "3", "4", "5"]
+    assert show(["\rx 1%\rx 2%\n", "at 1%\b\b2%\n"], 0) == ["x 1%", "x 2%", "at 2%"]
+
+
+def test_a_block_that_rests() -> None:
+    """Rows of a block are shown one a second when nothing is printed, not all at once."""
+    screen = Screen()
+    screen.draw(["a 1\nb 1\n", "\x1b[2Aa 2\nb 2\n", "\x1b[2Aa 3\nb 3\n"], 0.01)
+    screen.rest(0.5)
+    assert screen.lines == ["a 1", "b 1", "a 2"]
+    screen.rest(3)
+    assert sorted(screen.lines[3:]) == ["a 3", "b 3"]
+
+
+def test_plain_lines_behind_bars_are_a_block_again() -> None:
+    """Behind a bar, and 64 lines behind bars in several rows, lines go through in one piece."""
+    screen = Screen()
+    screen.draw(["\rat 1%\rat 2%\n"])
+    assert screen.assembler.feed(b"x\ny\n")[0] == b"x\ny\n"
+    screen.draw(["one\ntwo\n\x1b[2A3\n4\n", "plain\n" * 70])
+    assert screen.assembler.feed(b"x\ny\n")[0] == b"x\ny\n"
+
+
 def test_a_row_that_is_too_long() -> None:
     """What is too long for a bar comes in parts, and nothing of it is lost."""
     lines = show(["\rat 1%", "\r" + "x" * 5 * LIMIT + "\n", "end\n"])

@@ -98,7 +98,7 @@ class LineAssembler:
         if self._redrawn is not None:
             yield from self._redrawn.finish()
         rest, self._rest = bytes(self._rest), bytearray()
-        if (rest or self._is_cut) and not self._is_skipping:
+        if rest:
             yield from self._take_whole(rest)
 
     @property
