@@ -267,6 +267,18 @@ def test_a_record_that_is_too_long(server: Server) -> None:
     assert (server.journal.cut, server.journal.get_lost()) == (4, {"additions": 1})
 
 
+def test_a_record_with_little_in_it(server: Server) -> None:
+    """A record over 1 MiB is counted as cut, also where what was read of it is short."""
+    client = server.connect()
+    client.sendall(encode_line(**HELLO))
+    server.turn(client)
+    blanks = b" " * (MAX_RECORD_BYTES + 100_000)
+    assert send_all(server, client, b'{"message":"m","a":1,' + blanks + b'"b":2}\n')
+    assert (server.records[-1]["message"], server.records[-1]["a"]) == ("m", 1)
+    assert "b" not in server.records[-1]
+    assert server.journal.cut == 1
+
+
 def test_what_cannot_be_read_is_skipped_to_its_end(server: Server) -> None:
     """Of more than 1 MiB that is no record the beginning is kept; what comes after it arrives."""
     client = server.connect()

@@ -205,6 +205,32 @@ def test_what_waits_is_shown() -> None:
     assert screen.finish()[5:] == ["half a line"]
 
 
+def test_what_is_no_state() -> None:
+    """Half of what is being written, a blank row of a block, and a letter struck over are none."""
+    assert show(["at 99%", "\b\b\b", "1", "00%", "\n"], 2.0) == ["at 99%", "at 100%"]
+    assert show(["one\ntwo\n\x1b[2A3\n4\n\n5\n"]) == ["one", "two", "3", "4", "5"]
+    assert show(["\rx 1%\rx 2%\n", "at 1%\b\b2%\n"], 0) == ["x 1%", "x 2%", "at 2%"]
+
+
+def test_a_block_that_rests() -> None:
+    """Rows of a block are shown one a second when nothing is printed, not all at once."""
+    screen = Screen()
+    screen.draw(["a 1\nb 1\n", "\x1b[2Aa 2\nb 2\n", "\x1b[2Aa 3\nb 3\n"], 0.01)
+    screen.rest(0.5)
+    assert screen.lines == ["a 1", "b 1", "a 2"]
+    screen.rest(3)
+    assert sorted(screen.lines[3:]) == ["a 3", "b 3"]
+
+
+def test_plain_lines_behind_bars_are_a_block_again() -> None:
+    """Behind a bar, and 64 lines behind bars in several rows, lines go through in one piece."""
+    screen = Screen()
+    screen.draw(["\rat 1%\rat 2%\n"])
+    assert screen.assembler.feed(b"x\ny\n")[0] == b"x\ny\n"
+    screen.draw(["one\ntwo\n\x1b[2A3\n4\n", "plain\n" * 70])
+    assert screen.assembler.feed(b"x\ny\n")[0] == b"x\ny\n"
+
+
 def test_a_row_that_is_too_long() -> None:
     """What is too long for a bar comes in parts, and nothing of it is lost."""
     lines = show(["\rat 1%", "\r" + "x" * 5 * LIMIT + "\n", "end\n"])
@@ -234,7 +260,7 @@ TOKENS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     tokens=st.lists(TOKENS, max_size=25),
     cuts=st.lists(st.floats(0, 1, exclude_max=True), max_size=6),
@@ -250,7 +276,13 @@ def test_any_reads(tokens: list[str], cuts: list[float]) -> None:
         for piece in pieces:
             block, more = assembler.feed(piece)
             lines += [*map(Line, block.split(b"\n")[:-1]), *more]
-        return [*lines, *assembler.finish()]
+        found: list[Line] = []
+        for line in [*lines, *assembler.finish()]:  # records in plain lines are split by the caller
+            before, *records = line.text.split(b"\x1e")
+            if before or not records:
+                found.append(Line(before, line.is_first, line.is_last))
+            found += [Line(b"\x1e" + record) for record in records]
+        return found
 
     whole = assemble([data])
     assert assemble([data[a:b] for a, b in zip(places, places[1:], strict=False)]) == whole
@@ -270,25 +302,21 @@ def test_any_reads(tokens: list[str], cuts: list[float]) -> None:
     ],
 )  # fmt: skip
 def test_time_is_linear(token: str) -> None:
-    """Sixteen times as much takes at most some forty times as long, in large reads and in small ones."""
+    """A megabyte takes as long in a text of 1.2 MB as in one of 0.3 MB, whatever it is made of."""
 
-    def measure(size: int, read: int) -> float:
+    def measure(size: int) -> float:
         data = (token * (size // len(token) + 1)).encode()[:size]
         begin = time.perf_counter()
         assembler = LineAssembler(
             250_000, look_ahead_bytes=16 * 1024, record_bytes=MAX_RECORD_BYTES
         )
-        for start in range(0, size, read):
-            _, lines = assembler.feed(data[start : start + read])
+        for start in range(0, size, 4093):
+            _, lines = assembler.feed(data[start : start + 4093])
             for _ in lines:
                 pass
         for _ in assembler.finish():
             pass
-        return time.perf_counter() - begin
+        return (time.perf_counter() - begin) / size * 1e6
 
-    for read in (64 * 1024, 256):
-        small, middle, large = (
-            min(measure(size, read) for _ in range(2)) for size in (100_000, 400_000, 1_600_000)
-        )
-        assert large < 10 * middle + 0.02
-        assert middle < 10 * small + 0.02
+    rates = [min(measure(size) for _ in range(2)) for size in (300_000, 600_000, 1_200_000)]
+    assert max(rates) < 2.5 * min(rates) + 0.1, rates

@@ -98,7 +98,7 @@ class LineAssembler:
         if self._redrawn is not None:
             yield from self._redrawn.finish()
         rest, self._rest = bytes(self._rest), bytearray()
-        if (rest or self._is_cut) and not self._is_skipping:
+        if rest:
             yield from self._take_whole(rest)
 
     @property
@@ -155,10 +155,14 @@ class LineAssembler:
             )
         if not self._is_cut:
             self._is_drawing = True
-        yield from self._take(data)
+        yield from self._take(data, may_close=False)
 
-    def _take(self, data: bytes) -> Iterator[Line]:
-        """Take bytes behind something that goes on."""
+    def _take(self, data: bytes, *, may_close: bool = True) -> Iterator[Line]:
+        """Take bytes behind something that goes on.
+
+        Args:
+            may_close: Whether the first line may be the last that is drawn over.
+        """
         self._rest += data
         while self._rest:
             is_record = self._record_bytes and self._rest[:1] == RECORD_SEPARATOR
@@ -175,7 +179,12 @@ class LineAssembler:
                     yield Line(text)
                 yield from lines
                 break
-            self._rest += yield from self._redrawn.feed(data)
+            end = data.find(b"\n") + 1 if may_close else 0
+            may_close = False
+            self._rest += yield from self._redrawn.feed(data[:end] if end else data)
+            if end:
+                self._rest += data[end:]
+                self._is_drawing = self._redrawn.is_open
             if self._redrawn.has_overflowed:
                 self._redrawn.has_overflowed = self._is_drawing = False
                 yield self._cut_piece()
@@ -185,19 +194,19 @@ class LineAssembler:
     def _take_part(self) -> Generator[Line, None, bool]:
         """Take one part of the rest; return False where more must come first."""
         rest = self._rest
-        end = rest.find(b"\n", self._searched)
-        stop = end
-        if self._record_bytes:
-            begin = rest.find(RECORD_SEPARATOR, max(self._searched, 0 if self._is_cut else 1))
-            stop = begin if 0 <= begin < end or end < 0 else end
-        if stop >= 0:
+        ends = rb"[\n\x1e]" if self._record_bytes else rb"\n"
+        is_begin = rest[:1] == RECORD_SEPARATOR and not self._is_cut and not self._is_skipping
+        found = re.compile(ends).search(rest, max(self._searched, int(is_begin)))
+        if found is not None:
+            stop, is_line = found.start(), found.group() == b"\n"
+            del found  # while it lives the bytes cannot be changed
             text = bytes(rest[:stop])
-            del rest[: stop + (stop == end)]
+            del rest[: stop + is_line]
             self._searched = 0
             if self._is_skipping:
                 self._is_skipping = False
             else:
-                yield from self._take_whole(text.removesuffix(b"\r") if stop == end else text)
+                yield from self._take_whole(text.removesuffix(b"\r") if is_line else text)
             return True
         self._searched = len(rest)
         if self._is_skipping:

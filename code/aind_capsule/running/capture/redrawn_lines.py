@@ -296,14 +296,10 @@ class RedrawnLines:
 
     def _go_up(self, count: int) -> None:
         column = self._find_column()
-        missing = min(count, _MAX_ROWS) - self._index
+        missing = min(count - self._index, _MAX_ROWS + 1 - len(self._rows))
         if missing > 0:  # rows that have been let out
             self._rows[:0] = [_Row(is_bar=True) for _ in range(missing)]
             self._index += missing
-            excess = len(self._rows) - _MAX_ROWS - 1
-            if excess > 0:
-                del self._rows[:excess]
-                self._index -= excess
         self._go_to_row(max(0, self._index - count))
         self._height = max(self._height, len(self._rows) - 1 - self._index)
         self._plain_rows = 0
