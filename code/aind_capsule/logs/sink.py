@@ -87,8 +87,9 @@ class RecordBuilder:
         self._suffix = encode_members(self._constant).encode() + b"}"
         self._guarded = frozenset(self._taken) | _STANDARD_NAMES | frozenset(self._constant)
         self._free = _STANDARD_NAMES - frozenset(self._taken) - frozenset(self._constant)
-        self._second = (_EPOCH, format_second(0))
-        self._places: dict[tuple[Any, ...], bytes] = {}
+        self._second = (_EPOCH, format_second(0).encode())
+        #: What stands before the message and behind the call's own fields, by place.
+        self._places: dict[tuple[Any, ...], tuple[bytes, bytes]] = {}
 
     def build_from_loguru(self, record: Record) -> bytes:
         """A loguru record as ours."""
@@ -132,29 +133,25 @@ class RecordBuilder:
             record["line"], record["name"], record["function"], level, thread.id, thread.name,
             process.id, process.name,
         )  # fmt: skip
-        place = self._places.get(key)
+        place = self._places.get(key) or self._encode_place(key, record)
         if place is None:
-            place = self._encode_place(record)
-            if place is None:
-                return None
-            if len(self._places) >= _MAX_PLACES:
-                self._places.clear()
-            self._places[key] = place
-        return b'{"timestamp":"%b","level":"%b","message":%b%b%b' % (
-            self._format_time(record["time"]).encode(),
-            get_standard_level(level).encode(),
-            dynamic,
-            place,
-            self._suffix,
-        )
+            return None
+        second, microsecond = self._split_time(record["time"])
+        return b'{"timestamp":"%b%06dZ%b%b%b' % (second, microsecond, place[0], dynamic, place[1])
 
-    def _encode_place(self, record: Record) -> bytes | None:
-        """The fields that all records from one place have in common."""
+    def _encode_place(self, key: tuple[Any, ...], record: Record) -> tuple[bytes, bytes] | None:
+        """The fields that all records of one level from one place have in common."""
         fields = _describe_place(record)
         data = encode_quickly(fields)
         if data is None or (self._redactor is not None and self._redactor.may_be_in(data)):
             return None
-        return b",%b" % data[1:-1] if fields else b""
+        level = get_standard_level(record["level"].no).encode()
+        after = b",%b" % data[1:-1] if fields else b""
+        place = b'","level":"%b","message":' % level, after + self._suffix
+        if len(self._places) >= _MAX_PLACES:
+            self._places.clear()
+        self._places[key] = place
+        return place
 
     def build_from_stdlib(self, record: logging.LogRecord) -> bytes:
         """A standard library's record as ours; its own place, thread and time are kept."""
@@ -198,15 +195,20 @@ class RecordBuilder:
         return describe_exception(kind, value, trace, self._cut_redactor)
 
     def _format_time(self, time: datetime) -> str:
-        """A timestamp; all but its microseconds is made once a second."""
+        """A timestamp."""
+        second, microsecond = self._split_time(time)
+        return f"{second.decode()}{microsecond:06d}Z"
+
+    def _split_time(self, time: datetime) -> tuple[bytes, int]:
+        """A timestamp's whole seconds, which are formatted once a second, and its microseconds."""
         second, text = self._second
         past = time - second
         if past.seconds or past.days:
             past = timedelta(microseconds=time.microsecond)
             second = time - past
-            text = format_second((second - _EPOCH) // _SECOND)
+            text = format_second((second - _EPOCH) // _SECOND).encode()
             self._second = (second, text)
-        return f"{text}{past.microseconds:06d}Z"
+        return text, past.microseconds
 
     def _encode(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
         if "extra" in extra:
