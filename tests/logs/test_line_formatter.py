@@ -98,6 +98,18 @@ def test_it_is_the_plain_text(
         assert formatter.format_line(record).decode() == expected
 
 
+@pytest.mark.parametrize("letter", ["x", "漢"])
+@pytest.mark.parametrize("own", [{}, {"n": 1}])
+def test_what_just_fits(letter: str, own: dict[str, Any]) -> None:
+    """On a terminal a record is folded from the same character on as in the plain way."""
+    formatter = LineFormatter(colours=False)
+    formatter.set_view(columns=60, utc_offset_s=0)
+    for length in range(1, 40):
+        record = _encode("INFO", letter * length, own, PLACE, {"rig": 5})
+        expected = _format_plainly(record, 60, 0, colours=False)
+        assert formatter.format_line(record).decode() == expected
+
+
 def test_other_records_than_our_own() -> None:
     """Fields in another order, another form of time, and bytes that are no record are shown too."""
     formatter = LineFormatter(colours=False)
@@ -110,10 +122,11 @@ def test_other_records_than_our_own() -> None:
         encode({"timestamp": TIME, "level": "INFO", "n": 1, "message": "m"}),
     ]
     for record in others:
-        assert formatter.format_line(record).decode() == _format_plainly(
-            record, None, 0, colours=False
-        )
-    assert formatter.format_line(b'{"timestamp":"x').endswith(b'{"timestamp":"x\n')
+        expected = _format_plainly(record, None, 0, colours=False)
+        assert formatter.format_line(record).decode() == expected
+    broken = _encode("INFO", "m", {"a": 1}, {"lineno": 7}, {}).replace(b":1,", b":?,")
+    for record in (b'{"timestamp":"x', broken):
+        assert formatter.format_line(record).endswith(b" %b\n" % record)
 
 
 def test_a_second_time_of_day_and_a_new_view() -> None:
@@ -123,8 +136,9 @@ def test_a_second_time_of_day_and_a_new_view() -> None:
     later = record.replace(b"23:04:05", b"23:04:06")
     assert formatter.format_line(record).startswith(b"23:04:05.678 INFO")
     assert formatter.format_line(later).startswith(b"23:04:06.678 INFO")
+    formatter.set_view(columns=80, utc_offset_s=3600)
+    assert formatter.format_line(later) == b"00:04:06.678 INFO     qc:7 - one two\n"
     formatter.set_view(columns=30, utc_offset_s=3600)
-    assert formatter.format_line(later).startswith(b"00:04:06.678 INFO")
     assert formatter.format_line(later).count(b"\n") == 2
 
 
@@ -132,15 +146,24 @@ def test_a_second_time_of_day_and_a_new_view() -> None:
 def test_ordinary_records_take_the_quick_way(
     monkeypatch: pytest.MonkeyPatch, columns: int | None
 ) -> None:
-    """A record with a place, with fields of its own or none, is not decoded as a whole."""
-    monkeypatch.delattr(line_formatter, "format_record")
+    """Of a record from a known place no more than its own fields is decoded."""
+    sizes: list[int] = []
+
+    def measure(data: bytes) -> dict[str, Any] | None:
+        sizes.append(len(data))
+        return decode(data)
+
     formatter = LineFormatter(colours=True)
     formatter.set_view(columns=columns, utc_offset_s=0)
+    formatter.format_line(_encode("INFO", "first", {}, PLACE, {"rig": 5}))
+    monkeypatch.delattr(line_formatter, "format_record")
+    monkeypatch.setattr(line_formatter, "decode", measure)
     for n in range(3):
         for level in LEVELS:
-            for own in ({}, {"trial": n, "unit": "x"}):
+            for own in ({}, {"trial": n}):
                 record = _encode(level, f"message {n}", own, PLACE, {"rig": 5})
                 assert f"message {n}".encode() in formatter.format_line(record)
+    assert sizes == [len(b'{"trial":0}')] * 3 * len(LEVELS)
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -148,11 +171,11 @@ def test_what_is_remembered_is_bounded() -> None:
     import tracemalloc
 
     formatter = LineFormatter(colours=False)
-    records = [_encode("INFO", "m", {}, {"lineno": n}, {"text": "x" * 1000}) for n in range(1200)]
+    records = [_encode("INFO", "m", {}, {"lineno": n}, {"text": "x" * 1000}) for n in range(3000)]
     records += [_encode("INFO", "m", {}, {"n": n}, {"text": "x" * 10_000}) for n in range(900)]
     tracemalloc.start()
     for record in records:
         formatter.format_line(record)
-    used, _ = tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert used < 5e6
+    assert peak < 4e6

@@ -88,7 +88,7 @@ class LineFormatter:
         message = record[start:end]
         text = message.decode("utf-8", "replace")
         # Behind a backslash a quote does not end the message.
-        if level_end < 0 or "\\" in text or not text.isprintable():
+        if "\\" in text or not text.isprintable():
             return None
         own = b""
         place_start = end + 1
