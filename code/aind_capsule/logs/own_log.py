@@ -15,8 +15,8 @@ from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.file.kept_folder import KeptFolder
 from aind_capsule.logs.place import make_run_folder
+from aind_capsule.logs.python.stderr_console import StderrConsole
 from aind_capsule.logs.stderr import say
-from aind_capsule.logs.stderr_console import StderrConsole
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import encode
 from aind_capsule.records.naming import LOG_SUFFIX, build_shipping, make_file_stem, make_run_id

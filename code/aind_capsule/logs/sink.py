@@ -46,6 +46,7 @@ _MAX_PLACES = 10_000
 MAX_RECORD_BYTES = 1000 * 1024
 
 _GAP = GAP.decode()
+_TRACEBACK = "Traceback (most recent call last):"
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 _SECOND = timedelta(seconds=1)
 _STANDARD_NAMES = frozenset(BY_NAME)
@@ -91,16 +92,24 @@ class RecordBuilder:
         #: What stands before the message and behind the call's own fields, by place.
         self._places: dict[tuple[Any, ...], tuple[bytes, bytes]] = {}
 
-    def build_from_loguru(self, record: Record) -> bytes:
-        """A loguru record as ours."""
+    def build_from_loguru(self, record: Record, shown: str = "") -> bytes:
+        """A loguru record as ours.
+
+        Args:
+            record: The record.
+            shown: What loguru's own format made of it. A record that came through loguru's queue
+                (`enqueue=True`) has its traceback there alone.
+        """
         if record["exception"] is None:
             data = self._build_quickly(record)
             if data is not None:
                 return data
+        message: object = record["message"]
         fields: dict[str, Any] = {
             "timestamp": self._format_time(record["time"]),
             "level": get_standard_level(record["level"].no),
-            "message": record["message"],
+            # A patcher of the user's may have put anything there.
+            "message": message if isinstance(message, str) else str_safely(message),
             **_describe_place(record),
         }
         exception = record["exception"]
@@ -108,6 +117,9 @@ class RecordBuilder:
             fields["exception"] = self.describe_exception(
                 exception.type, exception.value, exception.traceback
             )
+            trace = "" if exception.traceback else _find_traceback(shown, record["message"])
+            if trace:
+                fields["exception"]["traceback"] = _tidy_traceback(trace, self._cut_redactor)
         return self._encode(fields, record["extra"])
 
     def _build_quickly(self, record: Record) -> bytes | None:
@@ -293,8 +305,22 @@ def describe_exception(
     return {
         "type": name,
         "message": _read_message(value, redactor),
-        "traceback": simplify_text(_cut_middle(text, redactor)),
+        "traceback": _tidy_traceback(text, redactor),
     }
+
+
+def _tidy_traceback(text: str, redactor: Redactor | None) -> str:
+    return simplify_text(_cut_middle(text, redactor))
+
+
+def _find_traceback(shown: str, message: str) -> str:
+    r"""Return the traceback that stands below a message; empty where there is none.
+
+    >>> _find_traceback("now - x\nTraceback (most recent call last):\nKeyError: 1", "x")
+    'Traceback (most recent call last):\nKeyError: 1'
+    """
+    start = shown.find(_TRACEBACK, max(shown.find(message), 0) + len(message))
+    return shown[shown.rfind("\n", 0, start) + 1 :].rstrip("\n") if start >= 0 else ""
 
 
 def _cut_middle(text: str, redactor: Redactor | None) -> str:
