@@ -44,8 +44,9 @@ def test_a_file_has_records_of_the_standard(python: Python) -> None:
         for n in range(5):
             logger.bind(n=n, run_id="mine").info("trial\\n{}", n)
         logger.success("the password is s3cr3t-value-of-lab")
+        hidden = 47114711
         try:
-            1 / 0
+            hidden / 0
         except ZeroDivisionError:
             logger.exception("failed")
         logger.remove(number)
@@ -69,7 +70,8 @@ def test_a_file_has_records_of_the_standard(python: Python) -> None:
     assert "run_id" not in first
     exception = records[-1]["exception"]
     assert exception["type"] == "ZeroDivisionError"
-    assert "1 / 0" in exception["traceback"]
+    assert "hidden / 0" in exception["traceback"]
+    assert "47114711" not in exception["traceback"]
     assert "after the end" in done.stderr
     assert "aind-capsule" not in done.stderr
     assert python.find_logs() == []
@@ -84,16 +86,23 @@ def test_a_text_and_a_binary_stream(python: Python) -> None:
             def write(self, data):
                 self.data += data[:7]
                 return len(data[:7])
-        text, binary, slow = io.StringIO(), io.BytesIO(), Slow()
+        class Mute(io.BytesIO):
+            def write(self, data):
+                super().write(data)
+        class Duck:
+            data = b""
+            def write(self, data):
+                self.data = data + b""
+        text, binary, slow, mute, duck = io.StringIO(), io.BytesIO(), Slow(), Mute(), Duck()
         ascii = open("ascii.jsonl", "w", encoding="ascii")
         wrapped = tempfile.NamedTemporaryFile()
-        streams = (text, binary, slow, ascii, wrapped, sys.stdout)
+        streams = (text, binary, slow, mute, duck, ascii, wrapped, sys.stdout)
         numbers = [logger.add(LogSink(stream)) for stream in streams]
         logger.bind(mouse="Mäuse").info("漢\\ud800")
         for number in numbers:
             logger.remove(number)
         line = binary.getvalue()
-        assert line == text.getvalue().encode() == slow.data == open(wrapped.name, "rb").read()
+        assert line == text.getvalue().encode() == slow.data == mute.getvalue() == duck.data == open(wrapped.name, "rb").read()
         text.write(""), binary.write(b""), ascii.close()
     """
     done = _run(python, script, env={"PYTHONIOENCODING": "utf-8"})
@@ -141,18 +150,21 @@ def test_enqueue(python: Python) -> None:
             fail()
         except ValueError:
             logger.bind(n=1).exception("5 trials")
-        logger.bind(path=__import__("pathlib").Path("/a")).info("Traceback (most recent call last): no")
+            logger.exception("Traceback (most recent call last): no")
+        logger.bind(path=__import__("pathlib").Path("/a")).info("last")
         logger.complete()
-        assert open("queued.jsonl").read().count("\\n") == 2
+        assert open("queued.jsonl").read().count("\\n") == 3
     """
     _run(python, script)
     queued, plain = _read(python, "queued.jsonl"), _read(python)
-    trace = queued[0]["exception"].pop("traceback")
-    plain[0]["exception"].pop("traceback")
+    traces = [record["exception"].pop("traceback") for record in queued[:2]]
+    for record in plain[:2]:
+        record["exception"].pop("traceback")
     assert queued == plain
-    assert trace.startswith("Traceback (most recent call last):")
-    assert 'raise ValueError("5 trials")' in trace
-    assert trace.endswith("ValueError: 5 trials")
+    for trace in traces:
+        assert trace.startswith("Traceback (most recent call last):\n")
+        assert 'raise ValueError("5 trials")' in trace
+        assert trace.endswith("ValueError: 5 trials")
 
 
 def test_under_a_wrapper(python: Python, server: RecordServer) -> None:
@@ -161,6 +173,7 @@ def test_under_a_wrapper(python: Python, server: RecordServer) -> None:
         logger.remove()
         logger.add(LogSink(rig="a"))
         logger.add(LogSink("out.jsonl"))
+        logger.add(LogSink("named.jsonl", process_name="qc"))
         logger.info("before")
         configure_logging()
         logger.add(LogSink(rig="a"))
@@ -172,6 +185,7 @@ def test_under_a_wrapper(python: Python, server: RecordServer) -> None:
     first = _read(python)[0]
     assert first["message"] == "before"
     assert FIELDS.items() <= first.items()
+    assert {**FIELDS, "process_name": "qc"}.items() <= _read(python, "named.jsonl")[0].items()
 
 
 def test_in_a_run_of_its_own(python: Python) -> None:
@@ -202,6 +216,23 @@ def test_without_a_run(python: Python) -> None:
     (log,) = python.find_logs()
     assert done.stderr.count("\n") == 1
     assert done.stderr.rstrip().endswith(f"qc logs to {log}")
+
+
+def test_logging_that_is_configured_later(python: Python) -> None:
+    """From then on a sink without a destination writes to the log that was configured."""
+    script = """
+        messages = []
+        logger.add(messages.append)
+        logger.info("one")
+        logger.info("two")
+        sink = LogSink()
+        sink.write(messages[0])
+        configure_logging()
+        sink.write(messages[1])
+    """
+    _run(python, script)
+    messages = [[r["message"] for r in read_records(log)][1:] for log in python.find_logs()]
+    assert sorted(messages) == [["one"], ["two"]]
 
 
 def test_removed_and_added_again(python: Python) -> None:
@@ -275,6 +306,27 @@ def test_a_closed_stream(python: Python) -> None:
     assert done.stderr.count("cannot be written: I/O operation on closed file") == 1
     assert "2 records are not in out.jsonl (write_error)" in done.stderr
     assert [record["message"] for record in _read(python)] == ["kept"]
+
+
+def test_a_stream_that_takes_nothing(python: Python) -> None:
+    """A full pipe that does not block is an error, and no record that seems to be written."""
+    script = """
+        out, into = os.pipe()
+        os.set_blocking(into, False)
+        try:
+            while True: os.write(into, b"x" * 1000)
+        except BlockingIOError:
+            pass
+        logger.remove()
+        logger.add(LogSink(os.fdopen(into, "wb", buffering=0)), catch=False)
+        try:
+            logger.info("lost")
+        except BlockingIOError as error:
+            print(error.errno)
+    """
+    done = _run(python, script)
+    assert done.stdout
+    assert "1 records are not in" in done.stderr
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:

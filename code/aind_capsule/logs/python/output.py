@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -107,7 +108,12 @@ class StreamOutput:
         done = 0
         while done < len(line):  # a stream without a buffer may take a part
             written = self._stream.write(line[done:])
-            done += written if isinstance(written, int) and written > 0 else len(line)
+            if written is not None:
+                done += written
+            elif isinstance(self._stream, io.RawIOBase):
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            else:  # not all objects with a `write` count
+                return
 
     def close(self) -> None:
         """Leave the stream to its owner."""
