@@ -59,6 +59,8 @@ _LOG_RECORD_NAMES = frozenset(
     }
 )  # fmt: skip
 
+_Second = tuple[int, int, int, int, timezone, bytes]
+
 
 class RecordBuilder:
     """Makes encoded records (one JSON object, without a line end).
@@ -88,22 +90,48 @@ class RecordBuilder:
         self._suffix = encode_members(self._constant).encode() + b"}"
         self._guarded = frozenset(self._taken) | _STANDARD_NAMES | frozenset(self._constant)
         self._free = _STANDARD_NAMES - frozenset(self._taken) - frozenset(self._constant)
-        self._second = (_EPOCH, format_second(0).encode())
+        #: Second, minute, hour, day and zone of the last time, and its text.
+        self._second: _Second = (-1, -1, -1, -1, timezone.utc, b"")
         #: What stands before the message and behind the call's own fields, by place.
         self._places: dict[tuple[Any, ...], tuple[bytes, bytes]] = {}
 
     def build_from_loguru(self, record: Record, shown: str = "") -> bytes:
         """A loguru record as ours.
 
+        Of an ordinary one only time, message and own fields are new each time; the rest is that of
+        its place.
+
         Args:
             record: The record.
             shown: What loguru's own format made of it. A record that came through loguru's queue
                 (`enqueue=True`) has its traceback there alone.
         """
-        if record["exception"] is None:
-            data = self._build_quickly(record)
-            if data is not None:
-                return data
+        message, extra = record["message"], record["extra"]
+        dynamic = encode_quickly(message) if type(message) is str else None
+        if dynamic is None or record["exception"] is not None:
+            return self._build_slowly(record, shown)
+        if extra:
+            is_plain = self._guarded.isdisjoint(extra) or self._are_harmless(extra)
+            own = encode_quickly(extra) if is_plain and "extra" not in extra else None
+            if own is None:
+                return self._build_slowly(record, shown)
+            dynamic = b"%b,%b" % (dynamic, own[1:-1])
+        is_long = len(dynamic) > MAX_RECORD_BYTES // 2
+        if is_long or (self._redactor is not None and self._redactor.may_be_in(dynamic)):
+            return self._build_slowly(record, shown)
+        process, thread, level = record["process"], record["thread"], record["level"].no
+        key = (
+            record["line"], record["name"], record["function"], level, thread.id, thread.name,
+            process.id, process.name,
+        )  # fmt: skip
+        place = self._places.get(key) or self._encode_place(key, record)
+        if place is None:
+            return self._build_slowly(record, shown)
+        second, microsecond = self._split_time(record["time"])
+        return b'{"timestamp":"%b%06dZ%b%b%b' % (second, microsecond, place[0], dynamic, place[1])
+
+    def _build_slowly(self, record: Record, shown: str) -> bytes:
+        """A record in which something needs a closer look."""
         message: object = record["message"]
         fields: dict[str, Any] = {
             "timestamp": self._format_time(record["time"]),
@@ -117,39 +145,10 @@ class RecordBuilder:
             fields["exception"] = self.describe_exception(
                 exception.type, exception.value, exception.traceback
             )
-            trace = "" if exception.traceback else _find_traceback(shown, record["message"])
+            trace = "" if exception.traceback else _find_traceback(shown, fields["message"])
             if trace:
                 fields["exception"]["traceback"] = _tidy_traceback(trace, self._cut_redactor)
         return self._encode(fields, record["extra"])
-
-    def _build_quickly(self, record: Record) -> bytes | None:
-        """An ordinary record; None where something in it needs a closer look.
-
-        Only its time, message and own fields are new each time; the rest is that of its place.
-        """
-        message, extra = record["message"], record["extra"]
-        dynamic = encode_quickly(message) if type(message) is str else None
-        if dynamic is None:
-            return None
-        if extra:
-            is_plain = self._guarded.isdisjoint(extra) or self._are_harmless(extra)
-            own = encode_quickly(extra) if is_plain and "extra" not in extra else None
-            if own is None:
-                return None
-            dynamic = b"%b,%b" % (dynamic, own[1:-1])
-        is_long = len(dynamic) > MAX_RECORD_BYTES // 2
-        if is_long or (self._redactor is not None and self._redactor.may_be_in(dynamic)):
-            return None
-        process, thread, level = record["process"], record["thread"], record["level"].no
-        key = (
-            record["line"], record["name"], record["function"], level, thread.id, thread.name,
-            process.id, process.name,
-        )  # fmt: skip
-        place = self._places.get(key) or self._encode_place(key, record)
-        if place is None:
-            return None
-        second, microsecond = self._split_time(record["time"])
-        return b'{"timestamp":"%b%06dZ%b%b%b' % (second, microsecond, place[0], dynamic, place[1])
 
     def _encode_place(self, key: tuple[Any, ...], record: Record) -> tuple[bytes, bytes] | None:
         """The fields that all records of one level from one place have in common."""
@@ -213,14 +212,21 @@ class RecordBuilder:
 
     def _split_time(self, time: datetime) -> tuple[bytes, int]:
         """A timestamp's whole seconds, which are formatted once a second, and its microseconds."""
-        second, text = self._second
-        past = time - second
-        if past.seconds or past.days:
-            past = timedelta(microseconds=time.microsecond)
-            second = time - past
-            text = format_second((second - _EPOCH) // _SECOND).encode()
-            self._second = (second, text)
-        return text, past.microseconds
+        second, minute, hour, day, zone, text = self._second
+        # To subtract times of two zone objects, which loguru's times have, costs twice as much.
+        if (
+            time.second != second
+            or time.minute != minute
+            or time.hour != hour
+            or time.toordinal() != day
+            or time.tzinfo != zone
+        ):
+            text = format_second((time - _EPOCH) // _SECOND).encode()
+            # The offset of another kind of zone may change within an hour of the same name.
+            if type(time.tzinfo) is timezone:
+                day = time.toordinal()
+                self._second = (time.second, time.minute, time.hour, day, time.tzinfo, text)
+        return text, time.microsecond
 
     def _encode(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
         if "extra" in extra:
