@@ -105,9 +105,10 @@ def test_what_just_fits(letter: str, own: dict[str, Any]) -> None:
     formatter = LineFormatter(colours=False)
     formatter.set_view(columns=60, utc_offset_s=0)
     for length in range(1, 40):
-        record = _encode("INFO", letter * length, own, PLACE, {"rig": 5})
-        expected = _format_plainly(record, 60, 0, colours=False)
-        assert formatter.format_line(record).decode() == expected
+        for message in (letter * length, f"a {letter * length} "):
+            record = _encode("INFO", message, own, PLACE, {"rig": 5})
+            expected = _format_plainly(record, 60, 0, colours=False)
+            assert formatter.format_line(record).decode() == expected
 
 
 def test_other_records_than_our_own() -> None:

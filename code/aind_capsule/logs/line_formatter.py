@@ -107,10 +107,10 @@ class LineFormatter:
             if fields is None or not _SHOWN_APART.isdisjoint(fields):
                 return None
             own_extras = format_extras(fields)
-        if self._columns is not None and not _fits(
-            self._columns, f"{tail.place}{text}{own_extras}{tail.extras}"
-        ):
-            return None
+        if self._columns is not None:
+            shown = f"{tail.place}{own_extras}{tail.extras}{text}"
+            if not _fits(self._columns, shown):
+                return None
         level = record[_LEVEL_START:level_end]  # with the mark before it
         templates = tail.templates_with_own if own_extras else tail.templates
         template = templates.get(level)
@@ -152,6 +152,13 @@ class LineFormatter:
 
 
 def _fits(columns: int, shown: str) -> bool:
-    """Return whether all of a record stands on one line; where that takes measuring, False."""
+    """Return whether all of a record stands on one line as it is; False where it takes measuring.
+
+    Args:
+        columns: The line's width.
+        shown: Place, fields and, in the end, the message.
+    """
     between = len(" - ") + len("  ") + len(" ")
-    return shown.isascii() and HANGING + between + len(shown) <= columns
+    is_short = HANGING + between + len(shown) <= columns
+    # Spaces at a message's end are left out where lines are folded.
+    return is_short and shown.isascii() and not shown.endswith(" ")
