@@ -45,7 +45,8 @@ class FileOutput:
         self.name = os.path.abspath(os.fsdecode(path))
         Path(self.name).parent.mkdir(parents=True, exist_ok=True)
         # Each write goes to the file's end, whoever has written in between.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         with spare_standard():  # what is printed may not go into the file
             self._fd = os.open(self.name, flags, 0o666)
         self._is_torn = False
