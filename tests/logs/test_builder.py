@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -128,3 +130,36 @@ def test_a_record_is_not_changed() -> None:
     RecordBuilder({"batch": 1}, WRAPPERS).build_from_loguru(records[0])
     assert records[0] == before
     assert given_extra == {"level": "high", "nested": {1: 2}}
+
+
+_FALL = datetime(2026, 10, 25, 2, 30, 5, 7, ZoneInfo("Europe/Berlin"))
+_NOON = datetime(2026, 1, 31, 12, 30, 5, 999_999, timezone.utc)
+_TIMES = [
+    _FALL,
+    _FALL.replace(fold=1),
+    _NOON,
+    _NOON.replace(microsecond=0),
+    _NOON.replace(second=6),
+    _NOON.replace(minute=31),
+    _NOON.replace(hour=13),
+    _NOON.replace(day=30),
+    _NOON.replace(month=3),
+    _NOON.replace(year=2025),
+    _NOON.replace(tzinfo=timezone(timedelta(hours=-3, minutes=-30))),
+    datetime(1969, 12, 31, 23, 59, 59, 1, timezone.utc),
+]
+
+
+@settings(deadline=None)
+@given(times=st.permutations(_TIMES))
+def test_times_of_any_zone_in_any_order(loguru_records: list[Any], times: list[datetime]) -> None:
+    """A timestamp is the record's own time in UTC, whatever time the record before it had."""
+    loguru_records.clear()
+    logger.info("x")
+    record = loguru_records[-1]
+    builder = RecordBuilder({}, {})
+    for time in times:
+        expected = time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        for _ in range(2):
+            built = parse_json(builder.build_from_loguru({**record, "time": time}))
+            assert built["timestamp"] == expected

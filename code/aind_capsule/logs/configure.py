@@ -47,7 +47,7 @@ class _Installed:
 _installed = _Installed()
 
 #: Marks a loguru record that has been taken.
-_TAKEN = "aind_capsule"
+TAKEN = "aind_capsule"
 
 
 def configure_logging(
@@ -136,7 +136,7 @@ def install_target(target: SerialTarget) -> SerialTarget | None:
 def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> SerialTarget | None:
     """Put handler and hooks in place of those before; returns the target until now."""
     number, stdlib_level = _installed.levels
-    builder = _make_builder(fields, target)
+    builder = make_builder(fields, target)
     handler = LoguruHandler(fields, _get_name(target), target)
     handler_id = _add_handler(logger, handler, number)
     if _installed.interception is not None:
@@ -176,11 +176,21 @@ def find_wrapper() -> SerialTarget | None:
         return _installed.wrapper
 
 
+def get_installed_target() -> SerialTarget | None:
+    """Return where `configure_logging` or `capsule_run` send this process's records, or None."""
+    return _installed.target
+
+
+def find_open_target() -> SerialTarget | None:
+    """Return the log of the run around this process, or of the process; None where it has none."""
+    return get_installed_target() or find_wrapper()
+
+
 def write_record(target: SerialTarget, level: str, message: str, extra: Mapping[str, Any]) -> None:
     """Write a record of the toolkit's own making; never raises an error."""
 
     def build() -> bytes:
-        builder = _make_builder({}, target)
+        builder = make_builder({}, target)
         fields = {
             "timestamp": format_timestamp(read_clock_us()),
             "level": level,
@@ -248,9 +258,9 @@ class LoguruHandler:
         While one handler takes the place of another, a record of another thread may meet both.
         """
         marked = cast("dict[str, Any]", record)
-        if _TAKEN in marked:
+        if TAKEN in marked:
             return False
-        marked[_TAKEN] = True
+        marked[TAKEN] = True
         target = self._target or self._find_target()
         target.take(self._build, record)
         return False
@@ -264,12 +274,18 @@ class LoguruHandler:
             return self._connect(target)
 
     def _connect(self, target: SerialTarget) -> SerialTarget:
-        self._build = _make_builder(self._fields, target).build_from_loguru
+        self._build = make_builder(self._fields, target).build_from_loguru
         self._target = target
         return target
 
 
-def _make_builder(fields: Mapping[str, Any], target: SerialTarget) -> RecordBuilder:
+def make_builder(fields: Mapping[str, Any], target: SerialTarget) -> RecordBuilder:
+    """Make the builder of records for a target.
+
+    Args:
+        fields: The user's fields of every record.
+        target: Takes the records.
+    """
     inner = target.target
     return RecordBuilder(fields, inner.fields, inner.redactor, target.cut_redactor)
 

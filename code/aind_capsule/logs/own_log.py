@@ -13,14 +13,12 @@ from typing import Any
 from aind_capsule.context.folders import find_folder
 from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.errors import LogFileError
-from aind_capsule.logs.console import format_utc_offset, read_utc_offset_s
 from aind_capsule.logs.file.kept_folder import KeptFolder
 from aind_capsule.logs.place import make_run_folder
-from aind_capsule.logs.screen import find_screen
-from aind_capsule.logs.stderr import find_stderr, print_record, say, write_stderr
+from aind_capsule.logs.python.stderr_console import StderrConsole
+from aind_capsule.logs.stderr import say
 from aind_capsule.logs.writer import LogWriter
-from aind_capsule.records.encode import decode, encode
-from aind_capsule.records.levels import LEVEL_NUMBERS
+from aind_capsule.records.encode import encode
 from aind_capsule.records.naming import LOG_SUFFIX, build_shipping, make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
@@ -32,10 +30,7 @@ from aind_capsule.records.shrink import (
     fit_record,
 )
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
-from aind_capsule.settings.groups import ConsoleSettings
 from aind_capsule.settings.model import Settings
-
-_LEVEL = b'"level":"'
 
 
 class OwnLog:
@@ -70,7 +65,7 @@ class OwnLog:
         self.fields: Mapping[str, Any] = {}
         self._settings = settings
         self._environ = dict(environ)
-        self._console = _Console(settings.console, environ)
+        self._console = StderrConsole(settings.console, environ)
         self._scratch = find_folder("scratch", settings.scratch, "settings", cwd=cwd).path
         self.redactor = redactor
         self._suffix = b""
@@ -168,47 +163,3 @@ class OwnLog:
         self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
             self._console.show_start(first)
-
-
-class _Console:
-    """The process's stderr as the console's settings want it."""
-
-    def __init__(self, settings: ConsoleSettings, environ: Mapping[str, str]) -> None:
-        self._has_colours = settings.mode == "pretty" and (
-            find_screen(find_stderr(), environ).has_colours
-        )
-        self._is_json = settings.mode == "json"
-        self._threshold = LEVEL_NUMBERS[settings.level]
-        self.is_on = settings.mode != "off"
-
-    def show_start(self, first: Mapping[str, Any]) -> None:
-        """Show the first record; for people it says which clock the times are by."""
-        if not self._is_json:
-            offset = format_utc_offset(read_utc_offset_s())
-            first = {**first, "message": f"{first['message']} (times here: UTC{offset})"}
-        self.show(encode(first))
-
-    def show(self, record: bytes, *, is_needed: bool = False) -> None:
-        """Show a record where its level is high enough, or where it is nowhere else."""
-        is_wanted = self.is_on and find_level(record) >= self._threshold
-        if not is_wanted and not is_needed:
-            return
-        if self._is_json:
-            write_stderr(record + b"\n")
-        else:
-            print_record(record, colours=self._has_colours)
-
-
-def find_level(record: bytes) -> int:
-    """The number of an encoded record's level; looked for where our records have it.
-
-    >>> find_level(b'{"timestamp":"2026-01-02T03:04:05.000006Z","level":"ERROR","message":""}')
-    40
-    """
-    start = record.find(_LEVEL, 0, 100)
-    if start >= 0:
-        start += len(_LEVEL)
-        level = record[start : record.index(b'"', start)].decode()
-    else:
-        level = str((decode(record) or {}).get("level"))
-    return LEVEL_NUMBERS.get(level, 20)
