@@ -17,6 +17,8 @@ from aind_capsule.logs.client import WrapperConnection
 from aind_capsule.logs.interception import Interception
 from aind_capsule.logs.opening import connect, load_redactor, open_target
 from aind_capsule.logs.own_log import OwnLog
+from aind_capsule.logs.python.loguru_sinks import ConsoleSinks, RemovalNotice
+from aind_capsule.logs.python.stdlib_bridge import is_passed_on
 from aind_capsule.logs.run_log import RunLog
 from aind_capsule.logs.sink import RecordBuilder, describe_origin
 from aind_capsule.logs.target import SerialTarget
@@ -35,6 +37,8 @@ class _Installed:
     target: SerialTarget | None = None
     interception: Interception | None = None
     handler_id: int | None = None
+    removal: RemovalNotice | None = None
+    console_sinks: ConsoleSinks = field(default_factory=ConsoleSinks)
     #: A way to the wrapper that was needed before logging was configured.
     wrapper: SerialTarget | None = None
     #: Lowest levels of loguru's and of the standard library's records; None takes none of those.
@@ -138,7 +142,7 @@ def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> Se
     number, stdlib_level = _installed.levels
     builder = _make_builder(fields, target)
     handler = LoguruHandler(fields, _get_name(target), target)
-    handler_id = _add_handler(logger, handler, number)
+    handler_id, silenced = _add_handler(logger, handler, number)
     if _installed.interception is not None:
         _installed.interception.restore()
     interception = Interception(builder, target, level=stdlib_level)
@@ -146,6 +150,8 @@ def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> Se
     previous = _installed.target
     _installed.fields, _installed.target = fields, target
     _installed.interception, _installed.handler_id = interception, handler_id
+    for sink in silenced:
+        interception.report(f"The loguru sink {sink} prints nothing while records come to this log")
     return previous
 
 
@@ -198,8 +204,10 @@ def reset_logging() -> None:
         if _installed.interception is not None:
             _installed.interception.restore()
         if _installed.handler_id is not None:
+            _expect_removal()
             with contextlib.suppress(ValueError):  # the user has removed it
                 _import_logger().remove(_installed.handler_id)
+            _installed.console_sinks.give_back(_import_logger())
         if _installed.target is not None:
             _installed.target.finish()
             _installed.target.close()
@@ -248,7 +256,7 @@ class LoguruHandler:
         While one handler takes the place of another, a record of another thread may meet both.
         """
         marked = cast("dict[str, Any]", record)
-        if _TAKEN in marked:
+        if _TAKEN in marked or is_passed_on(record["message"]):
             return False
         marked[_TAKEN] = True
         target = self._target or self._find_target()
@@ -274,10 +282,11 @@ def _make_builder(fields: Mapping[str, Any], target: SerialTarget) -> RecordBuil
     return RecordBuilder(fields, inner.fields, inner.redactor, target.cut_redactor)
 
 
-def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> int:
-    """Put our handler into loguru in place of all others."""
+def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> tuple[int, list[str]]:
+    """Put our handler into loguru, in place of those that print; returns what these were."""
+    notice = RemovalNotice(_report_removal)
     handler_id = logger.add(
-        _take_nothing,
+        notice,
         level=number,
         filter=handler,
         format=_format_nothing,
@@ -287,14 +296,30 @@ def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> int:
         catch=False,
     )
     # Ours first, then the others out: no record of another thread falls in between.
-    for other in range(handler_id):
+    _expect_removal()
+    if _installed.handler_id is not None:
         with contextlib.suppress(ValueError):  # it was removed long ago
-            logger.remove(other)
-    return handler_id
+            logger.remove(_installed.handler_id)
+    _installed.removal = notice
+    return handler_id, _installed.console_sinks.set_aside(logger, handler_id)
 
 
-def _take_nothing(_message: Any) -> None:
-    """Be the sink that loguru wants to have."""
+def _expect_removal() -> None:
+    """Say nothing when loguru removes our handler: we do it ourselves."""
+    if _installed.removal is not None:
+        _installed.removal.report = None
+
+
+def _report_removal() -> None:
+    """Say that the program has removed our handler, unless the program is over."""
+    _installed.console_sinks.forget()
+    target = _installed.target
+    if target is not None and threading.main_thread().is_alive():
+        text = (
+            "logger.remove() has removed the AIND log's sink too: records of loguru do not come to"
+            " this log any more. Call configure_logging() after it, or remove sinks by their number"
+        )
+        write_record(target, "WARNING", text, {})
 
 
 def _format_nothing(_record: Any) -> str:
