@@ -378,6 +378,22 @@ def test_handlers_that_cannot_be_looked_at() -> None:
     assert taken == ["1", "handed on"]
 
 
+def test_events_of_structlog(python: Python, server: RecordServer) -> None:
+    """An event that structlog hands to the standard library as a dict is a message with its fields."""
+    script = """
+        configure_logging()
+        event = {"event": "fitted", "unit": 7, "level": "warning", "logger": "fit"}
+        logging.getLogger("fit").warning(event, extra={"_logger": object(), "_name": "warning"})
+        logging.getLogger("fit").warning({"event": 3})
+    """
+    python.run(script, env=server.environ)
+    server.settle()
+    first, second = server.records
+    assert (first["message"], first["unit"], first["level"]) == ("fitted", 7, "WARNING")
+    assert not {"_logger", "_name", "level_", "event"} & first.keys()
+    assert second["message"] == "{'event': 3}"
+
+
 def test_a_run_alone_leaves_a_file_of_basic_config_alone(python: Python) -> None:
     """A file of `basicConfig` goes on through a run of `capsule_run`, and after it."""
     script = textwrap.dedent("""
