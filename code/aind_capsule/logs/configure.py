@@ -182,6 +182,18 @@ def find_wrapper() -> SerialTarget | None:
         return _installed.wrapper
 
 
+def find_own_target(process_name: str | None) -> SerialTarget:
+    """Return where this process's records go; opened where logging was not configured.
+
+    Args:
+        process_name: The name of a log that has to be opened.
+    """
+    with _installed.lock:
+        if _installed.target is None:
+            _installed.target = _find_target(process_name)
+        return _installed.target
+
+
 def write_record(target: SerialTarget, level: str, message: str, extra: Mapping[str, Any]) -> None:
     """Write a record of the toolkit's own making; never raises an error."""
 
