@@ -67,8 +67,9 @@ def configure_logging(
     loguru, the standard library's `logging`, `warnings`, and uncaught exceptions (also of threads,
     of asyncio, and those that Python can only ignore) become records of one log. Under
     `capsule run` that is the run's log; otherwise a log file of this process's own, in a run folder
-    in scratch, with readable lines on stderr. Other handlers of loguru and of the root logger are
-    taken out.
+    in scratch, with readable lines on stderr. Handlers and loguru sinks of the program's that write
+    elsewhere go on. Those that print on stdout or stderr are silent, for the record is shown there
+    already; an INFO record names each, but for loguru's and the standard library's own defaults.
 
     It can be called again: fields are added to those of the calls before, or replace them; for all
     else the last call holds. Forked children need no call of their own.
@@ -80,7 +81,8 @@ def configure_logging(
             the run.
         level: Lowest level that is logged, by loguru's name or number.
         library_level: Lowest level that is taken from the standard library's `logging`, which is
-            what libraries log with (many of them say a lot in DEBUG).
+            what libraries log with (many of them say a lot in DEBUG). A level that a logger has of
+            its own goes before it, and so does one that the root logger is given afterwards.
         capture_stdlib: Whether the standard library's `logging` is taken in.
         **fields: Fields of every record, such as `subject_id="123456"`.
 
