@@ -378,6 +378,50 @@ def test_handlers_that_cannot_be_looked_at() -> None:
     assert taken == ["1", "handed on"]
 
 
+def test_records_that_are_handed_on(python: Python, server: RecordServer) -> None:
+    """A record that was made elsewhere comes to all, whatever its level; one that a handler hands to
+    another logger comes once; what a hook for warnings logs beside comes too."""
+    script = """
+        import warnings
+        class Forward(logging.Handler):
+            def emit(self, record): logging.getLogger("other").handle(record)
+        def show(message, *args, **kwargs): logging.warning("a warning was shown"); logger.warning(str(message))
+        logging.basicConfig(filename="a.txt", format="%(message)s")
+        warnings.showwarning = show
+        configure_logging()
+        logging.getLogger("remote").handle(logging.makeLogRecord({"msg": "from afar", "levelno": 10}))
+        logging.getLogger("first").addHandler(Forward())
+        logging.getLogger("first").propagate = False
+        logging.getLogger("first").addHandler(logging.StreamHandler())
+        logging.getLogger("first").warning("forwarded")
+        warnings.warn("a warning")
+    """
+    python.run(script, env=server.environ)
+    server.settle()
+    assert server.messages == ["from afar", "forwarded", "a warning", "a warning was shown"]
+    file = (python.cwd / "a.txt").read_text().splitlines()
+    assert file == ["from afar", "forwarded", "a warning was shown"]
+
+
+def test_a_handler_is_named_once_and_may_change(python: Python, server: RecordServer) -> None:
+    """A set-up that is repeated says nothing twice; a handler that is given a file writes to that."""
+    script = """
+        handler = logging.StreamHandler(sys.stdout)
+        logging.basicConfig(handlers=[handler], format="OWN %(message)s")
+        for _ in range(2):
+            configure_logging()
+            logging.warning("silent")
+        handler.setStream(open("a.txt", "w"))
+        logging.warning("in the file")
+    """
+    done = python.run(script, env=server.environ)
+    server.settle()
+    assert server.messages[1:] == ["silent", "silent", "in the file"]
+    assert server.messages[0].startswith("<StreamHandler <stdout>")
+    assert done.stdout == ""
+    assert (python.cwd / "a.txt").read_text() == "OWN in the file\n"
+
+
 def test_events_of_structlog(python: Python, server: RecordServer) -> None:
     """An event that structlog hands to the standard library as a dict is a message with its fields."""
     script = """

@@ -315,7 +315,7 @@ def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> tuple[i
         with contextlib.suppress(ValueError):  # it was removed long ago
             logger.remove(_installed.handler_id)
     _installed.removal = notice
-    return handler_id, _installed.console_sinks.set_aside(logger, handler_id)
+    return handler_id, _installed.console_sinks.set_aside(logger)
 
 
 def _expect_removal() -> None:

@@ -26,8 +26,8 @@ class ConsoleSinks:
     def __init__(self) -> None:
         self._set_aside: dict[int, Any] = {}
 
-    def set_aside(self, logger: Logger, before_id: int) -> list[str]:
-        """Have sinks print nothing that were added before one of ours.
+    def set_aside(self, logger: Logger) -> list[str]:
+        """Have sinks print nothing that are there by now.
 
         Returns:
             A description of each, but for loguru's own.
@@ -37,7 +37,7 @@ class ConsoleSinks:
             found = {
                 sink_id: handler
                 for sink_id, handler in core.handlers.items()
-                if sink_id < before_id and _prints_on_console(handler)
+                if _prints_on_console(handler)
             }
             for handler in found.values():
                 handler.complete_queue()  # what another thread of loguru's still has to print

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -99,8 +99,7 @@ class StdlibBridge:
     def _set_level(self) -> None:
         """Have the root logger let through what we want; others get what they would without us."""
         root = logging.getLogger()
-        before = root.level.others if isinstance(root.level, _Level) else root.level
-        root.setLevel(_make_level(self._level, before))
+        root.setLevel(_make_level(self._level, root.level))
 
         def undo() -> None:
             if isinstance(root.level, _Level):
@@ -128,7 +127,7 @@ class StdlibBridge:
 
     def _silence(self, handler: logging.Handler, logger: logging.Logger | None = None) -> None:
         """Have a handler print nothing, and name it in the log, once."""
-        if any(isinstance(one, _Silencer) and one.is_on for one in handler.filters):
+        if any(isinstance(one, _Silencer) for one in handler.filters):
             return
         silencer = _Silencer(handler)
         self._silencers.add(silencer)
@@ -182,19 +181,24 @@ class _Silencer(logging.Filter):
         self._handler.removeFilter(self)
 
 
-@contextlib.contextmanager
-def passing_on(source: logging.LogRecord | str) -> Iterator[None]:
+class passing_on:  # noqa: N801 (it reads as a function: `with passing_on(record)`)
     """Know what this thread hands on to others, who may send the same to us by another way."""
-    thread = threading.get_ident()
-    before = _passed_on.get(thread)
-    _passed_on[thread] = source
-    try:
-        yield
-    finally:
-        if before is None:
-            _passed_on.pop(thread, None)
+
+    __slots__ = ("_before", "_source")
+
+    def __init__(self, source: logging.LogRecord | str) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        thread = threading.get_ident()
+        self._before = _passed_on.get(thread)
+        _passed_on[thread] = self._source
+
+    def __exit__(self, *_error: object) -> None:
+        if self._before is None:
+            _passed_on.pop(threading.get_ident(), None)
         else:
-            _passed_on[thread] = before
+            _passed_on[threading.get_ident()] = self._before
 
 
 def is_passed_on(message: str) -> bool:
