@@ -233,3 +233,35 @@ def test_two_runs_do_not_nest(kept: Kept) -> None:
     with kept.run.step("a"), other.run.step("b"), again.run.step("c"):
         pass
     assert (again.paths, other.paths, kept.paths) == (["a/c"], ["b"], ["a"])
+
+    def generate() -> Iterator[int]:
+        with kept.run.step("gen"):
+            yield 1
+            with other.run.step("its own"):
+                pass
+
+    assert list(generate()) == [1]
+    assert other.paths == ["b", "its own"]
+
+
+def test_tasks_in_a_generator(kept: Kept) -> None:
+    """Tasks that a generator runs lie in its step, and never in one another."""
+
+    async def work(n: int) -> None:
+        with kept.run.step(f"task {n}"):
+            await asyncio.sleep(0)
+            with kept.run.step("inner"):
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        await asyncio.gather(work(0), work(1))
+
+    def generate() -> Iterator[int]:
+        with kept.run.step("gen"):
+            yield 1
+            asyncio.run(main())
+
+    assert list(generate()) == [1]
+    assert sorted(kept.paths) == [
+        "gen", "gen/task 0", "gen/task 0/inner", "gen/task 1", "gen/task 1/inner",
+    ]  # fmt: skip

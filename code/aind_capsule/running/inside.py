@@ -170,7 +170,7 @@ def find_run(run_id: str | None, process_name: str | None) -> Run:
     if run_id is None:
         return _no_run
     known = _runs.get(run_id)
-    if known is not None and known.is_of_this_process:
+    if known is not None:
         return known
     wrapper = find_wrapper()
     if wrapper is not None and wrapper.target.fields.get("run_id") == run_id:

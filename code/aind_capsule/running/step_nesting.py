@@ -98,22 +98,22 @@ def _find_parent(run_id: str | None) -> OpenStep | None:
         step.is_open and not step.is_suspended and step.run.run_id == run_id
     ):
         step = step.previous
-    running = _find_step_of_running_generator(run_id)
-    if running is not None and (step is None or not step.has_around(running)):
-        return running  # the generator was resumed inside its caller's step
+    running = _find_steps_of_running_generator(run_id)
+    if running and (step is None or not any(map(step.has_around, running))):
+        return running[-1]  # the generator was resumed inside its caller's step
     return step
 
 
-def _find_step_of_running_generator(run_id: str | None) -> OpenStep | None:
-    steps = {
-        step.generator: step
-        for step in list(_open)
-        if step.generator is not None and step.run.run_id == run_id
-    }
+def _find_steps_of_running_generator(run_id: str | None) -> list[OpenStep]:
+    """Return what is open in the innermost running generator; several where it runs tasks."""
+    steps: dict[FrameType, list[OpenStep]] = {}
+    for step in list(_open):
+        if step.generator is not None and step.run.run_id == run_id:
+            steps.setdefault(step.generator, []).append(step)
     frame: FrameType | None = sys._getframe(1) if steps else None  # noqa: SLF001 (documented)
     while frame is not None and frame not in steps:
         frame = frame.f_back
-    return None if frame is None else steps[frame]
+    return [] if frame is None else steps[frame]
 
 
 def _find_generator() -> FrameType | None:
