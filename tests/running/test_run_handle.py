@@ -126,6 +126,22 @@ def test_a_handle_without_capsule_run(capsule: Capsule, alone: Alone) -> None:
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
+def test_a_handle_of_another_run(capsule: Capsule) -> None:
+    """A handle that comes from another run adds nothing to this one but a WARNING that says so."""
+    script = """
+import pickle
+from aind_capsule.running.inside import find_run
+run = find_run("20260101T000000-0123abcd", "other")
+assert pickle.loads(pickle.dumps(run)).run_id == run.run_id
+run.log_metric("m", 1)
+"""
+    done = capsule.run(PY, str(capsule.write("o.py", script)))
+    assert done.status == 0
+    assert "metrics" not in done.canonical
+    (said,) = [r["message"] for r in done.records if r["level"] == "WARNING"]
+    assert said.startswith("Said of the run 20260101T000000-0123abcd in another process: ")
+
+
 def test_after_its_end(alone: Alone) -> None:
     """A handle that is kept beyond the run's end, in this process, says so, and breaks nothing."""
     done = alone.run(
