@@ -41,7 +41,7 @@ def test_notebooks(
 
     monkeypatch.setitem(sys.modules, "IPython", Shell)  # type: ignore[arg-type]
     monkeypatch.setattr(sys, "argv", argv)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", main_file)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", main_file, raising=False)
     assert list(find_own_arguments(command)) == expected
 
 

@@ -39,6 +39,8 @@ def is_console(stream: object) -> bool:
 
     A standard stream that was redirected to a file or to memory is none. A notebook's is one.
     """
+    if stream is None:  # as `sys.stderr` is where the process was started without one
+        return False
     if getattr(stream, "name", None) in _STANDARD_NAMES:
         return True
     fd = _find_descriptor(stream)
