@@ -58,6 +58,8 @@ _LOG_RECORD_NAMES = frozenset(
 )  # fmt: skip
 
 _Second = tuple[int, int, int, int, timezone, bytes]
+#: What structlog puts beside its event.
+_STRUCTLOG_NAMES = frozenset({"_logger", "_name"})
 
 
 class RecordBuilder:
@@ -185,6 +187,11 @@ class RecordBuilder:
             fields["exception"] = self.describe_exception(*record.exc_info)
         own = record.__dict__
         extra = {name: own[name] for name in own if name not in _LOG_RECORD_NAMES}
+        if isinstance(record.msg, dict) and isinstance(record.msg.get("event"), str):
+            # structlog on its way to a ProcessorFormatter: an event with its fields.
+            fields["message"] = record.msg["event"]
+            extra = {k: v for k, v in extra.items() if k not in _STRUCTLOG_NAMES}
+            extra |= {k: v for k, v in record.msg.items() if k not in ("event", *fields)}
         if record.stack_info:
             extra.setdefault("stack", record.stack_info)
         return self._encode(fields, extra)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aind_capsule.context.folders import get_cwd
@@ -43,7 +44,9 @@ from aind_capsule.running.journal import Journal, StatedName
 from aind_capsule.running.late_records import LateRecords
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
+from aind_capsule.running.parameters import parse_parameters
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
+from aind_capsule.running.preparing.python_arguments import find_own_arguments
 from aind_capsule.running.recording import failure_evidence
 from aind_capsule.running.steps import read_cpu_s, read_peak_rss_bytes
 from aind_capsule.running.views import ConsoleView
@@ -76,6 +79,7 @@ class LoneRun:
 
     Attributes:
         run_id: The run.
+        process_name: Its name at the start.
         target: Where this process's records go.
     """
 
@@ -86,9 +90,11 @@ class LoneRun:
         if process_name:
             flags["process_name"] = process_name
         request = RunRequest(command, flags, environ, get_cwd())
-        self._prepared = prepare(request)
+        parameters = parse_parameters(find_own_arguments(command))
+        self._prepared = _prepare(request, parameters)
         prepared, settings = self._prepared, self._prepared.settings
         self.run_id = prepared.facts.run_id
+        self.process_name = prepared.facts.process_name
         self._console = ConsoleView(_Stderr(), settings.console, environ, prepared.fields)
         self._files = RunFiles(prepared, self._console.say, environ)
         self.found = _read_inputs(request, prepared)
@@ -264,6 +270,12 @@ class LoneRun:
         except BaseException as error:  # raised at the end
             self._interrupts.append(error)
         return bool(self._interrupts)
+
+
+def _prepare(request: RunRequest, parameters: Mapping[str, Any]) -> Prepared:
+    """Prepare the run; its parameters are those of the program, and not of a notebook's kernel."""
+    prepared = prepare(request)
+    return replace(prepared, facts=replace(prepared.facts, parameters=parameters))
 
 
 def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:

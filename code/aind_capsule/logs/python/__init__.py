@@ -1,1 +1,1 @@
-"""Logging inside a Python processing: what is particular to loguru, stderr and the user's sinks."""
+"""Logging inside a Python processing: loguru, the standard library, stderr, the user's sinks."""
