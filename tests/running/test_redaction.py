@@ -214,3 +214,12 @@ raise RuntimeError({TOKEN!r})
     (log,) = secretive.scratch.rglob("*.log.jsonl")
     records = [parse_strictly(line) for line in log.read_bytes().splitlines()]
     assert "uses [redacted]" in [record["message"] for record in records]
+
+
+def test_a_slow_expression_is_said(capsule: Capsule) -> None:
+    """Where our work on a line takes long, one WARNING says so, and the run goes on."""
+    (capsule.code / "capsule.toml").write_text("[redact]\npatterns = ['(a+)+b']\n")
+    done = capsule.run("echo", "a" * 26 + "!")
+    warnings = [r["message"] for r in done.records if r["level"] == "WARNING"]
+    assert done.status == 0
+    assert len([text for text in warnings if "bytes of stdout took" in text]) == 1

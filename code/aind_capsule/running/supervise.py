@@ -236,7 +236,15 @@ class Supervision:
 
         capture = StreamCapture(name, self._journal, has_stderr=closely)
         hider = OutputRedactor(self._journal.redactor) if self._manner.redact_output else None
-        self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider))
+
+        def report_slow(size_bytes: int, took_s: float) -> None:
+            self._journal.log(
+                "WARNING",
+                f"{size_bytes} bytes of {name} took {took_s:.1f} s, and the processing may have"
+                " waited. Expressions of redact.patterns are tried on every line",
+            )
+
+        self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider, report_slow))
 
     def _drain(self) -> None:
         """Read the streams to their end; others may hold them open."""
