@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 
 from aind_capsule.context.files import write_all
 from aind_capsule.context.own_files import OpenFolder
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.allocation import allocate
 from aind_capsule.records.naming import RUN_FILE_SUFFIXES
 
@@ -21,7 +21,7 @@ _RUN_JSON_BYTES = 256 * 1024
 SUFFIXES = RUN_FILE_SUFFIXES
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class RunFolder:
     """Where a run's files are: `<path>/<stem><suffix>`."""
 

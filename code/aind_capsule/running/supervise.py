@@ -10,9 +10,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aind_capsule.frozen import frozen
 from aind_capsule.running import reaping
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
@@ -38,7 +38,7 @@ _LOOK_AGAIN_S = 0.05
 _OWN_STOP_S = 0.02
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Manner:
     """How the processing is to be run (the settings of the same names)."""
 

@@ -13,12 +13,13 @@ import binascii
 import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from aind_capsule.frozen import frozen
 
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Rule:
     """One shape.
 

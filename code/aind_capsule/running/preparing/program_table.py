@@ -6,8 +6,9 @@ an operand are listed, for every other option stands alone. Source: the programs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from aind_capsule.frozen import frozen
 
 
 class Role(Enum):
@@ -24,7 +25,7 @@ class Role(Enum):
     FOLDER = auto()  # where the program is started
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OptionTable:
     """The options of one program.
 
@@ -37,7 +38,7 @@ class OptionTable:
     has_clusters: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Launcher:
     """A program that is given another command.
 
