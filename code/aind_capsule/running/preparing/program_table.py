@@ -71,18 +71,18 @@ def _options(
     has_clusters: bool = True,
 ) -> OptionTable:
     """Return a table of options that are given as words, by their role."""
-    groups = {
-        Role.SKIP: skip,
-        Role.PAIR: pair,
-        Role.GLUED: glued,
-        Role.CODE: code,
-        Role.STATEMENT: statement,
-        Role.MODULE: module,
-        Role.SCRIPT: script,
-        Role.COMMAND: command,
-        Role.FOLDER: folder,
-    }
-    roles = {word: role for role, words in groups.items() for word in words.split()}
+    groups = (
+        (Role.SKIP, skip),
+        (Role.PAIR, pair),
+        (Role.GLUED, glued),
+        (Role.CODE, code),
+        (Role.STATEMENT, statement),
+        (Role.MODULE, module),
+        (Role.SCRIPT, script),
+        (Role.COMMAND, command),
+        (Role.FOLDER, folder),
+    )
+    roles = {word: role for role, words in groups if words for word in words.split()}
     return OptionTable(roles, has_clusters)
 
 
