@@ -20,7 +20,7 @@ FILE_NAME = "capsule.toml"
 #: Where docker and others put secrets.
 _SECRETS_FOLDER = "/run/secrets"
 _MAX_SECRET_CHARACTERS = 64 * 1024
-_URL_USER = re.compile(r"//[^/@\s]*@")
+_URL_USER = r"//[^/@\s]*@"
 
 
 @frozen
@@ -139,7 +139,9 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
         kept = f"{row.key} is {'not set' if before is None else repr(before)}"
         if row.switch is not None:
             kept = f"nothing goes to {row.switch}"
-        shown = "not shown" if row.is_secret else _URL_USER.sub("//[redacted]@", f"{value!r:.200}")
+        shown = (
+            "not shown" if row.is_secret else re.sub(_URL_USER, "//[redacted]@", f"{value!r:.200}")
+        )
         found.problems.append(
             Problem(
                 f"{source}: {row.key} is {shown}; expected {error}",
