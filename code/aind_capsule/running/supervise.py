@@ -18,11 +18,11 @@ from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop, Timer
 from aind_capsule.running.outlet import Outlet
+from aind_capsule.running.process.job_control import JobControl
 from aind_capsule.running.process.process_group import ProcessGroup, find_children_of_ours
 from aind_capsule.running.process.signal_names import get_signal_name
 from aind_capsule.running.signals import PASSED_ON, STOPS, SignalInbox
 from aind_capsule.running.spawn import spawn
-from aind_capsule.running.terminal import Foreground
 from aind_capsule.running.watcher import dismiss_watcher, start_watcher
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ DRAIN_S = 5.0
 #: What the processing left behind gets SIGTERM, and this much later SIGKILL.
 LEFTOVER_GRACE_S = 2.0
 _LOOK_AGAIN_S = 0.05
-#: When the processing was suspended, the wrapper suspends itself so much later.
-_OWN_STOP_S = 0.02
 
 
 @frozen
@@ -90,9 +88,7 @@ class Supervision:
         self._is_timed_out = False
         self._child_was_killed = False
         self._must_hurry = False
-        self._foreground: Foreground | None = None
-        self._is_suspending = False
-        self._own_stop: Timer | None = None
+        self._jobs = JobControl(loop, self._processes)
         self._look: Timer | None = None
         self._kills: list[Timer] = []
         self._is_any_left = True
@@ -136,7 +132,7 @@ class Supervision:
             None if intake is None else intake.path,
         )
         self._own.add(watcher.pid)
-        foreground = self._foreground = Foreground(self._own)
+        foreground = self._jobs.take_foreground(self._own)
         try:
             self._start(command, environ, inbox, watcher.pipe_fd, foreground.terminal_fd)
             self._loop.run_until(lambda: self._wait_status is not None)
@@ -179,13 +175,14 @@ class Supervision:
             self._wait()
         elif number in STOPS:
             self._stop(number)
+        elif not self._processes.leader or self._wait_status is not None:
+            return
         elif number == signal.SIGCONT:
-            self._continue()
-        elif self._wait_status is None and number in PASSED_ON:
+            self._jobs.resume()
+        elif number in PASSED_ON:
             self._processes.send(number)
-        elif self._processes.leader and self._wait_status is None:
-            self._is_suspending = self._is_suspending or number == signal.SIGTSTP
-            self._processes.forward(number)
+        else:
+            self._jobs.forward(number)
 
     def update_reading(self) -> None:
         """Read from the processing as far as our own streams can take it."""
@@ -284,12 +281,11 @@ class Supervision:
         if not done:
             return
         if os.WIFSTOPPED(status):
-            self._suspend(os.WSTOPSIG(status))
+            self._jobs.follow_suspension(os.WSTOPSIG(status))
             return
         self._wait_status = status
         self._usage.add(used)
-        if self._own_stop is not None:  # there is nobody left to wait for
-            self._own_stop.cancel()
+        self._jobs.stay_awake()  # there is nobody left to wait for
 
     def _stop(self, number: signal.Signals) -> None:
         name = get_signal_name(number)
@@ -337,27 +333,3 @@ class Supervision:
         self._must_hurry = True
         self._child_was_killed = self._wait_status is None
         self._processes.kill()
-
-    def _suspend(self, by: int) -> None:
-        """The processing was suspended: by Ctrl-Z, through us, or because it wants the terminal."""
-        assert self._foreground is not None
-        if by in (signal.SIGTTIN, signal.SIGTTOU) and self._foreground.hand_over_on_demand(
-            self._processes.leader
-        ):
-            self._processes.forward(signal.SIGCONT)
-        elif self._foreground.is_handed_over or self._is_suspending:
-            self._foreground.take_back()
-            self._is_suspending = False
-            # Not at once: a SIGCONT that is on its way would come before the stop, and be no use.
-            self._own_stop = self._loop.call_in(
-                _OWN_STOP_S, lambda: os.kill(os.getpid(), signal.SIGSTOP)
-            )
-
-    def _continue(self) -> None:
-        if not self._processes.leader or self._wait_status is not None:
-            return
-        assert self._foreground is not None
-        if self._own_stop is not None:
-            self._own_stop.cancel()
-        self._foreground.return_to(self._processes.leader)
-        self._processes.forward(signal.SIGCONT)
