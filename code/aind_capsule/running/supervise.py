@@ -21,6 +21,7 @@ from aind_capsule.running.outlet import Outlet
 from aind_capsule.running.process.job_control import JobControl
 from aind_capsule.running.process.process_group import ProcessGroup, find_children_of_ours
 from aind_capsule.running.process.signal_names import get_signal_name
+from aind_capsule.running.process.termination import Termination
 from aind_capsule.running.signals import PASSED_ON, STOPS, SignalInbox
 from aind_capsule.running.spawn import spawn
 from aind_capsule.running.watcher import dismiss_watcher, start_watcher
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 DRAIN_S = 5.0
 #: What the processing left behind gets SIGTERM, and this much later SIGKILL.
 LEFTOVER_GRACE_S = 2.0
-_LOOK_AGAIN_S = 0.05
 
 
 @frozen
@@ -89,9 +89,8 @@ class Supervision:
         self._child_was_killed = False
         self._must_hurry = False
         self._jobs = JobControl(loop, self._processes)
-        self._look: Timer | None = None
+        self._termination = Termination(loop, self._processes)
         self._kills: list[Timer] = []
-        self._is_any_left = True
 
     @property
     def is_stopped(self) -> bool:
@@ -243,33 +242,20 @@ class Supervision:
 
     def _end_leftovers(self) -> None:
         """End what is left of the group, and what else the processing has started."""
-        processes = self._processes
-        left = processes.find()
-        if left and self._look is None:
+        left, termination = self._processes.find(), self._termination
+        if left and not termination.is_requested:
             names = ", ".join(str(pid) for pid in sorted(left)[:10])
             self._journal.log(
                 "WARNING",
                 f"Ending {len(left)} processes that the processing left behind (pid {names})",
                 left_processes=len(left),
             )
-            processes.ask(signal.SIGTERM)
-            self._look_again()
-            self._loop.run_until(lambda: not self._is_any_left, LEFTOVER_GRACE_S)
+            termination.request(signal.SIGTERM)
+            self._loop.run_until(lambda: not termination.is_any_left, LEFTOVER_GRACE_S)
         elif left:  # they were asked together with the processing, and the kill timer still runs
-            self._loop.run_until(lambda: self._must_hurry or not self._is_any_left)
-        for _ in range(10):  # a process may fork while it is being ended
-            if not processes.find():
-                break
-            processes.kill()
-            self._loop.run_until(lambda: not self._is_any_left, 0.5)
-        if self._look is not None:
-            self._look.cancel()
+            self._loop.run_until(lambda: self._must_hurry or not termination.is_any_left)
+        termination.kill_rest()
         reaping.reap_orphans(self._own, self._usage)
-
-    def _look_again(self) -> None:
-        """See whether anything is left, now and from now on, and ask it to end."""
-        self._is_any_left = self._processes.ask_newcomers()
-        self._look = self._loop.call_in(_LOOK_AGAIN_S, self._look_again)
 
     def _wait(self) -> None:
         """SIGCHLD: the processing has ended or was suspended, or an orphan has ended."""
@@ -315,9 +301,7 @@ class Supervision:
             self._ask_to_end(signal.SIGTERM)
 
     def _ask_to_end(self, number: signal.Signals) -> None:
-        self._processes.ask(number)
-        if self._look is None:
-            self._look_again()
+        self._termination.request(number)
         self._kills.append(self._loop.call_in(self._manner.grace_s, self._kill_after_grace))
 
     def _kill_after_grace(self) -> None:
