@@ -187,7 +187,7 @@ class LoneRun:
         if prepared.settings.upload.url is not None:
             message = "Results are uploaded by `capsule run`; afterwards: capsule upload DIR URL"
             journal.log("WARNING", message)
-        self._files.write_run_json(None, self.found, {})
+        self._files.run_json.write(None, self.found, {})
 
     def _end(self, outcome: Outcome) -> None:
         prepared, journal = self._prepared, self._journal
@@ -233,7 +233,7 @@ class LoneRun:
         self._files.remove_old_runs()
 
     def _write_last_run_json(self, more: Mapping[str, Any], *, is_last: bool) -> None:
-        self._files.write_run_json(
+        self._files.run_json.write(
             self._canonical,
             self.found,
             describe_python(),

@@ -117,7 +117,7 @@ class Run:
         )
 
         def write_first() -> None:  # where the wrapper is killed it is all that tells of the inputs
-            self._files.write_run_json(None, inputs.found, {})
+            self._files.run_json.write(None, inputs.found, {})
 
         def take_inputs() -> None:
             write_first()
@@ -322,11 +322,11 @@ class Run:
         more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
         is_last = not self._delivery.is_on and self._upload is None
         if self._files.has_data_process:
-            self._files.write_run_json(canonical, found, processing, more=more)
+            self._files.run_json.write(canonical, found, processing, more=more)
             more |= self._files.make_data_process(
                 self._wait_at_end, self._console.advise, stopped_s_ago=self._count_stopped_s()
             )
-        self._files.write_run_json(canonical, found, processing, is_last=is_last, more=more)
+        self._files.run_json.write(canonical, found, processing, is_last=is_last, more=more)
         self._files.publish()
         if self._upload is not None:
             more = {**more, "upload": self._upload.commit() or None}
@@ -334,7 +334,7 @@ class Run:
             more = {**more, "delivery": self._deliver_rest()}
         self._files.keep_after_end()
         if not is_last:
-            self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
+            self._files.run_json.write(canonical, found, processing, is_last=True, more=more)
             self._files.publish(("run",))
         self._files.remove_old_runs()
         in_task = prepared.task is not None
