@@ -118,9 +118,9 @@ class LoneRun:
         self._canonical: Mapping[str, Any] = {}
         self._lists: dict[str, Any] = {}
         self._interrupts: list[BaseException] = []
-        self._delivery = RunDelivery(prepared, self._files, self._warn)
+        self._delivery = RunDelivery(prepared, self._files, self._warn, Listener().watch)
         self._start()
-        self._delivery.start(Listener().watch)
+        self._delivery.start()
         self._previous = install_target(self.target)
 
     def _state_name(self, name: str) -> None:
@@ -196,8 +196,7 @@ class LoneRun:
         carried: dict[str, Any] = {}
         if outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, journal.log)
-        if self._files.keep(journal, is_over=True):
-            self._delivery.follow_log()
+        self._delivery.keep_files(journal, is_over=True)
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(
             build_canonical(
