@@ -1,8 +1,4 @@
-"""A run from end to end: start, supervise, write the canonical record, publish.
-
-The order of what happens at the end is part of the product (see the documentation, "How a run
-ends").
-"""
+"""A run from its start to the end of its processing; what follows is `finishing.finish_run`."""
 
 from __future__ import annotations
 
@@ -21,9 +17,7 @@ from aind_capsule.running.inputs_reader import InputsReader
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import READABLE, Loop
-from aind_capsule.running.nesting import (
-    build_child_environ,
-)
+from aind_capsule.running.nesting import build_child_environ
 from aind_capsule.running.outlet import Outlet, describe_loss
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
 from aind_capsule.running.process.signal_names import get_signal_name
@@ -34,6 +28,7 @@ from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
 
 if TYPE_CHECKING:
+    from aind_capsule.running.finishing.finish_run import RunParts
     from aind_capsule.running.outcome import Ended, Outcome
     from aind_capsule.running.resources import ResourceSampler
     from aind_capsule.running.uploading import RunUpload
@@ -137,22 +132,12 @@ class Run:
         is_hurried = outcome.status == "stopped"
         inputs.finish(0.1 if is_hurried else _INPUTS_WAIT_S)
         resources = self._sampler.finish(0.3 if is_hurried else 2.0) if self._sampler else {}
-        from aind_capsule.running.finishing.finish_run import RunEnding, RunParts, finish_run
+        from aind_capsule.running.finishing.finish_run import RunEnding, finish_run
 
-        parts = RunParts(
-            self._prepared,
-            self._journal,
-            self._files,
-            self._console,
-            (self._out, self._err),
-            self._delivery,
-            self._upload,
-            self._end_wait,
-        )
         ending = RunEnding(
             outcome, ended, inputs.found, processing, resources, self._count_oom_kills
         )
-        return finish_run(parts, ending)
+        return finish_run(self._collect_parts(), ending)
 
     def _supervise(
         self, intake: Intake | None, own_pids: tuple[int, ...]
@@ -185,6 +170,20 @@ class Run:
             log=self._journal.log,
         )
         return ended, judge_output(outcome, describe_loss((self._out, self._err)))
+
+    def _collect_parts(self) -> RunParts:
+        from aind_capsule.running.finishing.finish_run import RunParts
+
+        return RunParts(
+            self._prepared,
+            self._journal,
+            self._files,
+            self._console,
+            (self._out, self._err),
+            self._delivery,
+            self._upload,
+            self._end_wait,
+        )
 
     def _open_outlet(self, fd: int) -> Outlet:
         def tell(problem: str) -> None:
