@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from aind_capsule.frozen import frozen
 from aind_capsule.records.levels import LEVELS
 
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
@@ -22,7 +22,7 @@ EVENT_TYPES_READ = (*EVENT_TYPES, "stage_error")
 STATUSES = ("success", "fail", "stopped")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Field:
     """One row of the table: a field's name, type, meaning, and the values that it may have."""
 
@@ -208,7 +208,7 @@ _FREE_TEXTS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Fault:
     """One way in which a record departs from the standard."""
 

@@ -125,9 +125,9 @@ class LoneRun:
         self._canonical: Mapping[str, Any] = {}
         self._lists: dict[str, Any] = {}
         self._interrupts: list[BaseException] = []
-        self._delivery = RunDelivery(prepared, self._files, self._warn)
+        self._delivery = RunDelivery(prepared, self._files, self._warn, Listener().watch)
         self._start()
-        self._delivery.start(Listener().watch)
+        self._delivery.start()
         self._previous = install_target(self.target)
 
     def _state_name(self, name: str) -> None:
@@ -194,7 +194,7 @@ class LoneRun:
         if prepared.settings.upload.url is not None:
             message = "Results are uploaded by `capsule run`; afterwards: capsule upload DIR URL"
             journal.log("WARNING", message)
-        self._files.write_run_json(None, self.found, {})
+        self._files.run_json.write(None, self.found, {})
 
     def _end(self, outcome: Outcome) -> None:
         prepared, journal = self._prepared, self._journal
@@ -203,8 +203,7 @@ class LoneRun:
         carried: dict[str, Any] = {}
         if outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, journal.log)
-        if self._files.keep(journal, is_over=True):
-            self._delivery.follow_log()
+        self._delivery.keep_files(journal, is_over=True)
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(
             build_canonical(
@@ -241,7 +240,7 @@ class LoneRun:
         self._files.remove_old_runs()
 
     def _write_last_run_json(self, more: Mapping[str, Any], *, is_last: bool) -> None:
-        self._files.write_run_json(
+        self._files.run_json.write(
             self._canonical,
             self.found,
             describe_python(),

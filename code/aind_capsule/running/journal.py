@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.console import format_record
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode, encode_members
@@ -47,7 +47,7 @@ _matches_timestamp = re.compile(TIMESTAMP_PATTERN).match
 _TORN_BYTES = 1000
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class StatedName:
     """The name that a process of the run states for itself.
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from aind_capsule.frozen import frozen
 from aind_capsule.records.redaction import guards
 
 Span = tuple[int, int]
 Guard = Callable[[bytes, re.Match[bytes]], bool]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Rule:
     """One shape.
 
