@@ -37,6 +37,7 @@ from aind_capsule.running.additions import KIND, Additions
 from aind_capsule.version import __version__
 
 if TYPE_CHECKING:
+    from aind_capsule.records.foreign import ForeignRecord
     from aind_capsule.running.recording.failure_evidence import FailureEvidence
     from aind_capsule.running.recording.traceback_info import Traceback
 
@@ -237,11 +238,14 @@ class Journal:
         if foreign.get("capsule") == KIND:
             self.additions.take(foreign)
             return
-        self.write_printed(foreign, self._suffix)
+        self._write_record(self._adopt(foreign), self._suffix, is_printed=True)
 
-    def write_printed(self, foreign: Mapping[str, Any], suffix: bytes) -> None:
+    def write_printed(self, read: ForeignRecord, suffix: bytes) -> None:
         """Write a record that a logger of the processing printed as JSON."""
-        self._write_record(self._adopt(foreign), suffix, is_printed=True)
+        from aind_capsule.records.foreign import complete  # few runs need it
+
+        record = rename_taken(complete(read, self._take_times(1)), self.fields)
+        self._write_record(record, suffix, is_printed=True)
 
     def write_beginning(
         self, data: bytes, name: StatedName | None = None, *, is_printed: bool = False
