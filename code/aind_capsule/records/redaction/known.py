@@ -61,7 +61,7 @@ def _unquote(text: str) -> str:
 
 
 def _is_file(name: str, value: str) -> bool:
-    """Return whether a variable names a file of credentials, as `GOOGLE_APPLICATION_CREDENTIALS` does."""
+    """Return whether a variable names a file, as `GOOGLE_APPLICATION_CREDENTIALS` does."""
     return name.upper().endswith("CREDENTIALS") and value.startswith("/")
 
 
