@@ -240,7 +240,7 @@ def test_known_values_in_names(capsule: Capsule) -> None:
     """No file of a run, no file's name and nothing sent to a server holds a known value, whatever is named after it."""
     secret = "pässwörd-für-zwei"
     loki = LokiDouble()
-    name = "x" * 110 + secret  # a process's name is cut where the value is
+    name = "x" * 118 + secret  # a process's name is cut where the value is
     labels = f"lab={secret},process_name"
     env = {"LAB_TOKEN": secret, "CAPSULE_LOKI__URL": loki.url, "CAPSULE_RUN_FILES": "all",
            "CAPSULE_SHIPPING__LABELS": labels}  # fmt: skip
