@@ -66,6 +66,13 @@ def _is_basic(match: re.Match[bytes]) -> bool:
         return False
 
 
+def _stands_behind(match: re.Match[bytes], expression: str) -> bool:
+    """Return whether something stands not far before a match."""
+    start = match.start()
+    before = compile_once(expression).search(match.string, max(0, start - _BEFORE_BYTES), start)
+    return before is not None
+
+
 def _find_users(match: re.Match[bytes]) -> Iterator[Span]:
     """User information of URLs in a text without white space, which begins with `://`.
 
@@ -90,6 +97,8 @@ PRIVATE_KEY = "private key"
 KEY_BEGINS = r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 KEY_ENDS = r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 
+#: How far before a password its command or its host is looked for.
+_BEFORE_BYTES = 400
 _AWS_IDS = ("akia", "asia", "abia", "acca")
 
 RULES: tuple[Rule, ...] = (
@@ -128,6 +137,29 @@ RULES: tuple[Rule, ...] = (
         ("basic",),
         rf"(?i:basic){_GAP}(?=(?P<secret>[A-Za-z0-9+/_\-]{{4,}}={{0,2}}))",
         _is_basic,
+    ),
+    Rule(
+        "password of a .netrc",
+        ("passw",),
+        r"""(?i:passw(?:or)?d)[ \t]{1,8}(?P<secret>[^\s"']{3,200})""",
+        lambda match: _stands_behind(match, r"(?i:machine\s+\S|login\s+\S|default\s)"),
+    ),
+    Rule(
+        "password of curl",
+        (" -u", "--user", "--proxy-user"),
+        r"""(?: -u ?|--user[ =]|--proxy-user[ =])["']?[^\s:"']{1,100}:(?P<secret>[^\s"']{1,200})""",
+        lambda match: _stands_behind(match, "curl"),
+    ),
+    Rule(
+        "key of a kubeconfig",
+        ("client-key-data",),
+        r"""client-key-data\\?["']?:\s{0,4}\\?["']?(?P<secret>[A-Za-z0-9+/=]{16,})""",
+    ),
+    Rule(
+        "private key of PuTTY",
+        ("private-lines:",),
+        r"Private-Lines:[ \t]*\d+(?:\r?\n|\\n)"
+        r"(?P<secret>(?:[A-Za-z0-9+/=]{1,76}(?:\r?\n|\\r?\\n|\\n|\Z))+)",
     ),
     Rule("private key block", (PRIVATE_KEY,), rf"{KEY_BEGINS}.*?(?:{KEY_ENDS}|\Z)"),
 )
