@@ -33,7 +33,14 @@ _OCTAL = {byte: chr(byte) if byte != 0x5C else r"\\" for byte in range(0x20, 0x7
 def find_known_values(
     environ: Mapping[str, str], names: SecretNames, more: Collection[str] = ()
 ) -> list[str]:
-    """Return the secrets that an environment holds.
+    """Return the secrets that an environment holds (`find_known_sources`)."""
+    return list(find_known_sources(environ, names, more))
+
+
+def find_known_sources(
+    environ: Mapping[str, str], names: SecretNames, more: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the secrets that an environment holds, with the variable that holds each.
 
     These are values of variables whose name says so, and passwords in URLs of any variable.
 
@@ -42,16 +49,16 @@ def find_known_values(
         names: Which names are secrets'.
         more: Further variables, by name or pattern such as `LAB_*` (`redact.values_from_env`).
     """
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}
     for name, value in environ.items():
         is_named = any(fnmatch.fnmatchcase(name, pattern) for pattern in more)
         if is_named or (name in names and not _is_file(name, value)):
-            found[value] = None
+            found.setdefault(value, name)
         if "://" in value:
             for password in re.findall(_URL_PASSWORD, value):
-                found[password] = None
-                found[_unquote(password)] = None
-    return [value for value in found if is_worth_finding(value)]
+                found.setdefault(password, name)
+                found.setdefault(_unquote(password), name)
+    return {value: name for value, name in found.items() if is_worth_finding(value)}
 
 
 def _unquote(text: str) -> str:
