@@ -42,11 +42,16 @@ class SecretBlocks:
         """Whether the next line may belong to a block."""
         return self._lines_left > 0
 
-    def take(self, line: bytes) -> Span | None:
-        """Return what of the next line belongs to a block that began before it."""
+    def take(self, line: bytes, begin: int = 0) -> Span | None:
+        """Return what of the next line belongs to a block that began before it.
+
+        Args:
+            line: The line, or the next piece of a long one.
+            begin: So much of it was taken before.
+        """
         span = self._take_body(line) if self._lines_left > 0 else None
         if any(opening in line for opening in OPENINGS):
-            self._open(line, 0 if span is None else span[1])
+            self._open(line, begin if span is None else max(begin, span[1]))
         return span
 
     def _take_body(self, line: bytes) -> Span | None:
@@ -72,18 +77,18 @@ class SecretBlocks:
         return 0, len(line)
 
     def _open(self, line: bytes, start: int) -> None:
-        begins = [match.end() for match in compile_once(KEY_BEGINS).finditer(line, start)]
-        if begins:
+        begins = [match.end() for match in compile_once(KEY_BEGINS).finditer(line)]
+        if begins and begins[-1] > start:
             rest = line[begins[-1] :]
             has_ended = compile_once(KEY_ENDS).search(rest) is not None
             # Behind it is nothing, or the key. A sentence about such a line opens no block.
             if not has_ended and (_strip_end(rest) == b"" or find_key_text(rest) is not None):
                 self._begin(_MAX_LINES, has_end_line=True)
             return
-        counted = compile_once(_COUNTED).search(_strip_end(line), start)
+        counted = compile_once(_COUNTED).search(_strip_end(line))
         if counted is not None:
             self._begin(min(int(counted[1]), _MAX_LINES))
-        elif compile_once(_NAMED).search(line, start) is not None:
+        elif compile_once(_NAMED).search(line) is not None:
             self._begin(_MAX_LINES, is_strict=True)
 
     def _begin(self, lines: int, *, has_end_line: bool = False, is_strict: bool = False) -> None:

@@ -94,9 +94,10 @@ def spell_forms(values: Iterable[str]) -> frozenset[bytes]:
             forms.add(os.fsencode(part))
             if len(part) >= MIN_ENCODED_CHARACTERS:
                 forms.update(_encode_all(part))
-    # A text that is JSON has JSON's escapes around the form, and its encoded record once more.
-    for _ in range(2):
-        forms |= {_escape(form) for form in forms}
+    # The form may stand in a text that is JSON, or a `repr`. The encoded record has JSON's escapes
+    # around that.
+    forms |= {escaped for form in forms for escaped in _escape_form(form)}
+    forms |= {_escape(form) for form in forms}
     return frozenset(form.lower() for form in forms if len(form) >= MIN_CHARACTERS)
 
 
@@ -163,6 +164,13 @@ def _escape_all(text: str, data: bytes) -> Iterator[str]:
     yield markup
     for quotes in (("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&quot;", "&apos;")):
         yield markup.replace('"', quotes[0]).replace("'", quotes[1])
+
+
+def _escape_form(form: bytes) -> Iterator[bytes]:
+    yield _escape(form)
+    doubled = form.replace(b"\\", b"\\\\")
+    yield doubled
+    yield doubled.replace(b"'", b"\\'")
 
 
 def _escape(form: bytes) -> bytes:

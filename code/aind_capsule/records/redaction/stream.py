@@ -95,6 +95,7 @@ class StreamRedactor:
             start = spans[-1][0]
             self._carry = text[max(0, start - _BEFORE_BYTES) : start + _BEGINNING_BYTES]
         self._before = b""
+        spans = _unite(spans, self._blocks.take(text, len(carry)))
         return replace_spans(piece, _shift(spans, len(carry), 0))
 
     def find_cut(self, text: bytes, limit_bytes: int) -> int:
@@ -111,13 +112,7 @@ class StreamRedactor:
         indent = len(line) - len(line.lstrip()) if context else 0
         text = context + line[indent:].removesuffix(b"\\")
         spans = _shift(self._redactor.find_spans(text), len(context) - indent, indent)
-        body = self._blocks.take(line)
-        if body is not None:
-            start = min([body[0], *(s for s, e in spans if s <= body[1] and e >= body[0])])
-            end = max([body[1], *(e for s, e in spans if s <= body[1] and e >= body[0])])
-            spans = [span for span in spans if span[1] < start or span[0] > end]
-            spans = sorted([*spans, (start, end)])
-        return replace_spans(line, spans)
+        return replace_spans(line, _unite(spans, self._blocks.take(line)))
 
     def _find_before(self, block: bytes, offset: int) -> bytes:
         """Return the end of what stands before a place of a block."""
@@ -140,6 +135,15 @@ def _follow(indexes: Sequence[int], lines: Sequence[bytes]) -> Iterable[int]:
                 yield index
                 done = index
             index += 1
+
+
+def _unite(spans: list[Span], more: Span | None) -> list[Span]:
+    """Return spans and one more, in order and apart from one another."""
+    if more is None:
+        return spans
+    start = min([more[0], *(s for s, e in spans if s <= more[1] and e >= more[0])])
+    end = max([more[1], *(e for s, e in spans if s <= more[1] and e >= more[0])])
+    return sorted([*(span for span in spans if span[1] < start or span[0] > end), (start, end)])
 
 
 def _shift(spans: Iterable[Span], by: int, first: int) -> list[Span]:
