@@ -195,7 +195,7 @@ def run_cases(seed: str, count: int, folder: Path) -> int:
         assert any(name.endswith(end) for name in places), end
     assert places["Loki"].count(b"run_id") >= len(records)
     _check_all_arrived(cases, places)
-    _check_nothing_is_left(cases, places)
+    check_nothing_is_left(cases, places)
     return len(records)
 
 
@@ -211,7 +211,7 @@ def _check_all_arrived(cases: Sequence[Case], places: dict[str, bytes]) -> None:
     assert not any(missing), (sum(missing), cases[before : before + 6])
 
 
-def _check_nothing_is_left(cases: Iterable[Case], places: dict[str, bytes]) -> None:
+def check_nothing_is_left(cases: Iterable[Case], places: dict[str, bytes]) -> None:
     """Look for the secrets as they were, and as JSON has them once and twice."""
     wanted: dict[bytes, Case] = {}
     for case in cases:
