@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 LINES = int(os.environ.get("BENCH_LINES", "2000000"))
@@ -37,25 +38,43 @@ for line in proc.stdout:
 """
 
 LOG_CALLS = """
-import os, sys, time
+import logging, os, sys, time
 from loguru import logger
 kind, folder, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-if kind in ("ours", "socket"):
+who, _, what = kind.partition(" ")
+if who == "ours":
     os.environ.setdefault("CAPSULE_SCRATCH", folder)
-    os.environ["CAPSULE_CONSOLE__MODE"] = "off"
+    os.environ["CAPSULE_CONSOLE__MODE"] = "pretty" if what in ("default", "stdlib") else "off"
     from aind_capsule import configure_logging
     configure_logging("bench", subject_id="123456", pipeline_name="pipeline", rig_id="frg_1_a")
 else:
-    logger.remove()
-    if kind == "serialize":
-        logger.add(folder + "/serialize.log", serialize=True)
-    else:
+    if what in ("file", "nothing"):
+        logger.remove()  # else loguru's own sink on stderr stays
+    if what == "nothing":
         logger.add(lambda message: None, format=lambda record: "", backtrace=False, diagnose=False)
+    else:
+        logger.add(folder + "/serialize.log", serialize=True)
     logger.configure(extra={"subject_id": "123456", "pipeline_name": "pipeline", "rig_id": "frg_1_a"})
+
+class InterceptHandler(logging.Handler):  # loguru's own recipe, as short as it can be
+    def emit(self, record):
+        frame, depth = logging.currentframe(), 0
+        while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
+            frame = frame.f_back
+            depth += 1
+        logger.opt(depth=depth, exception=record.exc_info).log(record.levelname, record.getMessage())
+
+if what == "stdlib":
+    if who == "loguru":
+        logging.basicConfig(handlers=[InterceptHandler()], level=0, force=True)
+    log = logging.getLogger("bench")
+    def call(n): log.info("message %d of the processing", n)
+else:
+    def call(n): logger.info("message {} of the processing", n)
 for name in ("a", "b"):  # the first round warms up
     start = time.process_time()
     for n in range(count):
-        logger.info("message {} of the processing", n)
+        call(n)
     took = time.process_time() - start
 print(count / took)
 """
@@ -169,23 +188,48 @@ def bench_guard(folder: Path) -> None:
           f"{(guard - python) * 1000:.0f} ms more, goal < 30)   capsule --version {version * 1000:.0f} ms (ratio {guard / version:.2f})")  # fmt: skip
 
 
+#: Name of the row; who logs, and against whom; the goal.
+LOG_ROWS = (
+    ("file and console", "ours default", "loguru default", "goal 2.0"),
+    ("file", "ours file", "loguru file", "goal 2.0"),
+    ("stdlib's logging, file and console", "ours stdlib", "loguru stdlib", "no goal"),
+    ("in a wrapped run, by the socket", "ours socket", "loguru file", "no goal"),
+    ("file, against a sink that does nothing", "ours file", "loguru nothing", "goal 0.6"),
+)
+
+
 def bench_log_calls(folder: Path) -> None:
-    """A log call's cost with our sink, with serialize=True, and with a sink that does nothing."""
-    rates: dict[str, list[float]] = {"ours": [], "serialize": [], "nothing": [], "socket": []}
+    """A log call's cost with our set-ups, with loguru's own, and with a sink that does nothing."""
+    kinds = dict.fromkeys(kind for row in LOG_ROWS for kind in row[1:3])
+    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+    plain: dict[str, list[float]] = {"ours default": [], "loguru default": []}
     for _ in range(REPEATS):
         for kind, values in rates.items():
-            wrapper = (
-                [*pin(1), CAPSULE, "run", "--console", "off", "--"] if kind == "socket" else []
-            )
-            done = subprocess.run([*wrapper, *pin(0), sys.executable, "-c", LOG_CALLS, kind, str(folder), str(CALLS)], cwd=folder,
-                                  capture_output=True, text=True, check=True, env={**os.environ, **SECRETS})  # fmt: skip
-            values.append(float(done.stdout))
-    ours, serialize, nothing, inside = (statistics.median(values) for values in rates.values())
-    print(f"log call   ours {ours:>10,.0f} /s         serialize {serialize:,.0f} /s (ratio {ours / serialize:.2f})   "
-          f"nothing {nothing:,.0f} /s (ratio {ours / nothing:.2f})   goals 2.0 and 0.6")  # fmt: skip
-    print(
-        f"log call   through the socket {inside:,.0f} /s (of serialize {inside / serialize:.2f}, of nothing {inside / nothing:.2f})"
-    )
+            values.append(measure_log_calls(folder, kind, SECRETS))
+        for kind, values in plain.items():
+            values.append(measure_log_calls(folder, kind, {}))
+    for name, ours, other, goal in LOG_ROWS:
+        print_log_row(name, rates[ours], rates[other], goal)
+    print_log_row("file and console, no known secrets", *plain.values(), "no goal")
+
+
+def measure_log_calls(folder: Path, kind: str, secrets: Mapping[str, str]) -> float:
+    """Log calls a second of one kind; stderr is a file."""
+    wrapper = [*pin(1), CAPSULE, "run", "--console", "off", "--"] if "socket" in kind else []
+    command = [*wrapper, *pin(0), sys.executable, "-c", LOG_CALLS, kind, str(folder), str(CALLS)]
+    with open(folder / "stderr", "wb") as stderr:
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=stderr,
+                              text=True, check=True, env={**os.environ, **secrets})  # fmt: skip
+    for log in (*folder.rglob("*.log.jsonl"), folder / "serialize.log"):
+        log.unlink(missing_ok=True)
+    return float(done.stdout)
+
+
+def print_log_row(name: str, ours: list[float], other: list[float], goal: str) -> None:
+    """Print one row."""
+    ours_rate, other_rate = statistics.median(ours), statistics.median(other)
+    print(f"log call   {name}: ours {ours_rate:,.0f} /s   loguru {other_rate:,.0f} /s   "
+          f"ratio {ours_rate / other_rate:.2f} ({goal})")  # fmt: skip
 
 
 def bench_collect(folder: Path) -> None:

@@ -1,10 +1,17 @@
-"""Write the pages that follow from tables in the code: the record's fields and the settings."""
+"""Write the pages that follow from tables in the code: the record's fields and the settings.
+
+The tables of secrets and of levels stand within pages that people read on GitHub as well:
+`python docs/generate.py` writes them anew there, and a test compares.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from aind_capsule.records.line_levels.forms import FORMS
+from aind_capsule.records.line_levels.infer import infer_level
+from aind_capsule.records.redaction.rules import RULES
 from aind_capsule.records.schema import FIELDS
 from aind_capsule.settings.model import ROWS
 
@@ -68,3 +75,38 @@ def build_settings_page() -> str:
             f"| `{row.key}` | {flag} | {variables} | {row.form} | {shown} | {row.description} |"
         )
     return "\n".join([*lines, ""])
+
+
+def build_secrets_table() -> str:
+    """The table of shapes that are hidden."""
+    rows = [f"| {rule.name} | `{rule.form.replace('|', chr(92) + '|')}` |" for rule in RULES]
+    return "\n".join(["| what | form |", "|---|---|", *rows])
+
+
+def build_levels_table() -> str:
+    """The table of forms in which a line states its level."""
+    rows = [
+        f"| `{form.example.replace('|', chr(92) + '|')}` | {infer_level(form.example)} |"
+        for form in FORMS
+    ]
+    return "\n".join(["| line | level |", "|---|---|", *rows])
+
+
+#: Pages with a table between two comments.
+TABLES = {
+    "how-to/hide-secrets.md": build_secrets_table,
+    "reference/lines.md": build_levels_table,
+}
+BEGIN, END = "<!-- table -->", "<!-- end of the table -->"
+
+
+def insert_table(text: str, table: str) -> str:
+    """Return a page with a table between the two comments."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    for name, build in TABLES.items():
+        page = Path(__file__).parent / name
+        page.write_text(insert_table(page.read_text(), build()))

@@ -12,11 +12,13 @@ from aind_capsule.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from aind_capsule.logs.configure import configure_logging
+    from aind_capsule.logs.python.log_sink import LogSink
     from aind_capsule.running.decorator import capsule_process
     from aind_capsule.running.inside import Run, capsule_run, current_run
     from aind_capsule.running.stop_signal import StopRequested
 
 __all__ = [
+    "LogSink",
     "Run",
     "StopRequested",
     "__version__",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "LogSink": "aind_capsule.logs.python.log_sink",
     "Run": "aind_capsule.running.inside",
     "StopRequested": "aind_capsule.running.stop_signal",
     "capsule_process": "aind_capsule.running.decorator",

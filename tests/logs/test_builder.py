@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
-from aind_capsule.logs.sink import MAX_RECORD_BYTES, RecordBuilder
+from aind_capsule.logs.sink import RecordBuilder
 from aind_capsule.records.levels import LEVELS
 from aind_capsule.records.schema import find_faults
+from aind_capsule.records.shrink import MAX_SENT_BYTES
 from tests.logs.record_server import FIELDS as WRAPPERS
 from tests.logs.record_server import parse_json
 from tests.values import FIELDS, HASHABLES, TEXTS, VALUES
@@ -103,7 +106,7 @@ def test_any_size(sizes: list[int], count: int, name_size: int) -> None:
     extra = {f"f{index}": "\x00" * size for index, size in enumerate(sizes[1:])}
     extra |= {f"{index:05d}" + "n" * name_size: index for index in range(count)}
     line = RecordBuilder({}, WRAPPERS).build_from_fields(fields, extra)
-    assert len(line) <= MAX_RECORD_BYTES
+    assert len(line) <= MAX_SENT_BYTES
     record = parse_json(line)
     assert (record["timestamp"], record["level"]) == (fields["timestamp"], "INFO")
     is_whole = record["message"] == fields["message"] and all(
@@ -127,3 +130,36 @@ def test_a_record_is_not_changed() -> None:
     RecordBuilder({"batch": 1}, WRAPPERS).build_from_loguru(records[0])
     assert records[0] == before
     assert given_extra == {"level": "high", "nested": {1: 2}}
+
+
+_FALL = datetime(2026, 10, 25, 2, 30, 5, 7, ZoneInfo("Europe/Berlin"))
+_NOON = datetime(2026, 1, 31, 12, 30, 5, 999_999, timezone.utc)
+_TIMES = [
+    _FALL,
+    _FALL.replace(fold=1),
+    _NOON,
+    _NOON.replace(microsecond=0),
+    _NOON.replace(second=6),
+    _NOON.replace(minute=31),
+    _NOON.replace(hour=13),
+    _NOON.replace(day=30),
+    _NOON.replace(month=3),
+    _NOON.replace(year=2025),
+    _NOON.replace(tzinfo=timezone(timedelta(hours=-3, minutes=-30))),
+    datetime(1969, 12, 31, 23, 59, 59, 1, timezone.utc),
+]
+
+
+@settings(deadline=None)
+@given(times=st.permutations(_TIMES))
+def test_times_of_any_zone_in_any_order(loguru_records: list[Any], times: list[datetime]) -> None:
+    """A timestamp is the record's own time in UTC, whatever time the record before it had."""
+    loguru_records.clear()
+    logger.info("x")
+    record = loguru_records[-1]
+    builder = RecordBuilder({}, {})
+    for time in times:
+        expected = time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        for _ in range(2):
+            built = parse_json(builder.build_from_loguru({**record, "time": time}))
+            assert built["timestamp"] == expected

@@ -28,10 +28,11 @@ from aind_capsule.logs.foreign_file import ForeignFile
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.canonical import is_canonical
 from aind_capsule.records.merge import RESERVED_FIELDS
-from aind_capsule.records.naming import MAX_LINE_BYTES, is_run_id
+from aind_capsule.records.naming import is_run_id
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import BY_NAME
+from aind_capsule.records.shrink import MAX_LINE_BYTES
 from tests.conftest import Capsule, parse_strictly, wait_until
 
 SECRET = "kn0wn-5ecret-va1ue"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aind_capsule.records import literals as module
-from aind_capsule.records.levels import SEVERITY_LITERALS
+from aind_capsule.records.line_levels.literals import LITERALS as WORDS
 from aind_capsule.records.literals import LiteralFinder
 
-LITERALS = [word.encode() for word in SEVERITY_LITERALS] + [b"tra", b"race", b"error"]
+LITERALS = [word.encode() for word in WORDS] + [b"tra", b"race", b"error"]
 CHUNKS = st.lists(
     st.one_of(
         st.sampled_from(LITERALS),

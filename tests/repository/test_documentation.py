@@ -15,7 +15,7 @@ from aind_capsule.settings.names import PLATFORM_VARIABLES, WRAPPER_VARIABLES
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "docs"))
-from generate import build_fields_page, build_settings_page  # noqa: E402
+from generate import TABLES, build_fields_page, build_settings_page, insert_table  # noqa: E402
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -54,6 +54,13 @@ def test_fields_are_documented() -> None:
     for field in FIELDS:
         assert f"| `{field.name}` |" in page
         assert field.description.endswith(".")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_within_pages_are_those_of_the_code(name: str) -> None:
+    """Pages that people read on GitHub have the tables as `docs/generate.py` writes them."""
+    page = (ROOT / "docs" / name).read_text()
+    assert insert_table(page, TABLES[name]()) == page
 
 
 def test_variables_are_documented() -> None:

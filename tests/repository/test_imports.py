@@ -21,6 +21,7 @@ def test_nothing_heavy_before_the_child_has_ended(capsule: Capsule, url: str) ->
     """At the child's start `capsule run` has imported none of the heavy libraries, nor at its end.
 
     A Loki in the settings changes the end alone: what delivers is started after the processing.
+    No class of a value was compiled then: `@frozen` makes those (see its module).
     """
     if url:
         capsule.environ |= {"CAPSULE_LOKI__URL": url, "CAPSULE_SHIPPING__DEADLINE": "0"}
@@ -28,8 +29,15 @@ def test_nothing_heavy_before_the_child_has_ended(capsule: Capsule, url: str) ->
         "import os, sys\n"
         "from aind_capsule.cli import main\n"
         "real = os.fork\n"
+        "def is_compiled(value):\n"
+        "    code = getattr(getattr(value, '__init__', None), '__code__', None)\n"
+        "    return hasattr(value, '__dataclass_fields__') and code.co_filename == '<string>'\n"
+        "def find_compiled():\n"
+        "    modules = [m for name, m in sys.modules.items() if name.startswith('aind_capsule')]\n"
+        "    return sorted({n for m in modules for n, value in vars(m).items() if is_compiled(value)})\n"
         "def fork():\n"
         "    print('at fork', sorted(sys.modules), file=sys.stderr)\n"
+        "    print('compiled', find_compiled(), file=sys.stderr)\n"
         "    return real()\n"
         "os.fork = fork\n"
         "try: main(['run', '--console', 'off', '--', 'true'])\n"
@@ -43,6 +51,7 @@ def test_nothing_heavy_before_the_child_has_ended(capsule: Capsule, url: str) ->
     for line in told[:-1] if url else told:
         found = [name for name in HEAVY if f"'{name}'" in line]
         assert found == [], line[:8]
+    assert done.stderr.splitlines()[1] == "compiled []"
 
 
 def test_it_works_uninstalled_from_the_code_folder(capsule: Capsule) -> None:

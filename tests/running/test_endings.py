@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from aind_capsule.cli.runs import format_reason
 from aind_capsule.context.cgroup import find_cgroup
+from aind_capsule.history.runs import RunSummary, find_runs
 from tests.conftest import Capsule, is_alive, wait_until
 
 PY = sys.executable
@@ -58,6 +61,58 @@ def test_uncaught_exception_names_its_type(capsule: Capsule) -> None:
     (record,) = [r for r in run.records if "exception" in r]
     assert record["level"] == "ERROR"
     assert record["exception"]["traceback"].startswith("Traceback (most recent call last):")
+
+
+REASONS = {
+    "text": ("sys.exit('no video: /x.mp4')", "ExitStatus", "no video: /x.mp4", "no video: /x.mp4"),
+    "exception": ("{}['trials']", "KeyError", "'trials'", "KeyError: 'trials'"),
+    "record": (
+        "from aind_capsule import configure_logging as c; c()\nfrom loguru import logger as l\n"
+        "l.error('no units')\nclass A:\n  def __del__(self): raise OSError('ignored')\na = A(); del a\n"
+        "print('bye', file=sys.stderr); sys.exit(1)", "ExitStatus", "no units", "no units",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "message", "reason"), REASONS.values(), ids=list(REASONS)
+)
+def test_the_reason_is_the_same_everywhere(
+    capsule: Capsule, script: str, kind: str, message: str, reason: str
+) -> None:
+    """Canonical record, banner, `…_data_process.json`, `capsule runs`, and a task's last line: one reason."""
+    env = {"NXF_TASK_WORKDIR": str(capsule.root), "CAPSULE_RUN_FILES": "log,provenance"}
+    run = capsule.run(PY, "-c", f"import sys\n{script}", env=env)
+    told = run.canonical
+    assert (told["exit_code"], told["error_type"], told["error_message"]) == (1, kind, message)
+    assert told["message"] == f"{told['process_name']} failed with exit status 1: {reason}"
+    assert f"   error     {reason}\n".encode() in run.stderr
+    assert json.loads(run.stderr.splitlines()[-1])["message"] == told["message"]
+    (provenance,) = capsule.results.glob("*_data_process.json")
+    notes = json.loads(provenance.read_text())["notes"]
+    assert notes == f"The run failed (exit status 1): {reason}"
+    (listed,) = find_runs([str(capsule.results)])
+    assert format_reason(listed) == f"exit status 1: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "code", "listed"),
+    [
+        ("ExitStatus", "Ended with exit status 3", 3, "Ended with exit status 3"),
+        ("ExitStatus", "no video", 3, "exit status 3: no video"),
+        ("ValueError", "no\n  \x1b[31munits", 1, "exit status 1: ValueError: no \\x1b[31munits"),
+        ("KeyError", "KeyError", 1, "exit status 1: KeyError"),
+        ("UploadError", "AccessDenied", None, "UploadError: AccessDenied"),
+        ("ExitStatus", "x" * 146, 1, "exit status 1: " + "x" * 144 + "…"),
+        ("ExitStatus", "x" * 145, 1, "exit status 1: " + "x" * 145),
+    ],
+)
+def test_the_reason_in_a_list_of_runs(
+    kind: str, message: str, code: int | None, listed: str
+) -> None:
+    """`capsule runs` shows a reason on one line, with its exit status, and no control characters."""
+    run = RunSummary("r", "qc", "fail", None, None, None, code, kind, message, "/x.log.jsonl")
+    assert format_reason(run) == listed
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT])

@@ -16,9 +16,10 @@ import pytest
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.records.shrink import MAX_LINE_BYTES, MAX_RECORD_BYTES
 from aind_capsule.running import additions
 from aind_capsule.running.additions import Additions
-from aind_capsule.running.intake import MAX_RECORD_BYTES, Intake
+from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop
 from aind_capsule.running.recording.traceback_info import Traceback
@@ -222,33 +223,103 @@ def test_messages(server: Server) -> None:
     assert (torn["level"], torn["raw"]) == ("WARNING", '{"capsule":"add","metrics')
 
 
-def test_a_record_without_an_end(server: Server) -> None:
-    """More than 1 MiB without a line end ends the connection, and is counted once."""
-    client = server.connect()
+def send_all(server: Server, client: socket.socket, data: bytes) -> bool:
+    """Send while the wrapper reads; False where it ends the connection."""
     client.setblocking(False)
-    data = b"x" * (MAX_RECORD_BYTES + 300_000)
-
-    def send() -> bool:
-        nonlocal data
+    for _ in range(10_000):
         try:
             data = data[client.send(data) :]
         except BlockingIOError:
             pass
         except OSError:
-            data = b""
+            return False
         server.loop.run_once(0)
-        return server.intake.is_idle
-
+        if not data:
+            break
     server.turn()
-    assert any(send() for _ in range(10_000))
+    return not server.intake.is_idle
+
+
+HELLO = {"capsule": "hello", "version": 1, "purpose": "records", "pid": 1}
+
+
+def test_a_record_that_is_too_long(server: Server) -> None:
+    """A record over 1 MiB is cut and counted; the connection stays, and the later records arrive."""
+    client = server.connect()
+    client.sendall(encode_line(**HELLO))
+    server.turn(client)
+    sizes = (9, MAX_RECORD_BYTES - 200, MAX_RECORD_BYTES + 9000, 3 * MAX_RECORD_BYTES, 9)
+    records = [{"unit": 7, **BASE, "level": "ERROR", "message": "x" * size} for size in sizes]
+    late = {"level": "ERROR", "message": "late", "text": "x" * MAX_RECORD_BYTES, "after": 1}
+    added = {"capsule": "add", "parameters": {"a": "x" * MAX_RECORD_BYTES}}
+    lines = [encode_line(**one) for one in (*records, late, added, {**BASE, "message": "end"})]
+    assert send_all(server, client, b"".join(lines))
+    written = [one for one in server.records if one["message"][:8] != "A record"]
+    kept = [len(one["message"]) for one in written[:5]]
+    assert kept[0] == kept[-1] == 9
+    assert all(MAX_LINE_BYTES - 4096 < size < MAX_LINE_BYTES for size in kept[1:4])
+    assert [one["message"][-2:] for one in written[:5]] == ["xx", "x…", "x…", "x…", "xx"]
+    assert {(one["level"], one["unit"]) for one in written[:5]} == {("ERROR", 7)}
+    assert [one["message"] for one in written[5:]] == ["late", "end"]
+    assert (written[5]["truncated"], "after" in written[5]) == (["text"], False)
+    assert max(map(len, server.log.read_bytes().splitlines())) < MAX_LINE_BYTES
+    assert len(server.records) == len(written) + 1
+    assert (server.journal.cut, server.journal.get_lost()) == (4, {"additions": 1})
+
+
+def test_a_record_with_little_in_it(server: Server) -> None:
+    """A record over 1 MiB is counted as cut, also where what was read of it is short."""
+    client = server.connect()
+    client.sendall(encode_line(**HELLO))
+    server.turn(client)
+    blanks = b" " * (MAX_RECORD_BYTES + 100_000)
+    assert send_all(server, client, b'{"message":"m","a":1,' + blanks + b'"b":2}\n')
+    assert (server.records[-1]["message"], server.records[-1]["a"]) == ("m", 1)
+    assert "b" not in server.records[-1]
+    assert server.journal.cut == 1
+
+
+def test_what_cannot_be_read_is_skipped_to_its_end(server: Server) -> None:
+    """Of more than 1 MiB that is no record the beginning is kept; what comes after it arrives."""
+    client = server.connect()
+    client.sendall(encode_line(**HELLO))
+    server.turn(client)
+    assert send_all(server, client, b"x" * (2 * MAX_RECORD_BYTES) + b"\n" + encode_line(**BASE))
+    torn, after = server.records
+    assert (torn["level"], len(torn["raw"]), after["message"]) == ("WARNING", 1000, "m")
     assert server.journal.lost == {"torn_inside_records": 1}
-    whole = server.connect()
-    record = encode_line(**{**BASE, "message": "x" * (MAX_RECORD_BYTES - 200)})
-    whole.setblocking(True)
-    for start in range(0, len(record), 50_000):
-        whole.sendall(record[start : start + 50_000])
-        server.turn()
-    assert len(server.records[0]["message"]) == MAX_RECORD_BYTES - 200
+    assert send_all(server, client, b"x" * (2 * MAX_RECORD_BYTES))
+    server.intake.close()
+    assert server.journal.lost == {"torn_inside_records": 2}
+
+
+def test_a_hello_that_is_too_long(server: Server) -> None:
+    """A connection whose secrets cannot all be read is ended: nothing of it may reach the log."""
+    client = server.connect()
+    hello = {**HELLO, "secrets": ["s" * 2 * MAX_RECORD_BYTES]}
+    assert not send_all(server, client, encode_line(**hello) + encode_line(**BASE))
+    assert server.records == []
+    assert server.journal.lost == {"torn_inside_records": 1}
+
+
+@pytest.mark.parametrize("offset", [-2, 1, 9, 17, 25, 40])
+def test_a_secret_at_the_cut_of_a_record(server: Server, offset: int) -> None:
+    """No part of a secret, known or recognised by its form, is left where reading ended."""
+    known, token = "Wombat-qXvw/zKjYgH+ufPdxRt", "ghp_" + "x1Y2z3W4v5" * 4
+    client = server.connect()
+    client.sendall(encode_line(**{**HELLO, "secrets": [known]}))
+    server.turn(client)
+    for secret in (known, token):
+        for filler in ("n", "z"):  # the cut text is the largest field, or a small one
+            record = {**BASE, "filler": "f" * (MAX_RECORD_BYTES // 2), filler: "x" * 50_000}
+            size = MAX_RECORD_BYTES - offset - len(json.dumps({**record, "last": " "})) + 2
+            record[filler if filler == "n" else "filler"] += "y" * size
+            record["last"] = f" {secret} " + "e" * 90_000
+            assert send_all(server, client, encode_line(**record))
+    written = server.log.read_bytes()
+    assert server.journal.cut == 4
+    assert b"ghp_x" not in written
+    assert [known[n : n + 4] for n in range(23) if known[n : n + 4].encode() in written] == []
 
 
 @pytest.mark.parametrize(
@@ -293,23 +364,28 @@ def test_what_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("exception", "told"),
+    ("level", "exception", "told"),
     [
         (
+            "ERROR",
             {"type": "KeyError", "message": "'x'", "traceback": "t"},
             Traceback("KeyError", "'x'", "t"),
         ),
-        ({"type": "KeyError"}, Traceback("KeyError", "", "")),
-        ({"message": "x"}, None),
-        ({"type": ""}, None),
-        ("KeyError", None),
-        (None, None),
+        ("CRITICAL", {"type": "KeyError"}, Traceback("KeyError", "", "")),
+        ("WARNING", {"type": "KeyError"}, None),
+        ("INFO", {"type": "KeyError"}, None),
+        ("ERROR", {"message": "x"}, None),
+        ("ERROR", {"type": ""}, None),
+        ("ERROR", "KeyError", None),
+        ("ERROR", None, None),
     ],
 )
-def test_the_last_exception(tmp_path: Path, exception: object, told: Traceback | None) -> None:
-    """An exception that says its type is remembered as the reason of a failure; no other is."""
+def test_the_last_exception(
+    tmp_path: Path, level: str, exception: object, told: Traceback | None
+) -> None:
+    """An exception that says its type is the reason of a failure, unless its record is a warning."""
     journal = make_journal(tmp_path / "log")
-    journal.write_inside(encode_line(**BASE, exception=exception))
+    journal.write_inside(encode_line(**{**BASE, "level": level}, exception=exception))
     assert journal.last_exception == told
 
 

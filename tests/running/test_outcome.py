@@ -28,6 +28,25 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]] = [
     (dict(wait_status=_exit(3)), {}, ("fail", 3, 3, None, "ExitStatus", "Ended with exit status 3")),
     (dict(wait_status=_exit(1)), dict(exception=NO_UNITS), ("fail", 1, 1, None, "ValueError", "no units")),
     (dict(wait_status=_exit(1)), dict(exception=Traceback("KeyError", "", "")), ("fail", 1, 1, None, "KeyError", "KeyError")),
+    # What it said itself is the message; what a shell would mean by the status stands before it.
+    (dict(wait_status=_exit(3)), dict(text="no video"), ("fail", 3, 3, None, "ExitStatus", "no video")),
+    (dict(wait_status=_exit(1)), dict(exception=NO_UNITS, text="bye"), ("fail", 1, 1, None, "ValueError", "no units")),
+    (dict(wait_status=_exit(139)), dict(text="step 3"), ("fail", 139, 139, None, "ExitStatus", "Ended with exit status 139, as a shell reports SIGSEGV: step 3")),
+    (dict(wait_status=_exit(139)), dict(exception=NO_UNITS), ("fail", 139, 139, None, "ValueError", "no units")),
+    (dict(wait_status=_exit(128)), dict(text="fatal: no"), ("fail", 128, 128, None, "ExitStatus", "fatal: no")),
+    (dict(wait_status=_exit(3)), dict(text="x" * 9000), ("fail", 3, 3, None, "ExitStatus", "x" * 1999 + "…")),
+    (dict(wait_status=_exit(3)), dict(exception=Traceback("E", "y" * 2001, "")), ("fail", 3, 3, None, "E", "y" * 1999 + "…")),
+    (dict(wait_status=_exit(3)), dict(exception=Traceback("E", "y" * 2000, "")), ("fail", 3, 3, None, "E", "y" * 2000)),
+    # A program that crashes has said why; one that was ended from outside has not.
+    (dict(wait_status=6), dict(text="free(): invalid pointer"), ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT: free(): invalid pointer")),
+    (dict(wait_status=11), dict(exception=NO_UNITS), ("fail", 139, 139, "SIGSEGV", "Signal", "Ended by SIGSEGV: ValueError: no units")),
+    (dict(wait_status=6), dict(text="x" * 9000), ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT: " + "x" * 1981 + "…")),
+    (dict(wait_status=15), dict(text="step 3"), ("fail", 143, 143, "SIGTERM", "Signal", "Ended by SIGTERM")),
+    (dict(wait_status=9), dict(text="step 3"), ("fail", 137, 137, "SIGKILL", "Signal", f"Killed by SIGKILL {WHO_KILLS}")),
+    (dict(wait_status=9), dict(oom_kills=1, text="step 3"), ("fail", 137, 137, "SIGKILL", "OutOfMemory", OOM)),
+    (dict(wait_status=_exit(1)), dict(oom_kills=1, text="Killed"), ("fail", 1, 1, None, "OutOfMemory", OOM)),
+    (dict(wait_status=0, timeout_s=0.5), dict(text="step 3"), ("fail", 124, 124, None, "Timeout", "Still running after 0.5 s")),
+    (dict(wait_status=_exit(5), stopped_by=2), dict(text="step 3"), ("stopped", 5, 5, "SIGINT", "Signal", "Stopped by SIGINT")),
     (dict(wait_status=_exit(137)), {}, ("fail", 137, 137, None, "ExitStatus", f"Ended with exit status 137, as a shell reports SIGKILL {WHO_KILLS}")),
     (dict(wait_status=_exit(139)), {}, ("fail", 139, 139, None, "ExitStatus", "Ended with exit status 139, as a shell reports SIGSEGV")),
     (dict(wait_status=9), {}, ("fail", 137, 137, "SIGKILL", "Signal", f"Killed by SIGKILL {WHO_KILLS}")),
@@ -51,7 +70,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]] = [
     (dict(wait_status=_exit(1)), dict(oom_kills=1, exception=Traceback("MemoryError", "", "")), ("fail", 1, 1, None, "MemoryError", "MemoryError")),
     (dict(wait_status=_exit(1)), dict(exception=BROKEN), ("fail", 1, 1, None, "BrokenProcessPool", BROKEN.message)),
     (dict(wait_status=6), dict(oom_kills=1), ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT")),
-    (dict(wait_status=6), dict(oom_kills=1, exception=BROKEN), ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT")),
+    (dict(wait_status=6), dict(oom_kills=1, exception=BROKEN), ("fail", 134, 134, "SIGABRT", "Signal", f"Ended by SIGABRT: BrokenProcessPool: {BROKEN.message}")),
     (dict(wait_status=6, has_killed_orphan=True), {}, ("fail", 134, 134, "SIGABRT", "Signal", "Ended by SIGABRT")),
     # A stop and a time limit are what they are, whatever came of them.
     (dict(wait_status=9, stopped_by=15, was_killed=True), dict(oom_kills=1), ("stopped", 143, 143, "SIGTERM", "Signal", "Stopped by SIGTERM")),
@@ -82,6 +101,24 @@ def test_what_is_said_of_an_end(
     assert row == expected
     assert told.level == {"success": "INFO", "fail": "ERROR", "stopped": "WARNING"}[told.status]
     assert told.event_type == ("stage_complete" if told.status == "success" else "stage_failure")
+
+
+@pytest.mark.parametrize(
+    ("code", "known", "text", "reason"),
+    [
+        (3, {}, "exit status 3", "Ended with exit status 3"),
+        (3, dict(text="no video"), "exit status 3: no video", "no video"),
+        (1, dict(exception=NO_UNITS), "exit status 1: ValueError: no units", "ValueError: no units"),
+        (1, dict(exception=Traceback("KeyError", "", "")), "exit status 1: KeyError", "KeyError"),
+        (139, {}, "exit status 139, as a shell reports SIGSEGV", "Ended with exit status 139, as a shell reports SIGSEGV"),
+        (139, dict(text="step 3"), "exit status 139, as a shell reports SIGSEGV: step 3",
+         "Ended with exit status 139, as a shell reports SIGSEGV: step 3"),
+    ],
+)  # fmt: skip
+def test_what_people_read(code: int, known: dict[str, Any], text: str, reason: str) -> None:
+    """The record's message has the exit status and the reason behind it, the banner the reason."""
+    outcome = judge(Ended(_exit(code)), **known)
+    assert (outcome.exit_text, outcome.reason) == (text, reason)
 
 
 def test_a_shells_number_is_no_signal_by_itself() -> None:
@@ -115,6 +152,8 @@ DEATHS = [
     ("RuntimeError", "exitcode=-9", ""),
     ("Exception", "the step exited with code 137", ""),
     ("RuntimeError", "sorting failed", POOL + CAUSE + FRAMES + "RuntimeError: sorting failed"),
+    ("RuntimeError", "chunk 3", f'multiprocessing.pool.RemoteTraceback: \n"""\n{POOL}"""\n{CAUSE}{FRAMES}RuntimeError: chunk 3'),
+    ("RuntimeError", "chunk 3", f"joblib.externals.loky.process_executor._RemoteTraceback: \n'''\n{FRAMES}joblib.externals.loky.process_executor.TerminatedWorkerError: A worker\n'''\n{CAUSE}{FRAMES}RuntimeError: chunk 3"),
     ("Exception", "1", "  + Exception Group Traceback (most recent call last):\n  |   File x\n  | ExceptionGroup: tasks (1 sub-exception)\n"
      "  +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n    |   File y\n    | KilledWorker: x\n    +---"),
 ]  # fmt: skip

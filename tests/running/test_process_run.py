@@ -621,8 +621,8 @@ with capsule_run("a"):
     for name, done in programs.finish().items():
         assert (done.status, done.end[0]) == (0, "success"), done.err
         rows = {row["path"]: row["status"] for row in programs.capsules[name].run_json()["steps"]}
-        ours = {"open": "open", "open/done": "ok"}
-        childs = {"open/child": "ok", "open/child/inner": "ok"} if name == "wrapped" else {}
+        ours = {"open": "open", "done": "ok"}
+        childs = {"child": "ok", "child/inner": "ok"} if name == "wrapped" else {}
         assert rows == {**ours, **childs}, name
         assert len(programs.capsules[name].run_json()["steps"]) == len(rows)
         levels = [record["level"] for record in done.records if record.get("step") == "open"]

@@ -500,7 +500,10 @@ with capsule_run("qc") as run:
 """
     assert alone.run(script).returncode == 0
     records, run = alone.read_run()
-    assert any(record["level"] == "ERROR" and "too long" in record["message"] for record in records)
+    told = [record for record in records if "is too long" in record["message"]]
+    assert [record["level"] for record in told] == ["WARNING"]
+    assert records[-1]["parameters"]["huge"][-2:] == "x…"
+    assert records[-1]["cut_records"] == 1
     assert records[-1]["run_id"] != "mine"
     assert run["notes"][0]["text"] == "after"
 

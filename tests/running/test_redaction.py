@@ -274,3 +274,13 @@ def test_known_values_in_names(capsule: Capsule) -> None:
                 place,
                 form,
             )
+
+
+@pytest.mark.slow
+def test_a_slow_expression_is_said(capsule: Capsule) -> None:
+    """Where our work on a line takes long, one WARNING says so, and the run goes on."""
+    (capsule.code / "capsule.toml").write_text("[redact]\npatterns = ['(a+)+b']\n")
+    done = capsule.run("sh", "-c", "printf 'a%.0s' $(seq 26); echo !")
+    warnings = [r["message"] for r in done.records if r["level"] == "WARNING"]
+    assert done.status == 0
+    assert len([text for text in warnings if "bytes of stdout took" in text]) == 1

@@ -118,7 +118,7 @@ def test_every_row_is_reached(sources: Sources) -> None:
         "strict": (True, "true"), "log.level": ("ERROR", "error"), "log.max_bytes": (1_000_000, "1 MB"), "console.mode": ("off", "off"),
         "console.level": ("ERROR", "error"), "session.enabled": (True, "yes"), "session.level": ("DEBUG", "debug"), "history.keep_days": (3.0, "3"),
         "resources": (5.0, "5s"), "redact.fields": (("a", "b"), "a,b"), "redact.patterns": ((re.compile("a", re.MULTILINE),), "a"),
-        "redact.values_from_env": (("LAB_*",), "LAB_*"), "redact.output": (True, "true"),
+        "redact.values_from_env": (("LAB_*",), "LAB_*"), "redact.names_off": (("a", "b"), "a,b"), "redact.output": (True, "true"),
         "secrets_folder": ("/s", "/s"), "shipping.deadline": (120.0, "2m"), "shipping.labels": (("a", "b=c"), "a, b=c"),
         "shipping.metadata": (("a", "b"), "a,b"), "loki.url": ("http://h:3100/x", "http://h:3100/x"), "loki.user": ("u", "u"),
         "loki.password": (Secret("p w"), "p w"), "loki.token": (Secret("t"), "t"), "loki.tenant": ("t", "t"),

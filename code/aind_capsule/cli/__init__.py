@@ -63,7 +63,8 @@ class LazyGroup(SuggestingGroup):
             return None
         command = importlib.import_module(COMMANDS[name][0]).command
         assert isinstance(command, click.Command)
-        start_collecting()
+        if name != "run":  # that one imports more, and collects from then on
+            start_collecting()
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

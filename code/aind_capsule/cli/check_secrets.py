@@ -14,7 +14,6 @@ from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.console import escape_controls
 from aind_capsule.logs.foreign_file import ForeignFile
-from aind_capsule.records.redaction.naming import RuleNamer
 from aind_capsule.records.redaction.redactor import MARK, Redactor
 from aind_capsule.records.simplify import CUT_MARK
 from aind_capsule.running.capture.secret_check import HiddenLine, SecretCheck
@@ -30,9 +29,11 @@ def check_secrets(files: Sequence[str], *, as_json: bool) -> int:
     """Print which lines of some texts a run would change. Return the exit status."""
     settings = _load_settings()
     results: dict[str, dict[str, object]] = {}
+    variables: list[str] = []
     is_unreadable = has_secrets = False
     for name in files:
         check = SecretCheck(settings, os.environ)
+        variables = check.variables
         report = _Report(name, as_json=as_json)
         try:
             for line in check.check(_read(name)):
@@ -47,7 +48,6 @@ def check_secrets(files: Sequence[str], *, as_json: bool) -> int:
         results[name] = {"lines": check.lines, "changed": report.changed, "found": report.found}
         if not as_json:
             report.print_summary(check.lines)
-    variables = RuleNamer(settings, os.environ).variables
     if as_json:
         click.echo(json.dumps({"known_variables": variables, "files": results}, indent=2))
     elif variables:

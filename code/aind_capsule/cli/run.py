@@ -143,12 +143,14 @@ def command(cmd: tuple[str, ...], *, tty: bool, **options: Any) -> int:
     """
     if sys.platform != "linux":
         raise UsageError("capsule run needs Linux", hint="Run it in a container: docker run …")
+    from aind_capsule.cli import start_collecting
     from aind_capsule.context.folders import get_cwd
     from aind_capsule.context.procfs import read_initial_variables
     from aind_capsule.running.prepare import RunRequest
     from aind_capsule.running.wrap import run_command
     from aind_capsule.settings.model import ROWS
 
+    start_collecting()
     if not cmd:
         raise UsageError("capsule run: there is no command", hint=_HINT)
     if tty and options["redact_output"]:

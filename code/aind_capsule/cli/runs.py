@@ -11,9 +11,13 @@ from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.context.folders import find_folder, get_cwd
 from aind_capsule.errors import UsageError
 from aind_capsule.history.runs import RunSummary, find_default_folders, find_runs
-from aind_capsule.logs.console import format_duration
+from aind_capsule.logs.console import escape_controls, format_duration
+from aind_capsule.records.failure_text import describe_failure
+from aind_capsule.records.simplify import CUT_MARK
 from aind_capsule.settings.load import find_code_folder, load_settings
 
+#: Of a reason so much is listed; the canonical record has more.
+_REASON_CHARACTERS = 160
 _COLOURS = {"success": "green", "fail": "red", "lost": "red", "stopped": "yellow"}
 
 
@@ -66,4 +70,15 @@ def _print(runs: list[RunSummary]) -> None:
         row = f"{status}  {run.run_id:<24}  {name:<{width}}  {started:<19}  {took:>12}  {run.log}"
         click.echo(row)
         if run.error_type:
-            click.echo(f"{'':<8}  {run.error_type}: {run.error_message or ''}"[:160])
+            click.echo(f"{'':<8}  {format_reason(run)}")
+
+
+def format_reason(run: RunSummary) -> str:
+    """Return the exit status and the reason behind it, on one line."""
+    reason = describe_failure(run.error_type, run.error_message)
+    reason = " ".join(escape_controls(reason).split())
+    if isinstance(run.exit_code, int) and not reason.startswith("Ended with exit status"):
+        reason = f"exit status {run.exit_code}: {reason}"
+    if len(reason) <= _REASON_CHARACTERS:
+        return reason
+    return reason[: _REASON_CHARACTERS - len(CUT_MARK)] + CUT_MARK

@@ -10,8 +10,9 @@ what `machine` asks for.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from aind_capsule.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ CONTAINER_GROUPS = ("docker", "kubepods", "containerd", "libpod", "crio", "lxc",
 _CPU_MOUNTS = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cgroup:
     """Folders of this process's groups, from its own up to the root of what is visible.
 

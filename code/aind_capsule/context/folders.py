@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from aind_capsule.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,7 @@ _NO_NAMELESS_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS
 KINDS = ("data", "results", "scratch")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Folder:
     """One of the three folders.
 

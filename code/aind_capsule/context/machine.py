@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import Cgroup, read_cpu_limit, read_memory_limit_bytes
+from aind_capsule.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ _LINE_CHARS = 200
 _MAX_AMOUNT = 10**18
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Machine:
     """What is known; None is unknown.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aind_capsule.context.platform import read_variable
 from aind_capsule.context.procfs import PROC, find_ancestors, read_command_line
+from aind_capsule.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ _INTERPRETER = re.compile(r"python[\d.]*|perl|ruby|julia")
 _TASK_RESULTS = "/capsule/results"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PipelineTask:
     """A task around us.
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from aind_capsule.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 PROC = "/proc"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stat:
     """What we need of `/proc/<pid>/stat`.
 

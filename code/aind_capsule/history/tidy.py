@@ -8,8 +8,6 @@ import time
 
 from aind_capsule.context.files import UnusableFileError, read_bytes
 from aind_capsule.history.owed import MAX_RUN_JSON_BYTES, UPLOAD_JOURNAL
-from aind_capsule.logs.positions import POSITION_SUFFIX, is_owed
-from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import LOG_SUFFIX, is_run_id
 
@@ -43,6 +41,10 @@ def remove_old_runs(base: str, keep_days: float, now_s: float | None = None) -> 
 
 
 def _is_in_use(folder: str) -> bool:
+    # Every run looks for old folders at its end, and few find one.
+    from aind_capsule.logs.positions import POSITION_SUFFIX, is_owed
+    from aind_capsule.logs.reader import is_being_written
+
     paths = [os.path.join(folder, name) for name in os.listdir(folder)]
     if any(os.path.basename(path) == UPLOAD_JOURNAL for path in paths):
         return True

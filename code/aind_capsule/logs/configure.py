@@ -17,6 +17,8 @@ from aind_capsule.logs.client import WrapperConnection
 from aind_capsule.logs.interception import Interception
 from aind_capsule.logs.opening import connect, load_redactor, open_target
 from aind_capsule.logs.own_log import OwnLog
+from aind_capsule.logs.python.loguru_sinks import ConsoleSinks, RemovalNotice
+from aind_capsule.logs.python.stdlib_bridge import is_passed_on
 from aind_capsule.logs.run_log import RunLog
 from aind_capsule.logs.sink import RecordBuilder, describe_origin
 from aind_capsule.logs.target import SerialTarget
@@ -35,6 +37,8 @@ class _Installed:
     target: SerialTarget | None = None
     interception: Interception | None = None
     handler_id: int | None = None
+    removal: RemovalNotice | None = None
+    console_sinks: ConsoleSinks = field(default_factory=ConsoleSinks)
     #: A way to the wrapper that was needed before logging was configured.
     wrapper: SerialTarget | None = None
     #: Lowest levels of loguru's and of the standard library's records; None takes none of those.
@@ -47,7 +51,7 @@ class _Installed:
 _installed = _Installed()
 
 #: Marks a loguru record that has been taken.
-_TAKEN = "aind_capsule"
+TAKEN = "aind_capsule"
 
 
 def configure_logging(
@@ -63,8 +67,9 @@ def configure_logging(
     loguru, the standard library's `logging`, `warnings`, and uncaught exceptions (also of threads,
     of asyncio, and those that Python can only ignore) become records of one log. Under
     `capsule run` that is the run's log; otherwise a log file of this process's own, in a run folder
-    in scratch, with readable lines on stderr. Other handlers of loguru and of the root logger are
-    taken out.
+    in scratch, with readable lines on stderr. Handlers and loguru sinks of the program's that write
+    elsewhere go on. Those that print on stdout or stderr are silent, for the record is shown there
+    already; an INFO record names each, but for loguru's and the standard library's own defaults.
 
     It can be called again: fields are added to those of the calls before, or replace them; for all
     else the last call holds. Forked children need no call of their own.
@@ -76,7 +81,8 @@ def configure_logging(
             the run.
         level: Lowest level that is logged, by loguru's name or number.
         library_level: Lowest level that is taken from the standard library's `logging`, which is
-            what libraries log with (many of them say a lot in DEBUG).
+            what libraries log with (many of them say a lot in DEBUG). A level that a logger has of
+            its own goes before it, and so does one that the root logger is given afterwards.
         capture_stdlib: Whether the standard library's `logging` is taken in.
         **fields: Fields of every record, such as `subject_id="123456"`.
 
@@ -136,9 +142,9 @@ def install_target(target: SerialTarget) -> SerialTarget | None:
 def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> SerialTarget | None:
     """Put handler and hooks in place of those before; returns the target until now."""
     number, stdlib_level = _installed.levels
-    builder = _make_builder(fields, target)
+    builder = make_builder(fields, target)
     handler = LoguruHandler(fields, _get_name(target), target)
-    handler_id = _add_handler(logger, handler, number)
+    handler_id, silenced = _add_handler(logger, handler, number)
     if _installed.interception is not None:
         _installed.interception.restore()
     interception = Interception(builder, target, level=stdlib_level)
@@ -146,6 +152,8 @@ def _install(logger: Logger, target: SerialTarget, fields: dict[str, Any]) -> Se
     previous = _installed.target
     _installed.fields, _installed.target = fields, target
     _installed.interception, _installed.handler_id = interception, handler_id
+    for sink in silenced:
+        interception.report(f"The loguru sink {sink} prints nothing while records come to this log")
     return previous
 
 
@@ -176,11 +184,33 @@ def find_wrapper() -> SerialTarget | None:
         return _installed.wrapper
 
 
+def get_installed_target() -> SerialTarget | None:
+    """Return where `configure_logging` or `capsule_run` send this process's records, or None."""
+    return _installed.target
+
+
+def find_open_target() -> SerialTarget | None:
+    """Return the log of the run around this process, or of the process; None where it has none."""
+    return get_installed_target() or find_wrapper()
+
+
+def find_own_target(process_name: str | None) -> SerialTarget:
+    """Return where this process's records go; opened where logging was not configured.
+
+    Args:
+        process_name: The name of a log that has to be opened.
+    """
+    with _installed.lock:
+        if _installed.target is None:
+            _installed.target = _find_target(process_name)
+        return _installed.target
+
+
 def write_record(target: SerialTarget, level: str, message: str, extra: Mapping[str, Any]) -> None:
     """Write a record of the toolkit's own making; never raises an error."""
 
     def build() -> bytes:
-        builder = _make_builder({}, target)
+        builder = make_builder({}, target)
         fields = {
             "timestamp": format_timestamp(read_clock_us()),
             "level": level,
@@ -198,8 +228,10 @@ def reset_logging() -> None:
         if _installed.interception is not None:
             _installed.interception.restore()
         if _installed.handler_id is not None:
+            _expect_removal()
             with contextlib.suppress(ValueError):  # the user has removed it
                 _import_logger().remove(_installed.handler_id)
+            _installed.console_sinks.give_back(_import_logger())
         if _installed.target is not None:
             _installed.target.finish()
             _installed.target.close()
@@ -248,9 +280,9 @@ class LoguruHandler:
         While one handler takes the place of another, a record of another thread may meet both.
         """
         marked = cast("dict[str, Any]", record)
-        if _TAKEN in marked:
+        if TAKEN in marked or is_passed_on(record["message"]):
             return False
-        marked[_TAKEN] = True
+        marked[TAKEN] = True
         target = self._target or self._find_target()
         target.take(self._build, record)
         return False
@@ -264,20 +296,27 @@ class LoguruHandler:
             return self._connect(target)
 
     def _connect(self, target: SerialTarget) -> SerialTarget:
-        self._build = _make_builder(self._fields, target).build_from_loguru
+        self._build = make_builder(self._fields, target).build_from_loguru
         self._target = target
         return target
 
 
-def _make_builder(fields: Mapping[str, Any], target: SerialTarget) -> RecordBuilder:
+def make_builder(fields: Mapping[str, Any], target: SerialTarget) -> RecordBuilder:
+    """Make the builder of records for a target.
+
+    Args:
+        fields: The user's fields of every record.
+        target: Takes the records.
+    """
     inner = target.target
     return RecordBuilder(fields, inner.fields, inner.redactor, target.cut_redactor)
 
 
-def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> int:
-    """Put our handler into loguru in place of all others."""
+def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> tuple[int, list[str]]:
+    """Put our handler into loguru, in place of those that print; returns what these were."""
+    notice = RemovalNotice(_report_removal)
     handler_id = logger.add(
-        _take_nothing,
+        notice,
         level=number,
         filter=handler,
         format=_format_nothing,
@@ -287,14 +326,30 @@ def _add_handler(logger: Logger, handler: LoguruHandler, number: int) -> int:
         catch=False,
     )
     # Ours first, then the others out: no record of another thread falls in between.
-    for other in range(handler_id):
+    _expect_removal()
+    if _installed.handler_id is not None:
         with contextlib.suppress(ValueError):  # it was removed long ago
-            logger.remove(other)
-    return handler_id
+            logger.remove(_installed.handler_id)
+    _installed.removal = notice
+    return handler_id, _installed.console_sinks.set_aside(logger)
 
 
-def _take_nothing(_message: Any) -> None:
-    """Be the sink that loguru wants to have."""
+def _expect_removal() -> None:
+    """Say nothing when loguru removes our handler: we do it ourselves."""
+    if _installed.removal is not None:
+        _installed.removal.report = None
+
+
+def _report_removal() -> None:
+    """Say that the program has removed our handler, unless the program is over."""
+    _installed.console_sinks.forget()
+    target = _installed.target
+    if target is not None and threading.main_thread().is_alive():
+        text = (
+            "logger.remove() has removed the AIND log's sink too: records of loguru do not come to"
+            " this log any more. Call configure_logging() after it, or remove sinks by their number"
+        )
+        write_record(target, "WARNING", text, {})
 
 
 def _format_nothing(_record: Any) -> str:

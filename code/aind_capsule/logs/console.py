@@ -26,9 +26,11 @@ _COLOURS = {
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _WIDTH = 72
 #: Below the message of a record.
-_HANGING = 22
+HANGING = 22
 #: Before the rows of a banner.
 _INDENT = 3
+#: A value with one of these is shown with quotes.
+_QUOTED_CHARACTERS = frozenset(" =\"'\n\r\x1b")
 #: Control characters that would move a terminal's cursor or hide text; tabs and line ends stay.
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 
@@ -53,33 +55,58 @@ def format_record(
     '03:04:05.678 INFO     qc:7 - read  trials=3'
     """
     level = str(record.get("level", "INFO"))
-    origin = ("logger", "lineno") if "logger" in record else ()
-    place = escape_controls(":".join(str(record[key]) for key in origin if key in record))
-    start, end = (_COLOURS.get(level, ""), _RESET) if colours else ("", "")
-    dim = _DIM if colours else ""
+    place = format_place(record)
     clock = shift_clock(str(record.get("timestamp", ""))[11:23], utc_offset_s)
     message = escape_controls(str(record.get("message", "")))
-    extras = " ".join(
-        f"{name}={_format_value(value)}" for name, value in record.items() if name not in BY_NAME
-    )
-    extras = escape_controls(extras)
+    extras = format_extras(record)
     if columns is not None and "\n" not in message:
-        room = max(columns - _HANGING - len(" - "), 1)
+        room = max(columns - HANGING - len(" - "), 1)
         if count_cells(place) > room:  # the end tells most
             place = "…" + cut(place[::-1], room - 1)[::-1]
-        width = _HANGING + (count_cells(f"{place} - ") if place else 0)
-        lines = fold(message.expandtabs(4), columns, first=width, rest=_HANGING)
-        used = (width if len(lines) == 1 else _HANGING) + count_cells(lines[-1])
+        width = HANGING + (count_cells(f"{place} - ") if place else 0)
+        lines = fold(message.expandtabs(4), columns, first=width, rest=HANGING)
+        used = (width if len(lines) == 1 else HANGING) + count_cells(lines[-1])
         if extras and used + 2 + count_cells(extras) > columns:
-            lines, extras = [*lines, *fold(extras, columns, _HANGING, _HANGING)], ""
-        message = f"\n{' ' * _HANGING}".join(lines)
+            lines, extras = [*lines, *fold(extras, columns, HANGING, HANGING)], ""
+        message = f"\n{' ' * HANGING}".join(lines)
+    text = join_parts(clock, level, place, message, extras, colours=colours)
+    exception = record.get("exception")
+    if isinstance(exception, Mapping) and exception.get("traceback"):
+        text += "\n" + escape_controls(str(exception["traceback"]).rstrip("\n"))
+    return text
+
+
+def format_place(record: Mapping[str, Any]) -> str:
+    """Return the logger and line that a record came from; empty where it names no logger."""
+    if "logger" not in record:
+        return ""
+    return escape_controls(
+        ":".join(str(record[key]) for key in ("logger", "lineno") if key in record)
+    )
+
+
+def format_extras(record: Mapping[str, Any]) -> str:
+    """Return the fields of a record that are not the standard's.
+
+    >>> format_extras({"message": "read", "trials": 3, "rig": "two words"})
+    'trials=3 rig="two words"'
+    """
+    shown = [
+        f"{name}={_format_value(value)}" for name, value in record.items() if name not in BY_NAME
+    ]
+    return escape_controls(" ".join(shown))
+
+
+def join_parts(
+    clock: str, level: str, place: str, message: str, extras: str, *, colours: bool
+) -> str:
+    """Return the parts of a record as one line; place and extras may be empty."""
+    start, end = (_COLOURS.get(level, ""), _RESET) if colours else ("", "")
+    dim = _DIM if colours else ""
     text = f"{dim}{clock}{end} {start}{level:<8}{end}"
     text += f" {dim}{place}{end} -" if place else ""
     text += f" {start}{message}{end}"
     text += f"  {dim}{extras}{end}" if extras else ""
-    exception = record.get("exception")
-    if isinstance(exception, Mapping) and exception.get("traceback"):
-        text += "\n" + escape_controls(str(exception["traceback"]).rstrip("\n"))
     return text
 
 
@@ -128,7 +155,9 @@ def escape_controls(text: str) -> str:
 
 
 def _format_value(value: Any) -> str:
-    if isinstance(value, str) and value and not any(c in value for c in " =\"'\n\r\x1b"):
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, str) and value and _QUOTED_CHARACTERS.isdisjoint(value):
         return value
     return decode_bytes(encode(value))[:500]
 

@@ -28,18 +28,14 @@ from aind_capsule.records.encode import encode
 from aind_capsule.records.foreign import ForeignRecord
 from aind_capsule.records.foreign_times import ForeignTimes
 from aind_capsule.records.merge import MACHINE_FIELDS, coerce, fits, rename_taken
-from aind_capsule.records.naming import (
-    LOG_SUFFIX,
-    MAX_LINE_BYTES,
-    is_run_id,
-    make_file_stem,
-)
+from aind_capsule.records.naming import LOG_SUFFIX, is_run_id, make_file_stem
 from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.records.shrink import MAX_LINE_BYTES
 from aind_capsule.records.simplify import simplify
 from aind_capsule.records.timestamps import US_PER_S, format_second
 
 #: Raised whenever the same file becomes another log, which then has another run id.
-_RULES = 2
+_RULES = 3
 _PARTIAL_SUFFIX = ".partial"
 _ABANDONED_AFTER_S = 3600
 _OWN_NAME = re.compile(r"(?:^|-)\d{8}T\d{6}-[0-9a-f]{8}" + re.escape(LOG_SUFFIX) + "$")

@@ -15,9 +15,9 @@ from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.foreign import ForeignRecord
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
-from aind_capsule.records.naming import MAX_LINE_BYTES, build_shipping
+from aind_capsule.records.naming import build_shipping
 from aind_capsule.records.redaction.redactor import Redactor
-from aind_capsule.records.shrink import shrink
+from aind_capsule.records.shrink import MAX_FIELDS_BYTES, MAX_LINE_BYTES, shrink
 from aind_capsule.records.simplify import cut_text
 from aind_capsule.records.timestamps import US_PER_S, format_second
 
@@ -28,7 +28,6 @@ _MARKS = frozenset({"stream", "split_part", "split_last"})
 _ENVELOPE_BYTES = 2000
 #: The writer's `seq` and the line's end.
 _SEQ_BYTES = 48
-_MAX_FIELDS_BYTES = 32 * 1024
 _BATCH_BYTES = 512 * 1024
 _LONGEST_SUMMARY = 1000
 
@@ -56,10 +55,10 @@ class ConvertedLog:
         self._suffix = encode_members(constant).encode()
         self._shipping = encode_members({"shipping": build_shipping(constant)}).encode()
         own_bytes = len(self._suffix) + len(self._shipping)
-        if own_bytes > _MAX_FIELDS_BYTES:
+        if own_bytes > MAX_FIELDS_BYTES:
             raise UsageError(
                 f"The fields of every record are {own_bytes} bytes long",
-                hint=f"Give fields of at most {_MAX_FIELDS_BYTES} bytes.",
+                hint=f"Give fields of at most {MAX_FIELDS_BYTES} bytes.",
             )
         self._taken = {**dict.fromkeys((*_OWN, *(RESERVED_FIELDS - _MARKS))), **constant}
         self._batch: list[bytes] = []

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
 
+from aind_capsule.logs.python.stdlib_bridge import StdlibBridge, passing_on
 from aind_capsule.logs.sink import RecordBuilder, describe_origin
 from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.simplify import cut_text, repr_safely, str_safely
@@ -23,29 +24,8 @@ from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 #: Their hooks print, as the interpreter's own do (loguru imports this one on Python 3.10).
 _PRINTING_PACKAGES = frozenset({"exceptiongroup"})
 _MAX_OBJECT_CHARACTERS = 200
-
-
-class StdlibHandler(logging.Handler):
-    """The root logger's handler: its records become ours, with their own place and time."""
-
-    def __init__(self, builder: RecordBuilder, target: SerialTarget) -> None:
-        super().__init__(logging.NOTSET)
-        self._builder = builder
-        self._target = target
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Take a record without the handler's lock: a signal handler that logs would wait for it.
-
-        Sends have an order of their own.
-        """
-        wanted: bool | logging.LogRecord = self.filter(record)
-        if wanted:
-            self.emit(wanted if isinstance(wanted, logging.LogRecord) else record)
-        return bool(wanted)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Build the record and send it; never raises an error."""
-        self._target.take(self._builder.build_from_stdlib, record)
+#: The standard library's own way to show a warning.
+_PRINT_WARNING: Any = getattr(warnings, "_showwarning_orig", warnings.showwarning)
 
 
 class Interception:
@@ -71,7 +51,9 @@ class Interception:
     def install(self) -> None:
         """Put the hooks in place."""
         if self._level is not None:
-            self._take_logging(self._level)
+            bridge = StdlibBridge(self._take_record, self.report, self._level)
+            bridge.install()
+            self._undo.append(bridge.restore)
         self._take(warnings, "showwarning", self._show_warning)
         self._take(sys, "excepthook", self._take_exception)
         self._take(threading, "excepthook", self._take_thread_exception)
@@ -82,6 +64,13 @@ class Interception:
         while self._undo:
             self._undo.pop()()
 
+    def report(self, message: str) -> None:
+        """Write a sentence of ours into the log."""
+        self._write("INFO", message, None)
+
+    def _take_record(self, record: logging.LogRecord) -> None:
+        self._target.take(self._builder.build_from_stdlib, record)
+
     def _take(self, module: Any, name: str, hook: Callable[..., None]) -> None:
         previous = getattr(module, name)
 
@@ -91,20 +80,6 @@ class Interception:
 
         setattr(module, name, hook)
         self._previous[f"{module.__name__}.{name}"] = previous
-        self._undo.append(undo)
-
-    def _take_logging(self, level: int) -> None:
-        root = logging.getLogger()
-        handlers, previous_level = root.handlers[:], root.level
-        ours = StdlibHandler(self._builder, self._target)
-
-        def undo() -> None:
-            if ours in root.handlers:
-                root.handlers[:] = handlers
-                root.setLevel(previous_level)
-
-        root.handlers[:] = [ours]
-        root.setLevel(level)
         self._undo.append(undo)
 
     def _write(self, level: str, message: str, lineno: int | None, **more: Any) -> bool:
@@ -144,7 +119,12 @@ class Interception:
                 file.write(warnings.formatwarning(message, category, filename, lineno, line))
             return
         name = getattr(category, "__name__", str_safely(category))
-        self._write("WARNING", str_safely(message), lineno, category=name, filename=filename)
+        text = str_safely(message)
+        self._write("WARNING", text, lineno, category=name, filename=filename)
+        previous = self._previous["warnings.showwarning"]
+        if previous is not _PRINT_WARNING or _is_recorded():
+            with passing_on(text):  # it may log the same
+                previous(message, category, filename, lineno, file, line)
 
     def _take_exception(
         self, kind: type[BaseException], value: BaseException, trace: TracebackType | None
@@ -178,9 +158,16 @@ class Interception:
         where = cut_text(repr_safely(given.object), _MAX_OBJECT_CHARACTERS)
         message = f"{what} {where}: {described['type']}: {described['message']}"
         line = _find_line(given.exc_traceback)
-        is_written = self._write("ERROR", message, line, exception=described)
+        # Python goes on: it is no failure, nor ever the reason of one.
+        is_written = self._write("WARNING", message, line, exception=described)
         is_shown = is_written and self._target.target.is_echoed
         self._pass_on("sys.unraisablehook", sys.__unraisablehook__, is_shown, given)
+
+
+def _is_recorded() -> bool:
+    """Return whether `warnings.catch_warnings(record=True)` keeps warnings, as pytest does."""
+    show: Any = getattr(warnings, "_showwarnmsg_impl", None)
+    return getattr(show, "__name__", "") == "append"
 
 
 def _get_package(hook: object) -> str:

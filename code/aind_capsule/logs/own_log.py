@@ -13,22 +13,24 @@ from typing import Any
 from aind_capsule.context.folders import find_folder
 from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.errors import LogFileError
-from aind_capsule.logs.console import format_utc_offset, read_utc_offset_s
 from aind_capsule.logs.file.kept_folder import KeptFolder
 from aind_capsule.logs.place import make_run_folder
-from aind_capsule.logs.screen import find_screen
-from aind_capsule.logs.stderr import find_stderr, print_record, say, write_stderr
+from aind_capsule.logs.python.stderr_console import StderrConsole
+from aind_capsule.logs.stderr import say
 from aind_capsule.logs.writer import LogWriter
-from aind_capsule.records.encode import decode, encode
-from aind_capsule.records.levels import LEVEL_NUMBERS
+from aind_capsule.records.encode import encode
 from aind_capsule.records.naming import LOG_SUFFIX, build_shipping, make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
+from aind_capsule.records.shrink import (
+    MAX_FIELDS_BYTES,
+    MAX_LINE_BYTES,
+    SEQ_BYTES,
+    fit_fields,
+    fit_record,
+)
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
-from aind_capsule.settings.groups import ConsoleSettings
 from aind_capsule.settings.model import Settings
-
-_LEVEL = b'"level":"'
 
 
 class OwnLog:
@@ -63,13 +65,15 @@ class OwnLog:
         self.fields: Mapping[str, Any] = {}
         self._settings = settings
         self._environ = dict(environ)
-        self._console = _Console(settings.console, environ)
+        self._console = StderrConsole(settings.console, environ)
         self._scratch = find_folder("scratch", settings.scratch, "settings", cwd=cwd).path
         self.redactor = redactor
         self._suffix = b""
         self._writer: LogWriter | None = None
         self._kept: KeptFolder | None = None
         self._must_open = False
+        self._longest = MAX_LINE_BYTES
+        self._cut = 0
         self._open(is_told=True)
 
     @property
@@ -81,8 +85,11 @@ class OwnLog:
         """Write a record, and show it; one that cannot be written is shown in any case."""
         if self._must_open:
             self._open(is_told=False)
-        writer = self._writer
-        is_kept = writer is not None and writer.append_one(record[:-1], self._suffix)
+        writer, suffix = self._writer, self._suffix
+        if len(record) > self._longest:
+            record, suffix = fit_record(record[:-1] + suffix) + b"}", b""
+            self._cut += 1
+        is_kept = writer is not None and writer.append_one(record[:-1], suffix)
         if self._console.is_on or not is_kept:
             self._console.show(record, is_needed=not is_kept)
 
@@ -107,6 +114,8 @@ class OwnLog:
             if finding.is_lost:
                 count = self._writer.next_seq
                 say(f"the log is kept nowhere, for no folder can be written: {count} records")
+        if self._cut:
+            say(f"{self._cut} records were longer than {MAX_LINE_BYTES} bytes and were cut")
         for cause, count in sorted(self._writer.lost.items()) if self._writer is not None else ():
             say(f"{count} records are not in {self.path} ({cause})")
 
@@ -123,8 +132,12 @@ class OwnLog:
         run_id = make_run_id()
         surroundings = build_environment_fields(self._environ)
         fields = build_run_fields(run_id, self.process_name, self._settings, surroundings)
-        self.fields = self.redactor.redact_fields(fields)
+        self.fields, cut_names = fit_fields(self.redactor.redact_fields(fields))
+        if cut_names and is_told:
+            names = ", ".join(cut_names)
+            say(f"the fields of every record are cut to {MAX_FIELDS_BYTES} bytes: {names}")
         self._suffix = b"," + encode(self.fields)[1:-1]
+        self._longest = MAX_LINE_BYTES - len(self._suffix) - SEQ_BYTES
         place = make_run_folder(run_id, self._scratch, self._environ)
         if place is None:
             say("there is no folder that a log could be written to; records come here only")
@@ -151,47 +164,3 @@ class OwnLog:
         self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
             self._console.show_start(first)
-
-
-class _Console:
-    """The process's stderr as the console's settings want it."""
-
-    def __init__(self, settings: ConsoleSettings, environ: Mapping[str, str]) -> None:
-        self._has_colours = settings.mode == "pretty" and (
-            find_screen(find_stderr(), environ).has_colours
-        )
-        self._is_json = settings.mode == "json"
-        self._threshold = LEVEL_NUMBERS[settings.level]
-        self.is_on = settings.mode != "off"
-
-    def show_start(self, first: Mapping[str, Any]) -> None:
-        """Show the first record; for people it says which clock the times are by."""
-        if not self._is_json:
-            offset = format_utc_offset(read_utc_offset_s())
-            first = {**first, "message": f"{first['message']} (times here: UTC{offset})"}
-        self.show(encode(first))
-
-    def show(self, record: bytes, *, is_needed: bool = False) -> None:
-        """Show a record where its level is high enough, or where it is nowhere else."""
-        is_wanted = self.is_on and find_level(record) >= self._threshold
-        if not is_wanted and not is_needed:
-            return
-        if self._is_json:
-            write_stderr(record + b"\n")
-        else:
-            print_record(record, colours=self._has_colours)
-
-
-def find_level(record: bytes) -> int:
-    """The number of an encoded record's level; looked for where our records have it.
-
-    >>> find_level(b'{"timestamp":"2026-01-02T03:04:05.000006Z","level":"ERROR","message":""}')
-    40
-    """
-    start = record.find(_LEVEL, 0, 100)
-    if start >= 0:
-        start += len(_LEVEL)
-        level = record[start : record.index(b'"', start)].decode()
-    else:
-        level = str((decode(record) or {}).get("level"))
-    return LEVEL_NUMBERS.get(level, 20)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from aind_capsule.context.own_files import OpenFolder, make_own_folder
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.allocation import AllocationUnsupportedError, allocate
 
 #: Folder of the run folders inside scratch; its dot keeps it out of globs and of pipelines.
@@ -23,7 +23,7 @@ _LEAST_ROOM_BYTES = 128 * 1024
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Place:
     """A run folder that was made, and why it is not below scratch, if it is not."""
 

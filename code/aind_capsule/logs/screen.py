@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from aind_capsule.frozen import frozen
 
 #: Text is folded to no less than this.
 _FEWEST_COLUMNS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Screen:
     """One stream as people see it.
 

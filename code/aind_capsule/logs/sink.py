@@ -21,7 +21,7 @@ from aind_capsule.records.merge import MACHINE_FIELDS, fits, rename_taken
 from aind_capsule.records.redaction.cuts import GAP
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.schema import BY_NAME
-from aind_capsule.records.shrink import shrink
+from aind_capsule.records.shrink import MAX_SENT_BYTES, shrink
 from aind_capsule.records.simplify import (
     CUT_MARK,
     MAX_REPR_CHARACTERS,
@@ -42,10 +42,9 @@ if TYPE_CHECKING:
 MAX_TRACEBACK_CHARACTERS = 100_000
 #: So many places of log calls are remembered.
 _MAX_PLACES = 10_000
-#: A record from inside is at most 1 MiB; the rest is for what the wrapper adds.
-MAX_RECORD_BYTES = 1000 * 1024
 
 _GAP = GAP.decode()
+_TRACEBACK = "Traceback (most recent call last):"
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 _SECOND = timedelta(seconds=1)
 _STANDARD_NAMES = frozenset(BY_NAME)
@@ -57,6 +56,10 @@ _LOG_RECORD_NAMES = frozenset(
         "processName", "relativeCreated", "stack_info", "taskName", "thread", "threadName",
     }
 )  # fmt: skip
+
+_Second = tuple[int, int, int, int, timezone, bytes]
+#: What structlog puts beside its event.
+_STRUCTLOG_NAMES = frozenset({"_logger", "_name"})
 
 
 class RecordBuilder:
@@ -87,19 +90,54 @@ class RecordBuilder:
         self._suffix = encode_members(self._constant).encode() + b"}"
         self._guarded = frozenset(self._taken) | _STANDARD_NAMES | frozenset(self._constant)
         self._free = _STANDARD_NAMES - frozenset(self._taken) - frozenset(self._constant)
-        self._second = (_EPOCH, format_second(0))
-        self._places: dict[tuple[Any, ...], bytes] = {}
+        #: Second, minute, hour, day and zone of the last time, and its text.
+        self._second: _Second = (-1, -1, -1, -1, timezone.utc, b"")
+        #: What stands before the message and behind the call's own fields, by place.
+        self._places: dict[tuple[Any, ...], tuple[bytes, bytes]] = {}
 
-    def build_from_loguru(self, record: Record) -> bytes:
-        """A loguru record as ours."""
-        if record["exception"] is None:
-            data = self._build_quickly(record)
-            if data is not None:
-                return data
+    def build_from_loguru(self, record: Record, shown: str = "") -> bytes:
+        """A loguru record as ours.
+
+        Of an ordinary one only time, message and own fields are new each time; the rest is that of
+        its place.
+
+        Args:
+            record: The record.
+            shown: What loguru's own format made of it. A record that came through loguru's queue
+                (`enqueue=True`) has its traceback there alone.
+        """
+        message, extra = record["message"], record["extra"]
+        dynamic = encode_quickly(message) if type(message) is str else None
+        if dynamic is None or record["exception"] is not None:
+            return self._build_slowly(record, shown)
+        if extra:
+            is_plain = self._guarded.isdisjoint(extra) or self._are_harmless(extra)
+            own = encode_quickly(extra) if is_plain and "extra" not in extra else None
+            if own is None:
+                return self._build_slowly(record, shown)
+            dynamic = b"%b,%b" % (dynamic, own[1:-1])
+        is_long = len(dynamic) > MAX_SENT_BYTES // 2
+        if is_long or (self._redactor is not None and self._redactor.may_be_in(dynamic)):
+            return self._build_slowly(record, shown)
+        process, thread, level = record["process"], record["thread"], record["level"].no
+        key = (
+            record["line"], record["name"], record["function"], level, thread.id, thread.name,
+            process.id, process.name,
+        )  # fmt: skip
+        place = self._places.get(key) or self._encode_place(key, record)
+        if place is None:
+            return self._build_slowly(record, shown)
+        second, microsecond = self._split_time(record["time"])
+        return b'{"timestamp":"%b%06dZ%b%b%b' % (second, microsecond, place[0], dynamic, place[1])
+
+    def _build_slowly(self, record: Record, shown: str) -> bytes:
+        """A record in which something needs a closer look."""
+        message: object = record["message"]
         fields: dict[str, Any] = {
             "timestamp": self._format_time(record["time"]),
             "level": get_standard_level(record["level"].no),
-            "message": record["message"],
+            # A patcher of the user's may have put anything there.
+            "message": message if isinstance(message, str) else str_safely(message),
             **_describe_place(record),
         }
         exception = record["exception"]
@@ -107,54 +145,24 @@ class RecordBuilder:
             fields["exception"] = self.describe_exception(
                 exception.type, exception.value, exception.traceback
             )
+            trace = "" if exception.traceback else _find_traceback(shown, fields["message"])
+            if trace:
+                fields["exception"]["traceback"] = _tidy_traceback(trace, self._cut_redactor)
         return self._encode(fields, record["extra"])
 
-    def _build_quickly(self, record: Record) -> bytes | None:
-        """An ordinary record; None where something in it needs a closer look.
-
-        Only its time, message and own fields are new each time; the rest is that of its place.
-        """
-        message, extra = record["message"], record["extra"]
-        dynamic = encode_quickly(message) if type(message) is str else None
-        if dynamic is None:
-            return None
-        if extra:
-            is_plain = self._guarded.isdisjoint(extra) or self._are_harmless(extra)
-            own = encode_quickly(extra) if is_plain and "extra" not in extra else None
-            if own is None:
-                return None
-            dynamic = b"%b,%b" % (dynamic, own[1:-1])
-        is_long = len(dynamic) > MAX_RECORD_BYTES // 2
-        if is_long or (self._redactor is not None and self._redactor.may_be_in(dynamic)):
-            return None
-        process, thread, level = record["process"], record["thread"], record["level"].no
-        key = (
-            record["line"], record["name"], record["function"], level, thread.id, thread.name,
-            process.id, process.name,
-        )  # fmt: skip
-        place = self._places.get(key)
-        if place is None:
-            place = self._encode_place(record)
-            if place is None:
-                return None
-            if len(self._places) >= _MAX_PLACES:
-                self._places.clear()
-            self._places[key] = place
-        return b'{"timestamp":"%b","level":"%b","message":%b%b%b' % (
-            self._format_time(record["time"]).encode(),
-            get_standard_level(level).encode(),
-            dynamic,
-            place,
-            self._suffix,
-        )
-
-    def _encode_place(self, record: Record) -> bytes | None:
-        """The fields that all records from one place have in common."""
+    def _encode_place(self, key: tuple[Any, ...], record: Record) -> tuple[bytes, bytes] | None:
+        """The fields that all records of one level from one place have in common."""
         fields = _describe_place(record)
         data = encode_quickly(fields)
         if data is None or (self._redactor is not None and self._redactor.may_be_in(data)):
             return None
-        return b",%b" % data[1:-1] if fields else b""
+        level = get_standard_level(record["level"].no).encode()
+        after = b",%b" % data[1:-1] if fields else b""
+        place = b'","level":"%b","message":' % level, after + self._suffix
+        if len(self._places) >= _MAX_PLACES:
+            self._places.clear()
+        self._places[key] = place
+        return place
 
     def build_from_stdlib(self, record: logging.LogRecord) -> bytes:
         """A standard library's record as ours; its own place, thread and time are kept."""
@@ -179,6 +187,11 @@ class RecordBuilder:
             fields["exception"] = self.describe_exception(*record.exc_info)
         own = record.__dict__
         extra = {name: own[name] for name in own if name not in _LOG_RECORD_NAMES}
+        if isinstance(record.msg, dict) and isinstance(record.msg.get("event"), str):
+            # structlog on its way to a ProcessorFormatter: an event with its fields.
+            fields["message"] = record.msg["event"]
+            extra = {k: v for k, v in extra.items() if k not in _STRUCTLOG_NAMES}
+            extra |= {k: v for k, v in record.msg.items() if k not in ("event", *fields)}
         if record.stack_info:
             extra.setdefault("stack", record.stack_info)
         return self._encode(fields, extra)
@@ -198,15 +211,27 @@ class RecordBuilder:
         return describe_exception(kind, value, trace, self._cut_redactor)
 
     def _format_time(self, time: datetime) -> str:
-        """A timestamp; all but its microseconds is made once a second."""
-        second, text = self._second
-        past = time - second
-        if past.seconds or past.days:
-            past = timedelta(microseconds=time.microsecond)
-            second = time - past
-            text = format_second((second - _EPOCH) // _SECOND)
-            self._second = (second, text)
-        return f"{text}{past.microseconds:06d}Z"
+        """A timestamp."""
+        second, microsecond = self._split_time(time)
+        return f"{second.decode()}{microsecond:06d}Z"
+
+    def _split_time(self, time: datetime) -> tuple[bytes, int]:
+        """A timestamp's whole seconds, which are formatted once a second, and its microseconds."""
+        second, minute, hour, day, zone, text = self._second
+        # To subtract times of two zone objects, which loguru's times have, costs twice as much.
+        if (
+            time.second != second
+            or time.minute != minute
+            or time.hour != hour
+            or time.toordinal() != day
+            or time.tzinfo != zone
+        ):
+            text = format_second((time - _EPOCH) // _SECOND).encode()
+            # The offset of another kind of zone may change within an hour of the same name.
+            if type(time.tzinfo) is timezone:
+                day = time.toordinal()
+                self._second = (time.second, time.minute, time.hour, day, time.tzinfo, text)
+        return text, time.microsecond
 
     def _encode(self, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
         if "extra" in extra:
@@ -222,10 +247,10 @@ class RecordBuilder:
             data = encode({**fields, **own, **constant})
         if self._redactor is not None:
             data = self._redactor.redact_record(data)
-        elif len(data) > MAX_RECORD_BYTES and self._cut_redactor is not None:
+        elif len(data) > MAX_SENT_BYTES and self._cut_redactor is not None:
             data = self._cut_redactor.redact_record(data)  # half a secret is not found any more
-        if len(data) > MAX_RECORD_BYTES:
-            data = encode(shrink(decode(data) or fields, MAX_RECORD_BYTES))
+        if len(data) > MAX_SENT_BYTES:
+            data = encode(shrink(decode(data) or fields, MAX_SENT_BYTES))
         return data
 
     def _are_harmless(self, extra: Mapping[str, Any]) -> bool:
@@ -291,8 +316,22 @@ def describe_exception(
     return {
         "type": name,
         "message": _read_message(value, redactor),
-        "traceback": simplify_text(_cut_middle(text, redactor)),
+        "traceback": _tidy_traceback(text, redactor),
     }
+
+
+def _tidy_traceback(text: str, redactor: Redactor | None) -> str:
+    return simplify_text(_cut_middle(text, redactor))
+
+
+def _find_traceback(shown: str, message: str) -> str:
+    r"""Return the traceback that stands below a message; empty where there is none.
+
+    >>> _find_traceback("now - x\nTraceback (most recent call last):\nKeyError: 1", "x")
+    'Traceback (most recent call last):\nKeyError: 1'
+    """
+    start = shown.find(_TRACEBACK, max(shown.find(message), 0) + len(message))
+    return shown[shown.rfind("\n", 0, start) + 1 :].rstrip("\n") if start >= 0 else ""
 
 
 def _cut_middle(text: str, redactor: Redactor | None) -> str:

@@ -35,10 +35,12 @@ def write_stderr(data: bytes) -> None:
     fd = find_stderr()
     if fd is None:
         return
-    view = memoryview(data)
-    with contextlib.suppress(OSError):  # closed, or its reader is gone
-        while view:
-            view = view[os.write(fd, view) :]
+    try:
+        done = os.write(fd, data)
+        while done < len(data):  # a pipe or a terminal may take a part
+            done += os.write(fd, memoryview(data)[done:])
+    except OSError:  # closed, or its reader is gone
+        pass
 
 
 def find_stderr() -> int | None:

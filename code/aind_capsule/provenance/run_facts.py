@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.records.failure_text import describe_failure
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 
 UNKNOWN = "unknown"
@@ -131,8 +132,7 @@ def describe_end(run: Mapping[str, Any]) -> str | None:
     notes = []
     status = read_text(run, "status")
     if status != "success":
-        said = [read_text(run, "error_type"), read_text(run, "error_message")]
-        told = ": ".join(text for text in said if text)
+        told = describe_failure(read_text(run, "error_type"), read_text(run, "error_message"))
         code = run.get("exit_code")
         notes.append(f"The run {_ENDS.get(status or '', 'has an unknown end')}")
         notes[0] += f" (exit status {code})" if isinstance(code, int) else ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aind_capsule.records.encode import encode
+from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.levels import LEVEL_NUMBERS, find_standard_level
 from aind_capsule.records.merge import RESERVED_FIELDS, fits, rename_taken
 from aind_capsule.records.schema import BY_NAME
@@ -95,6 +95,29 @@ def normalise(
         "message": read.message or "",
     }
     return {**record, **rename_taken(read.fields, {*record, *reserved})}
+
+
+def read_logged(text: bytes) -> dict[str, Any] | None:
+    """Return the object of a line that a logger printed as JSON; None where it is none.
+
+    A logger's object is whole and has a level and a message. A number is a level from 10 to 60,
+    which is the scale of Python's and of Node's loggers.
+
+    >>> read_logged(b'{"level": "warn", "msg": "low"}') is None
+    False
+    >>> read_logged(b'{"level": 3, "message": "door"}'), read_logged(b'{"error": 0.02}')
+    (None, None)
+    """
+    foreign = decode(text)
+    if foreign is None:
+        return None
+    read = read_object(foreign, lambda _: None)
+    if read.level is None or read.message is None:
+        return None
+    numbers = [
+        foreign[name] for name in _LEVEL_NAMES if isinstance(foreign.get(name), (int, float))
+    ]
+    return foreign if all(10 <= number <= 60 for number in numbers) else None
 
 
 def read_object(

@@ -18,7 +18,8 @@ from aind_capsule.records.foreign import (
     ForeignRecord,
 )
 from aind_capsule.records.foreign_times import ForeignTimes
-from aind_capsule.records.levels import find_standard_level, infer_level
+from aind_capsule.records.levels import find_standard_level
+from aind_capsule.records.line_levels.infer import infer_level
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OPENING = re.compile(r"[ \t]*[\[(<]?")

@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aind_capsule.records.shrink import MAX_LINE_BYTES
 from aind_capsule.records.simplify import CUT_MARK
 from aind_capsule.settings.groups import ShippingSettings
-
-#: One line of a log is at most this long, its own fields included.
-MAX_LINE_BYTES = 256 * 1024
 
 #: How the names of logs end.
 LOG_SUFFIX = ".log.jsonl"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from aind_capsule.frozen import frozen
 from aind_capsule.records.levels import LEVELS
 
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
@@ -22,7 +22,7 @@ EVENT_TYPES_READ = (*EVENT_TYPES, "stage_error")
 STATUSES = ("success", "fail", "stopped")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Field:
     """One row of the table: a field's name, type, meaning, and the values that it may have."""
 
@@ -103,7 +103,10 @@ FIELDS: tuple[Field, ...] = (
         "Why it failed: exception type, `ExitStatus`, `Signal`, `Timeout`, `OutOfMemory`, "
         "`NotFound`, `NotExecutable`, `UploadError`, `OutputError`, `SettingsError`.",
     ),
-    _canonical("error_message", "What the failure said."),
+    _canonical(
+        "error_message",
+        "What the failure said; for `ExitStatus` the last error, else the last line of stderr.",
+    ),
     _canonical(
         "other_failures",
         "Failures of other `capsule_run` blocks of the same process, beside the one that is told.",
@@ -154,6 +157,11 @@ FIELDS: tuple[Field, ...] = (
     _canonical("records", "Records in the log by level, this one not counted.", "object"),
     _canonical("lost_records", "Records that could not be kept, by cause.", "object"),
     _canonical(
+        "cut_records",
+        "Records that were too long; their largest fields are cut, and named in `truncated`.",
+        "integer",
+    ),
+    _canonical(
         "lost_output_bytes",
         "Bytes of the processing's output that could not be written to the wrapper's own `stdout`"
         " and `stderr`, by stream; the log has them.",
@@ -200,7 +208,7 @@ _FREE_TEXTS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Fault:
     """One way in which a record departs from the standard."""
 

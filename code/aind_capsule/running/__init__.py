@@ -1,6 +1,6 @@
 """The wrapper: one processing command from its start to its canonical record.
 
-`run` tells the whole story in order; `supervise` is its middle, while the processing lives; the
-other modules each hold one part. Linux only. Nothing here imports loguru, and no thread is ever
-started: the processing is forked from a process that has one thread.
+The story in order: `prepare`, then `run`, in it `supervise` while the processing lives, and
+`finishing.finish_run`. The other modules each hold one part. Linux only. Nothing here imports
+loguru, and no thread is ever started: the processing is forked from a process with one thread.
 """

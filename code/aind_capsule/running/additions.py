@@ -21,10 +21,12 @@ class Additions:
 
     Attributes:
         lost: Entries that were not kept, because they were too many or of no use.
+        cut: Messages that were too long and were cut where they were made.
     """
 
     def __init__(self) -> None:
         self.lost = 0
+        self.cut = 0
         self._tables: dict[str, dict[str, Any]] = {"metrics": {}, "parameters": {}, "fields": {}}
         self._lists: dict[str, list[Any]] = {"artifacts": [], "notes": [], "steps": []}
 
@@ -43,6 +45,8 @@ class Additions:
                 room = MAX_ENTRIES - len(self._lists[kind])
                 self._lists[kind] += entries[: max(0, room)]
                 self.lost += max(0, len(entries) - room)
+            elif kind == "truncated":
+                self.cut += 1
             elif kind != "capsule":
                 self.lost += 1
 

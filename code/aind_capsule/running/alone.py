@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aind_capsule.context.folders import get_cwd
@@ -43,13 +44,16 @@ from aind_capsule.running.journal import Journal, StatedName
 from aind_capsule.running.late_records import LateRecords
 from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
+from aind_capsule.running.parameters import parse_parameters
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
+from aind_capsule.running.preparing.python_arguments import find_own_arguments
+from aind_capsule.running.recording import failure_evidence
 from aind_capsule.running.steps import read_cpu_s, read_peak_rss_bytes
 from aind_capsule.running.views import ConsoleView
 
 # Python forgets that an interrupt has ended the program, and leaves with another exit status, where
 # code is compiled after it, as for a dataclass: what the end needs is imported before.
-_NEEDED_AT_THE_END = (data_process, tidy)
+_NEEDED_AT_THE_END = (data_process, failure_evidence, tidy)
 #: Metadata in the data folder are waited for this long.
 _INPUTS_WAIT_S = 2.0
 
@@ -75,6 +79,7 @@ class LoneRun:
 
     Attributes:
         run_id: The run.
+        process_name: Its name at the start.
         target: Where this process's records go.
     """
 
@@ -85,9 +90,11 @@ class LoneRun:
         if process_name:
             flags["process_name"] = process_name
         request = RunRequest(command, flags, environ, get_cwd())
-        self._prepared = prepare(request)
+        parameters = parse_parameters(find_own_arguments(command))
+        self._prepared = _prepare(request, parameters)
         prepared, settings = self._prepared, self._prepared.settings
         self.run_id = prepared.facts.run_id
+        self.process_name = prepared.facts.process_name
         self._console = ConsoleView(_Stderr(), settings.console, environ, prepared.fields)
         self._files = RunFiles(prepared, self._console.say, environ)
         self.found = _read_inputs(request, prepared)
@@ -118,9 +125,9 @@ class LoneRun:
         self._canonical: Mapping[str, Any] = {}
         self._lists: dict[str, Any] = {}
         self._interrupts: list[BaseException] = []
-        self._delivery = RunDelivery(prepared, self._files, self._warn)
+        self._delivery = RunDelivery(prepared, self._files, self._warn, Listener().watch)
         self._start()
-        self._delivery.start(Listener().watch)
+        self._delivery.start()
         self._previous = install_target(self.target)
 
     def _state_name(self, name: str) -> None:
@@ -187,7 +194,7 @@ class LoneRun:
         if prepared.settings.upload.url is not None:
             message = "Results are uploaded by `capsule run`; afterwards: capsule upload DIR URL"
             journal.log("WARNING", message)
-        self._files.write_run_json(None, self.found, {})
+        self._files.run_json.write(None, self.found, {})
 
     def _end(self, outcome: Outcome) -> None:
         prepared, journal = self._prepared, self._journal
@@ -196,8 +203,7 @@ class LoneRun:
         carried: dict[str, Any] = {}
         if outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, journal.log)
-        if self._files.keep(journal, is_over=True):
-            self._delivery.follow_log()
+        self._delivery.keep_files(journal, is_over=True)
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(
             build_canonical(
@@ -209,6 +215,7 @@ class LoneRun:
                 results=results,
                 counts=journal.counts,
                 lost=journal.get_lost(),
+                cut=journal.cut,
                 undelivered=self._delivery.count_undelivered(self._files.writer.records),
                 oom_kills=0,
                 resources={},
@@ -233,7 +240,7 @@ class LoneRun:
         self._files.remove_old_runs()
 
     def _write_last_run_json(self, more: Mapping[str, Any], *, is_last: bool) -> None:
-        self._files.write_run_json(
+        self._files.run_json.write(
             self._canonical,
             self.found,
             describe_python(),
@@ -262,6 +269,12 @@ class LoneRun:
         except BaseException as error:  # raised at the end
             self._interrupts.append(error)
         return bool(self._interrupts)
+
+
+def _prepare(request: RunRequest, parameters: Mapping[str, Any]) -> Prepared:
+    """Prepare the run; its parameters are those of the program, and not of a notebook's kernel."""
+    prepared = prepare(request)
+    return replace(prepared, facts=replace(prepared.facts, parameters=parameters))
 
 
 def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:

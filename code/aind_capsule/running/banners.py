@@ -53,7 +53,7 @@ def show_end(
     rows = [("status", f"{outcome.status} (exit status {code})")]
     results = f"{files} {'file' if files == 1 else 'files'}, {size}"
     if outcome.error_type:
-        rows.append(("error", f"{outcome.error_type}: {outcome.error_message}"))
+        rows.append(("error", outcome.reason))
     if outcome.other_failures:
         rows.append(("and", f"{outcome.other_failures} more in other blocks of capsule_run"))
     rows += [

@@ -41,7 +41,11 @@ def judge_block(error: BaseException | None, *, is_stop_requested: bool = False)
         code &= 0xFF
         if code == 0:
             return _SUCCESS
-        said = error.code if isinstance(error.code, str) else describe_exit_status(code)
+        said = (
+            error.code
+            if isinstance(error.code, str)
+            else f"Ended with {describe_exit_status(code)}"
+        )
         return Outcome("fail", "ERROR", code, code, None, "ExitStatus", said)
     if error is None or isinstance(error, GeneratorExit):
         return _SUCCESS

@@ -23,6 +23,7 @@ def build_canonical(
     results: Mapping[str, int],
     counts: Mapping[str, int],
     lost: Mapping[str, int],
+    cut: int,
     undelivered: Mapping[str, int],
     oom_kills: int,
     resources: Mapping[str, Any],
@@ -38,6 +39,7 @@ def build_canonical(
         results: `results_files` and `results_bytes`.
         counts: Records by level.
         lost: Records that could not be kept, by cause.
+        cut: Records that were too long and were cut.
         undelivered: Records that have not reached a destination yet, by destination.
         resources: Peaks of what the processing used, where samples were taken.
         additions: What the processing has said of the run.
@@ -69,6 +71,7 @@ def build_canonical(
         "resources": dict(resources) or None,
         "records": {level: count for level, count in counts.items() if count},
         "lost_records": dict(lost) or None,
+        "cut_records": cut or None,
         "lost_output_bytes": dict(lost_output) or None,
         "undelivered_records": dict(undelivered) or None,
     }
@@ -81,6 +84,8 @@ def _describe_end(outcome: Outcome) -> str:
         return "finished"
     if outcome.status == "stopped":
         return f"was stopped by {outcome.signal}" if outcome.signal else "was stopped"
+    if outcome.exit_text is not None:
+        return f"failed with {outcome.exit_text}"
     message = f"failed: {outcome.error_message}" if outcome.error_message else "failed"
     others = outcome.other_failures
     return f"{message} (and {others} more)" if others else message

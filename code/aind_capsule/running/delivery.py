@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aind_capsule.running.files import RunFiles
+from aind_capsule.running.journal import Journal
 from aind_capsule.running.prepare import Prepared
 from aind_capsule.settings.model import Settings
 from aind_capsule.shipping.registry import find_kinds
@@ -37,12 +38,23 @@ class RunDelivery:
         prepared: The run.
         files: Its files.
         tell: Shows people a warning.
+        watch: See `ShipperProcess`.
+        on_started: Called with the pid of each process that is started.
     """
 
-    def __init__(self, prepared: Prepared, files: RunFiles, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        files: RunFiles,
+        tell: Callable[[str], None],
+        watch: Watch | None = None,
+        on_started: Callable[[int], None] = lambda _pid: None,
+    ) -> None:
         self._prepared = prepared
         self._files = files
         self._tell = tell
+        self._watch = watch
+        self._on_started = on_started
         self._is_on = bool(find_kinds(prepared.settings)) and files.folder is not None
         self._process: ShipperProcess | None = None
 
@@ -51,17 +63,8 @@ class RunDelivery:
         """Whether the log is to be delivered anywhere."""
         return self._is_on
 
-    def start(
-        self,
-        watch: Watch | None = None,
-        on_started: Callable[[int], None] = lambda _pid: None,
-    ) -> ShipperProcess | None:
-        """Begin, if there is anything to deliver to, and if that has not been done.
-
-        Args:
-            watch: See `ShipperProcess`.
-            on_started: Called with the pid of each process that is started.
-        """
+    def start(self) -> ShipperProcess | None:
+        """Begin, if there is anything to deliver to, and if that has not been done."""
         log = self._files.writer.path
         if not self._is_on or self._process is not None:
             return self._process
@@ -69,17 +72,22 @@ class RunDelivery:
 
         try:
             self._process = ShipperProcess(
-                log, self._prepared.settings, self._tell, watch, on_started
+                log, self._prepared.settings, self._tell, self._watch, self._on_started
             )
         except OSError as error:
             self._is_on = False
             self._files.complain(f"The log is not delivered: {error}; `capsule push` does it later")
         return self._process
 
-    def follow_log(self) -> None:
-        """Have the log read where it is now."""
-        writer = self._files.writer
-        if self._process is not None:
+    def keep_files(self, journal: Journal, *, is_over: bool) -> None:
+        """Have all files in a folder that exists, and the log read where it is now.
+
+        Args:
+            journal: The run's log, which has not ended yet.
+            is_over: Whether the processing has ended.
+        """
+        if self._files.keep(journal, is_over=is_over) and self._process is not None:
+            writer = self._files.writer
             self._process.follow_log(writer.path, is_whole=not writer.was_damaged)
 
     def count_undelivered(self, records: int) -> dict[str, int]:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from aind_capsule.context.files import write_all
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.file.kept_folder import Finding, KeptFolder
 from aind_capsule.logs.writer import LogWriter
-from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.finishing.lost_files import describe_finding, report_finding
 from aind_capsule.running.finishing.results_copies import (
     ResultsCopies,
@@ -22,10 +20,10 @@ from aind_capsule.running.finishing.results_copies import (
     copy_file,
     copy_open_file,
 )
-from aind_capsule.running.finishing.run_json import build_run_json
+from aind_capsule.running.finishing.run_json_writer import RunJsonWriter
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.prepare import Prepared, is_missing, is_writable_folder
-from aind_capsule.running.run_folder import SUFFIXES, RunFolder, RunJson
+from aind_capsule.running.run_folder import SUFFIXES, RunFolder
 from aind_capsule.running.views import SessionView
 from aind_capsule.settings.values import RUN_FILE_KINDS
 
@@ -41,6 +39,7 @@ class RunFiles:
     Attributes:
         writer: Writes the log; where no log can be had, into nothing.
         session: The session file, or None.
+        run_json: Writes `run.json`.
         failures: What went wrong.
     """
 
@@ -53,8 +52,6 @@ class RunFiles:
         scratch = prepared.facts.folders["scratch"]
         self._kept = KeptFolder(path, self._names, scratch, environ)
         self._say = say
-        self._run_json: RunJson | None = None
-        self._run_json_content = b""
         self._told: set[str] = set()
         self._copies = ResultsCopies(prepared.facts.folders["results"])
         self._has_log = False
@@ -62,6 +59,9 @@ class RunFiles:
         self.failures: list[str] = []
         self.writer = self._open_log()
         self.session = self._open_session()
+        self.run_json = RunJsonWriter(
+            prepared, self._kept, self._find_kinds_to_list(), self._names, self._complain_once
+        )
 
     @property
     def folder(self) -> RunFolder | None:
@@ -106,6 +106,15 @@ class RunFiles:
         except OSError as error:
             self.complain(f"The session file cannot be written: {error.strerror}")
             return None
+
+    def _find_kinds_to_list(self) -> list[str]:
+        """Return the kinds of run files that `run.json` names."""
+        is_written = {
+            "log": True,
+            "session": self.session is not None,
+            "resources": self._prepared.settings.resources is not None,
+        }
+        return [kind for kind, is_there in is_written.items() if is_there]
 
     def open_samples(self) -> None:
         """Open the file of the samples, before the processing can remove its folder."""
@@ -166,13 +175,8 @@ class RunFiles:
 
     def _follow(self, finding: Finding) -> None:
         """Write `run.json` anew where the run has another folder."""
-        if not finding.is_moved:
-            return
-        if self._run_json is not None:
-            self._run_json.close()
-            self._run_json = None
-        if self._run_json_content:
-            self._write_run_json(decode(self._run_json_content) or {}, is_last=False)
+        if finding.is_moved:
+            self.run_json.write_anew()
 
     def seal_log(self) -> None:
         """End the log after its canonical record, and copy it into results at once."""
@@ -180,56 +184,6 @@ class RunFiles:
         self.writer.seal()
         self._has_log = self._has_log and self.writer.size_bytes > 0
         self.publish(("log",))  # the banner that follows says where it is
-
-    def write_run_json(
-        self,
-        canonical: Mapping[str, Any] | None,
-        found: Mapping[str, Any],
-        processing: Mapping[str, Any],
-        *,
-        is_last: bool = False,
-        more: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        """Write `run.json`: first with nothing known but the start, last with the canonical record.
-
-        Args:
-            canonical: The canonical record, once there is one.
-            found: What is known of the inputs.
-            processing: What the processing's own Python has said about itself.
-            is_last: Whether no other version follows.
-            more: What the processing has said of the run beyond the canonical record.
-        """
-        if self._prepared.run_folder is None:
-            return
-        files = {"log": self._names["log"]}
-        if self.session is not None:
-            files["session"] = self._names["session"]
-        if self._prepared.settings.resources is not None:
-            files["resources"] = self._names["resources"]
-        content = build_run_json(
-            self._prepared.facts,
-            canonical,
-            found=found,
-            processing=processing,
-            files=files,
-            more=more,
-        )
-        content = self._prepared.redactor.redact_fields(decode(encode(content)) or {})
-        self._write_run_json(content, is_last=is_last)
-
-    def _write_run_json(self, content: Mapping[str, Any], *, is_last: bool) -> None:
-        self._run_json_content = encode(content) + b"\n"
-        folder, opened = self.folder, self._kept.opened
-        if folder is None or opened is None:
-            return
-        try:
-            if self._run_json is None:
-                self._run_json = RunJson(opened, self._names["run"])
-            self._run_json.write(self._run_json_content, is_last=is_last)
-        except OSError as error:
-            if opened.is_in_place:  # else it is written when the files have another place
-                message = f"{folder.get_file('run')} cannot be written: {error.strerror}"
-                self._complain_once(message)
 
     @property
     def has_data_process(self) -> bool:
@@ -288,7 +242,7 @@ class RunFiles:
 
     def _find_source(self, kind: str) -> Write | None:
         """Return what writes a run file to a descriptor; None where there is no such file."""
-        held, opened, content = self._kept.get_held(kind), self._kept.opened, self._run_json_content
+        held, opened, content = self._kept.get_held(kind), self._kept.opened, self.run_json.content
         if kind == "log":
             return self.writer.copy_to if self._has_log else None
         if kind == "run":
@@ -334,8 +288,7 @@ class RunFiles:
         fd, opened = self._kept.get_held("resources"), self._kept.opened
         if fd is not None and opened is not None and not os.fstat(fd).st_size:
             opened.remove_file(self._names["resources"])
-        if self._run_json is not None:
-            self._run_json.close()
+        self.run_json.close()
         self._kept.close()
 
     def complain(self, message: str) -> None:

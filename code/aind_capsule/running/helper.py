@@ -10,16 +10,16 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aind_capsule.context.descriptors import fill_standard
+from aind_capsule.frozen import frozen
 
 
 class NoProcessError(OSError):
     """No process, descriptor or memory is to be had for a fork; `errno` says which."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Helper:
     """A helper: its pid, and our end of its pipe."""
 

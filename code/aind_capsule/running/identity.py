@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from aind_capsule.context.folders import is_code_folder
 from aind_capsule.context.pipeline_task import PipelineTask, find_task_script
 from aind_capsule.context.platform import read_platform_ids, read_variable
+from aind_capsule.frozen import frozen
 from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
 from aind_capsule.running.preparing.command_line import Kind, Program, find_program
 from aind_capsule.running.preparing.program_path import find_program_path, resolve_links
@@ -58,7 +58,7 @@ _MAX_SCRIPT_BYTES = 1024 * 1024
 _HINT = "Set process_name in code/capsule.toml to name it"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessName:
     """The name of a run's process.
 

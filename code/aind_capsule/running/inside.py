@@ -11,30 +11,46 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any
+from weakref import WeakValueDictionary
 
-from aind_capsule.logs.configure import add_fields, find_stated_name, find_wrapper, write_record
+from aind_capsule.logs.configure import (
+    add_fields,
+    find_own_target,
+    find_stated_name,
+    find_wrapper,
+    write_record,
+)
 from aind_capsule.logs.target import SerialTarget
 from aind_capsule.records.encode import decode, encode
-from aind_capsule.records.simplify import simplify
+from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.records.shrink import MAX_SENT_BYTES, shrink
+from aind_capsule.records.simplify import simplify, str_safely
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.running.additions import KIND
 from aind_capsule.running.alone import LoneRun
 from aind_capsule.running.block import Block, find_place
 from aind_capsule.running.blocks import Blocks
 from aind_capsule.running.outcome import Outcome
-from aind_capsule.running.steps import OPEN, StepStart, end_step, start_step
+from aind_capsule.running.step_nesting import (
+    begin_step,
+    find_open_steps,
+    forget_open_steps,
+    leave_step,
+)
+from aind_capsule.running.steps import OPEN, StepStart, end_step
 from aind_capsule.running.stop_signal import StopSignal
 
-#: One message is at most so long, as a record is.
-_MAX_MESSAGE_BYTES = 1000 * 1024
 _SHOWN_OF_STEPS = ("wall_s", "cpu_s", "cores_busy", "peak_rss_bytes", "error_type", "error_message")
 
 
 class Run:
-    """What a processing can say of its run.
+    """What a processing can say of its run: a handle, for any thread, task and process of it.
+
+    A copy is the handle itself. One that is sent to a worker process (pickled) is that of the same
+    run there. Under `capsule run` all processes reach the run. Alone, what a worker says of it is a
+    WARNING in the worker's own log, as its other records are.
 
     Attributes:
         run_id: The run; None where there is none.
@@ -45,11 +61,30 @@ class Run:
         run_id: str | None,
         add: Callable[[dict[str, Any]], None],
         log: Callable[[str, str, Mapping[str, Any]], None],
+        *,
+        process_name: str | None = None,
     ) -> None:
         self.run_id = run_id
         self._add = add
         self._log = log
-        self._step: ContextVar[str] = ContextVar("step", default="")
+        self._process_name = process_name
+        self._pid = os.getpid()
+        if run_id is not None:
+            _runs[run_id] = self
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this process has made it, and not the one that it was forked from."""
+        return self._pid == os.getpid()
+
+    def __copy__(self) -> Run:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Run:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return find_run, (self.run_id, self._process_name)
 
     @property
     def stop_requested(self) -> bool:
@@ -89,29 +124,27 @@ class Run:
     def step(self, name: str) -> Iterator[None]:
         """A part of the processing: what it took is a record at its end, and a row in `run.json`.
 
-        Steps may lie in one another; an exception goes through, and is told in the row.
+        Steps of one thread or task lie in one another (`outer/inner`). A thread and a process begin
+        in none, and while a generator waits at a `yield`, nothing lies in its steps. An exception
+        goes through, and is told in the row. A name may hold any character, also a slash: `name`
+        and `parents` of the row have each name whole.
         """
-        outer = self._step.get()
-        start = start_step(f"{outer}/{name}" if outer else name)
-        token = self._step.set(start.path)
+        step = begin_step(self, str_safely(name))
         error: BaseException | None = None
-        _open_steps[start] = self
         try:
             yield
         except BaseException as caught:  # raised again
             error = caught
             raise
         finally:
-            with contextlib.suppress(ValueError):  # a generator that is ended in another context
-                self._step.reset(token)
-            if _open_steps.pop(start, None) is not None:  # else the run has ended before it
-                self._end_step(start, end_step(start, error))
+            if leave_step(step):
+                self._end_step(step.start, end_step(step.start, error))
 
     def end_open_steps(self) -> None:
         """End what is still open when the run ends, with what it has taken so far."""
-        for start, run in list(_open_steps.items()):
-            if run is self and _open_steps.pop(start, None) is not None:
-                self._end_step(start, {**end_step(start, None), "status": OPEN})
+        for step in find_open_steps():
+            if step.run is self and leave_step(step):
+                self._end_step(step.start, {**end_step(step.start, None), "status": OPEN})
 
     def _end_step(self, start: StepStart, row: Mapping[str, Any]) -> None:
         self._add({"steps": [row]})
@@ -121,6 +154,37 @@ class Run:
         shown = {f"step_{name}": row[name] for name in _SHOWN_OF_STEPS if name in row}
         message = f"Step {start.path} {end} {row['wall_s']:.3g} s"
         self._log(level, message, {"step": start.path, **shown})
+
+
+#: The handles of this process, by their runs.
+_runs: WeakValueDictionary[str, Run] = WeakValueDictionary()
+
+
+def find_run(run_id: str | None, process_name: str | None) -> Run:
+    """Return the handle of a run that was pickled, in whichever process this is.
+
+    Args:
+        run_id: The run.
+        process_name: Its name, for a log of this process's own.
+    """
+    if run_id is None:
+        return _no_run
+    known = _runs.get(run_id)
+    if known is not None:
+        return known
+    wrapper = find_wrapper()
+    if wrapper is not None and wrapper.target.fields.get("run_id") == run_id:
+        return _build_run_of_wrapper(wrapper)
+
+    def log(level: str, text: str, extra: Mapping[str, Any]) -> None:
+        write_record(find_own_target(process_name), level, text, extra)
+
+    return Run(
+        run_id,
+        lambda message: log("WARNING", _describe_unreached(message, run_id), {}),
+        log,
+        process_name=process_name,
+    )
 
 
 class capsule_run:  # noqa: N801 (it reads as a function: `with capsule_run() as run`)
@@ -244,16 +308,15 @@ def _begin(
     lone = LoneRun(process_name or find_stated_name() or default_name, fields)
     run = Run(
         lone.run_id,
-        lambda message: _add_safely(message, lone.add, lone.target),
+        lambda message: _add_safely(message, lone.add, lone.target, lone.run_id),
         lambda level, text, extra: write_record(lone.target, level, text, extra),
+        process_name=lone.process_name,
     )
     return _OpenRun(run, lone)
 
 
 _stop = StopSignal()
 _blocks: Blocks[_OpenRun] = Blocks(_stop.requested.is_set)
-#: Steps that go on, of all runs.
-_open_steps: dict[StepStart, Run] = {}
 _no_run = Run(None, lambda _message: None, lambda _level, _text, _extra: None)
 
 
@@ -261,7 +324,7 @@ _no_run = Run(None, lambda _message: None, lambda _level, _text, _extra: None)
 def _end_at_exit() -> None:
     """End what is open while the interpreter still works: afterwards it imports nothing."""
     _blocks.end_at_exit()
-    for run in set(_open_steps.values()):
+    for run in {step.run for step in find_open_steps()}:
         run.end_open_steps()
 
 
@@ -279,7 +342,7 @@ def _find_caller() -> FrameType:
 
 
 def _start_anew() -> None:
-    _open_steps.clear()
+    forget_open_steps()
     _blocks.start_anew()
 
 
@@ -295,23 +358,38 @@ def _build_run_of_wrapper(wrapper: SerialTarget) -> Run:
     )
 
 
+def _redact(message: dict[str, Any], redactor: Redactor | None) -> dict[str, Any]:
+    """Hide secrets in what will be cut: half a secret is not found any more."""
+    return message if redactor is None else redactor.redact_values(message)
+
+
 def _add_safely(
     message: dict[str, Any],
     add: Callable[[Mapping[str, Any]], bool] | None,
     target: SerialTarget,
+    run_id: str | None = None,
 ) -> None:
     """Hand on what was said, as plain JSON; never an error, whatever the values are."""
     data = encode({"capsule": KIND, **simplify(message)})
-    if len(data) > _MAX_MESSAGE_BYTES:
+    if len(data) > MAX_SENT_BYTES:
         kinds = ", ".join(message)
-        text = f"What was said of the run ({kinds}) is too long ({len(data)} bytes) and left out"
-        write_record(target, "ERROR", text, {})
-    elif add is not None:
+        text = f"What was said of the run ({kinds}) is too long ({len(data)} bytes) and was cut"
+        write_record(target, "WARNING", text, {})
+        data = encode(shrink(_redact(decode(data) or {}, target.cut_redactor), MAX_SENT_BYTES))
+    if add is not None:
         plain = decode(data) or {}
         kept: list[bool] = []
         target.exclusively(lambda: kept.append(add(plain)))
         if kept == [False]:
-            said = encode(simplify(message)).decode()
-            write_record(target, "WARNING", f"Said of the run after its end: {said}", {})
+            run = _runs.get(run_id or "")
+            has_ended = run is None or run.is_of_this_process
+            text = _describe_unreached(message, None if has_ended else run_id)
+            write_record(target, "WARNING", text, {})
     else:
         target.send(data)
+
+
+def _describe_unreached(message: Mapping[str, Any], run_id: str | None) -> str:
+    """Return what was said of a run that has ended, or that is another process's."""
+    where = "after its end" if run_id is None else f"{run_id} in another process"
+    return f"Said of the run {where}: {encode(simplify(message)).decode()}"

@@ -14,14 +14,14 @@ from typing import Any
 
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.known import is_worth_finding
+from aind_capsule.records.redaction.stream import LOOK_AHEAD_BYTES
+from aind_capsule.records.shrink import MAX_RECORD_BYTES
 from aind_capsule.running.additions import KIND
 from aind_capsule.running.journal import Journal, StatedName
 from aind_capsule.running.loop import READABLE, Loop, Timer
 from aind_capsule.running.process.socket_folder import open_listener, remove_socket_folder
 
 VERSION = 1
-#: A record from inside is at most this long, with its line end.
-MAX_RECORD_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
 _MESSAGE_KEY = b'"capsule"'
 #: Without these the wrapper could neither find the processes of the run nor rescue its files.
@@ -140,12 +140,22 @@ class Intake:
             self._journal.count_lost("torn_inside_records")
 
     def _take_line(self, connection: _Connection, line: bytes) -> None:
+        if len(line) > MAX_RECORD_BYTES:
+            self._take_beginning(connection, line)
+            return
         if _MESSAGE_KEY in line:  # other languages write names in an order of their own
             message = decode(line) or {}
             if "capsule" in message and "message" not in message:  # a user's field may be named so
                 self._take_message(connection, message)
                 return
         self._journal.write_inside(line, connection.stated_name)
+
+    def _take_beginning(self, connection: _Connection, line: bytes) -> None:
+        if not connection.has_greeted:  # of a hello every secret must be known
+            self._journal.count_lost("torn_inside_records")
+            connection.close()
+        elif not self._journal.write_beginning(line, connection.stated_name):
+            self._journal.write_torn(line)
 
     def _take_message(self, connection: _Connection, message: Mapping[str, Any]) -> None:
         kind = message.get("capsule")
@@ -199,7 +209,8 @@ class _Connection:
         self.stated_name: StatedName | None = None
         self._take_line = take_line
         self._forget = forget
-        self._rest = b""
+        self._rest = bytearray()
+        self._is_skipping = False
 
     def on_ready(self, _events: int) -> None:
         self.read()
@@ -215,14 +226,32 @@ class _Connection:
         if not data:
             self.close()
             return False
-        *lines, rest = (self._rest + data).split(b"\n") if b"\n" in data else (self._rest + data,)
-        self._rest = rest
+        if self._rest or self._is_skipping:
+            end = data.find(b"\n") + 1
+            self._take_part(data[: end or len(data)])
+            if not end:
+                return True
+            data = data[end:]
+        *lines, rest = data.split(b"\n")
         for line in lines:
             if line:
                 self._take_line(self, line)
-        if len(self._rest) > MAX_RECORD_BYTES:
-            self.close()
+        self._take_part(rest)
         return True
+
+    def _take_part(self, part: bytes) -> None:
+        """Take a part of a line, with its end where it has one."""
+        self._rest += part
+        is_whole = part.endswith(b"\n")
+        is_too_long = len(self._rest) > MAX_RECORD_BYTES + LOOK_AHEAD_BYTES
+        if self._is_skipping:
+            self._rest.clear()
+        elif is_whole or is_too_long:
+            line = bytes(self._rest[: MAX_RECORD_BYTES + LOOK_AHEAD_BYTES]).rstrip(b"\n")
+            self._rest.clear()
+            if line:
+                self._take_line(self, line)
+        self._is_skipping = not is_whole and (self._is_skipping or is_too_long)
 
     def send(self, data: bytes) -> None:
         """Answer; a client that does not read its answer goes without."""
@@ -232,6 +261,5 @@ class _Connection:
     def close(self) -> None:
         """End the connection."""
         if self.socket.fileno() >= 0:
-            rest, self._rest = self._rest, b""
-            self._forget(self, len(rest))
+            self._forget(self, len(self._rest))
             self.socket.close()

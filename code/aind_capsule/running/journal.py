@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.console import format_record
 from aind_capsule.logs.writer import LogWriter
 from aind_capsule.records.encode import decode, encode, encode_members
@@ -18,7 +18,15 @@ from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
 from aind_capsule.records.naming import GENERAL_NAMES, clean_process_name
 from aind_capsule.records.redaction.redactor import Redactor
+from aind_capsule.records.redaction.stream import StreamRedactor
 from aind_capsule.records.schema import TIMESTAMP_PATTERN
+from aind_capsule.records.shrink import (
+    MAX_FIELDS_BYTES,
+    MAX_RECORD_BYTES,
+    fit_fields,
+    fit_record,
+    is_cut,
+)
 from aind_capsule.records.timestamps import (
     US_PER_S,
     RecordClock,
@@ -29,6 +37,7 @@ from aind_capsule.running.additions import KIND, Additions
 from aind_capsule.version import __version__
 
 if TYPE_CHECKING:
+    from aind_capsule.running.recording.failure_evidence import FailureEvidence
     from aind_capsule.running.recording.traceback_info import Traceback
 
 _SOFTWARE = {"software_name": "aind-capsule", "software_version": __version__}
@@ -38,7 +47,7 @@ _matches_timestamp = re.compile(TIMESTAMP_PATTERN).match
 _TORN_BYTES = 1000
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class StatedName:
     """The name that a process of the run states for itself.
 
@@ -66,7 +75,6 @@ class Journal:
         additions: What the processing has said of the run.
         counts: Records in the log, by level.
         lost: Records that were lost before they came to the writer, by cause.
-        last_exception: The last traceback seen.
         viewers: Called with each record that the processing did not print itself.
         captured_viewer: Called with each record of what it printed, where somebody wants them.
         stated_name: The first name that a process of the run has stated, where it is preferred.
@@ -88,22 +96,43 @@ class Journal:
         self.stated_name: str | None = None
         self.counts = dict.fromkeys(LEVELS, 0)
         self.lost: dict[str, int] = {}
-        self.last_exception: Traceback | None = None
+        self._cut = 0
+        self._evidence: FailureEvidence | None = None
         self.viewers: list[Callable[[Mapping[str, Any]], None]] = []
         self.captured_viewer: Callable[[Mapping[str, Any]], None] | None = None
         self._writer = writer
         self._clock = clock or RecordClock()
         self._steps_told = 0
+        self._has_reported_too_long = False
         self._threshold = LEVEL_NUMBERS[level]
         self._formats: dict[tuple[int, bytes], bytes] = {}
         self.set_fields(fields)
 
+    @property
+    def cut(self) -> int:
+        """Records, and messages on the run, that were too long and were cut."""
+        return self._cut + self.additions.cut
+
     def set_fields(self, fields: Mapping[str, Any]) -> None:
         """Have other fields in every record from now on; before the processing starts."""
-        self.fields = dict(fields)
+        self.fields, self._cut_fields = fit_fields(fields)
         self._taken = RESERVED_FIELDS.union(fields)
         self._software = {k: v for k, v in _SOFTWARE.items() if k not in fields}
         self._suffix = self.build_suffix({})
+
+    @property
+    def evidence(self) -> FailureEvidence:
+        """What the processing has said that may be the reason of its failure."""
+        if self._evidence is None:  # it is not needed before the processing has been started
+            from aind_capsule.running.recording.failure_evidence import FailureEvidence
+
+            self._evidence = FailureEvidence()
+        return self._evidence
+
+    @property
+    def last_exception(self) -> Traceback | None:
+        """The last exception that may be the reason of a failure."""
+        return self.evidence.exception
 
     def build_suffix(self, more: Mapping[str, Any]) -> bytes:
         """The encoded end of records: some fields, then the run's."""
@@ -132,6 +161,8 @@ class Journal:
             records[index] = records[index].replace(
                 _INFO_BYTES, b'"level":"%b"' % level.encode(), 1
             )
+        if kinds:
+            self.evidence.note_lines(texts, levels)
         if self._threshold > 10:
             kept = [
                 index
@@ -173,9 +204,7 @@ class Journal:
         suffix = self._suffix if name is None else name.suffix
         record = decode(line)
         if record is None:
-            self.count_lost("torn_inside_records")
-            raw = self.redactor.redact_bytes(line)[:_TORN_BYTES]  # a cut may not hide a secret
-            self.log("WARNING", "A record from inside was torn", raw=raw)
+            self.write_torn(line)
             return
         line = line.rstrip()
         # Escapes that need not be hide what is looked for.
@@ -194,33 +223,81 @@ class Journal:
             self._put(line[:-1] + suffix, str(level), record, name)
             return
         # What our own logger set-up has cut is named by it; nobody else could know it here.
-        reserved = RESERVED_FIELDS - {"truncated"} if _names_cut(record) else RESERVED_FIELDS
+        reserved = RESERVED_FIELDS - {"truncated"} if is_cut(record) else RESERVED_FIELDS
         self._write_record(self._adopt(record, reserved), suffix, name)
+
+    def write_torn(self, line: bytes) -> None:
+        """Count a record from inside that cannot be read, and write how it begins."""
+        self.count_lost("torn_inside_records")
+        raw = self.redactor.redact_bytes(line)[:_TORN_BYTES]  # a cut may not hide a secret
+        self.log("WARNING", "A record from inside was torn", raw=raw)
 
     def write_foreign(self, foreign: Mapping[str, Any]) -> None:
         """Write a record that another program encoded, or take what it says of the run."""
         if foreign.get("capsule") == KIND:
             self.additions.take(foreign)
             return
-        self._write_record(self._adopt(foreign), self._suffix, is_printed=True)
+        self.write_printed(foreign, self._suffix)
+
+    def write_printed(self, foreign: Mapping[str, Any], suffix: bytes) -> None:
+        """Write a record that a logger of the processing printed as JSON."""
+        self._write_record(self._adopt(foreign), suffix, is_printed=True)
+
+    def write_beginning(
+        self, data: bytes, name: StatedName | None = None, *, is_printed: bool = False
+    ) -> bool:
+        """Write the beginning of a record that is longer than `MAX_RECORD_BYTES`.
+
+        Args:
+            data: What was read of it.
+            name: What its process states for itself.
+            is_printed: Whether people see what it was made of already.
+
+        Returns:
+            False where it is not the beginning of a JSON object.
+        """
+        from aind_capsule.records.beginnings import decode_beginning  # few runs need it
+
+        if len(data) > MAX_RECORD_BYTES:
+            data = data[: StreamRedactor(self.redactor).find_cut(data, MAX_RECORD_BYTES)]
+        foreign = decode_beginning(data)
+        if foreign is None:
+            return False
+        self._report_too_long()
+        if "capsule" in foreign and "message" not in foreign:
+            self.additions.lost += 1
+            return True
+        suffix = self._suffix if name is None else name.suffix
+        self._write_record(
+            self._adopt(foreign), suffix, name, is_printed=is_printed, is_beginning=True
+        )
+        return True
 
     def write_fields(
-        self, fields: Mapping[str, Any], suffix: bytes, *, is_printed: bool = False
+        self,
+        fields: Mapping[str, Any],
+        suffix: bytes,
+        *,
+        is_printed: bool = False,
+        is_reason: bool = True,
     ) -> None:
-        """Write a record that was made here; it gets its time now.
+        """Write a record that was made here of what the processing said; it gets its time now.
 
         Args:
             fields: What it says.
-            suffix: From `build_suffix`.
+            suffix: The encoded end that it gets.
             is_printed: Whether people see what it was made of already.
+            is_reason: Whether it may be why the processing failed.
         """
-        timestamp = format_timestamp(self._take_times(1))
-        self._write_record({"timestamp": timestamp, **fields}, suffix, is_printed=is_printed)
+        record = {"timestamp": format_timestamp(self._take_times(1)), **fields}
+        self._write_record(record, suffix, is_printed=is_printed, is_own=not is_reason)
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write a record of the wrapper's own."""
         own = {"level": level, "message": message, **self._software}
-        self.write_fields({**own, **rename_taken(fields, {*own, *self.fields})}, self._suffix)
+        timestamp = format_timestamp(self._take_times(1))
+        fields = rename_taken(fields, {*own, *self.fields})
+        self._write_record({"timestamp": timestamp, **own, **fields}, self._suffix, is_own=True)
 
     def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the run's last record; returns it as it was written, or would have been."""
@@ -269,12 +346,22 @@ class Journal:
         name: StatedName | None = None,
         *,
         is_printed: bool = False,
+        is_beginning: bool = False,
+        is_own: bool = False,
     ) -> None:
         data = encode(record)
         redacted = self.redactor.redact_record(data)
         shown = record if redacted is data else decode(redacted) or {}
         level = str(record["level"])
-        self._put(redacted[:-1] + suffix, level, shown, name, is_printed=is_printed)
+        self._put(
+            redacted[:-1] + suffix,
+            level,
+            shown,
+            name,
+            is_printed=is_printed,
+            is_beginning=is_beginning,
+            is_own=is_own,
+        )
 
     def _put(
         self,
@@ -284,20 +371,36 @@ class Journal:
         name: StatedName | None = None,
         *,
         is_printed: bool = False,
+        is_beginning: bool = False,
+        is_own: bool = False,
     ) -> None:
-        if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(data):
+        fitted = fit_record(data)
+        shown = record if fitted is data else decode(fitted + b"}") or {}
+        if not is_own:
+            self.evidence.note_record(record)
+        if is_beginning or "truncated" in shown:
+            self._cut += 1
+        if LEVEL_NUMBERS[level] >= self._threshold and self._writer.append_one(fitted):
             self.counts[level] += 1
-        exception = record.get("exception")
-        if exception is not None and isinstance(exception, Mapping) and exception.get("type"):
-            from aind_capsule.running.recording.traceback_info import Traceback
-
-            words = (str(exception.get(part, "")) for part in ("type", "message", "traceback"))
-            self.last_exception = Traceback(*words)
-        shown = record if name is None else {**record, "process_name": name.text}
+        if self._cut_fields:
+            names, self._cut_fields = ", ".join(self._cut_fields), []
+            text = f"The fields of every record are cut to {MAX_FIELDS_BYTES} bytes: {names}"
+            self.log("WARNING", text)
+        shown = shown if name is None else {**shown, "process_name": name.text}
         if not is_printed:
             self._show(shown)
         elif self.captured_viewer is not None:
             self.captured_viewer(shown)
+
+    def _report_too_long(self) -> None:
+        """Say once that a record was longer than what is read of one."""
+        if not self._has_reported_too_long:
+            self._has_reported_too_long = True
+            text = (
+                f"A record was longer than {MAX_RECORD_BYTES} bytes and is cut. Further ones are"
+                " counted (cut_records of the canonical record)"
+            )
+            self.log("WARNING", text)
 
     def _show(self, record: Mapping[str, Any]) -> None:
         for view in self.viewers:
@@ -310,12 +413,6 @@ class Journal:
             if self._steps_told == 1:
                 self.log("WARNING", "The clock went back; times of records follow it")
         return first_us
-
-
-def _names_cut(record: Mapping[str, Any]) -> bool:
-    """Return whether `truncated` has the form in which `shrink` names what it has cut."""
-    names = record.get("truncated")
-    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def format_line(record: Mapping[str, Any], mode: str) -> bytes:

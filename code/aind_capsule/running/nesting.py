@@ -10,9 +10,9 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aind_capsule.context.pipeline_task import find_task_between
+from aind_capsule.frozen import frozen
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.running.intake import VERSION
 
@@ -22,7 +22,7 @@ FOLDER_VARIABLES = ("CAPSULE_DATA", "CAPSULE_RESULTS", "CAPSULE_SCRATCH")
 RUN_VARIABLES = ("CAPSULE_SOCKET", "CAPSULE_RUN_ID", "CAPSULE_WRAPPER_PID", "CAPSULE_RUN_FOLDERS")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class OuterRun:
     """A living wrapper around us."""
 

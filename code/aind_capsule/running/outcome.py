@@ -9,6 +9,8 @@ import os
 import signal
 from dataclasses import dataclass
 
+from aind_capsule.records.failure_text import describe_failure
+from aind_capsule.records.simplify import CUT_MARK
 from aind_capsule.running.process.signal_names import get_signal_name
 from aind_capsule.running.recording.traceback_info import Traceback
 from aind_capsule.running.recording.worker_deaths import is_worker_death
@@ -16,7 +18,11 @@ from aind_capsule.running.recording.worker_deaths import is_worker_death
 EXIT_OUTPUT = 74
 EXIT_TIMEOUT = 124
 _SIGKILL = 9
+#: Signals that a program ends itself by: what it said last is why.
+_CRASHES = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
 _WHO_KILLS = "(out of memory, a time limit of the container or batch system, or kill -9)"
+#: An `error_message` is at most so long. Its beginning is whole.
+MAX_MESSAGE_CHARACTERS = 2000
 #: In place of an exit status that cannot be seen.
 UNKNOWN_STATUS = -1
 #: A child that ends like this on a terminal was interrupted from its keyboard.
@@ -56,6 +62,7 @@ class Outcome:
         wrapper_status: Exit status of the wrapper.
         exit_code: Exit status of the processing; None where it was never started.
         other_failures: Failures beside the one that is told; only a run without a wrapper has them.
+        exit_text: The exit status and the reason behind it, where the processing left with one.
     """
 
     status: str
@@ -66,11 +73,17 @@ class Outcome:
     error_type: str | None = None
     error_message: str | None = None
     other_failures: int = 0
+    exit_text: str | None = None
 
     @property
     def event_type(self) -> str:
         """Place in the run's life cycle."""
         return "stage_complete" if self.status == "success" else "stage_failure"
+
+    @property
+    def reason(self) -> str:
+        """Why the run failed, as people read it beside the exit status."""
+        return describe_failure(self.error_type, self.error_message)
 
 
 def judge(
@@ -79,6 +92,7 @@ def judge(
     oom_kills: int = 0,
     is_oom_shared: bool = False,
     exception: Traceback | None = None,
+    text: str | None = None,
 ) -> Outcome:
     """Tell how a run ended.
 
@@ -87,6 +101,7 @@ def judge(
         oom_kills: How far the counter of out-of-memory kills rose during the run.
         is_oom_shared: Whether that counter belongs to more than this container.
         exception: The last traceback.
+        text: What the processing said last, where there is no traceback.
     """
     number = os.WTERMSIG(ended.wait_status) if os.WIFSIGNALED(ended.wait_status) else 0
     own_code = os.WEXITSTATUS(ended.wait_status) if not number else 128 + number
@@ -111,12 +126,28 @@ def judge(
         return Outcome("fail", "ERROR", own_code, own_code, name, "OutOfMemory", message)
     if name:
         message = f"Killed by {name} {_WHO_KILLS}" if number == _SIGKILL else f"Ended by {name}"
+        reason = _describe(exception, text)
+        if reason and name in _CRASHES:
+            message = cut_message(f"{message}: {reason}")
         return Outcome("fail", "ERROR", own_code, own_code, name, "Signal", message)
+    return _judge_exit(own_code, exception, text)
+
+
+def _judge_exit(code: int, exception: Traceback | None, text: str | None) -> Outcome:
+    """Tell how a run failed whose processing left with an exit status of its own."""
+    status = describe_exit_status(code)
+    exit_text = cut_message(": ".join(filter(None, [status, _describe(exception, text)])))
     if exception is not None:
-        message = exception.message or exception.type
-        return Outcome("fail", "ERROR", own_code, own_code, None, exception.type, message)
-    message = describe_exit_status(own_code)
-    return Outcome("fail", "ERROR", own_code, own_code, None, "ExitStatus", message)
+        kind, message = exception.type, cut_message(exception.message or exception.type)
+    elif text is None or is_shells_signal(code):
+        kind, message = "ExitStatus", f"Ended with {exit_text}"
+    else:
+        kind, message = "ExitStatus", cut_message(text)
+    return Outcome("fail", "ERROR", code, code, None, kind, message, exit_text=exit_text)
+
+
+def _describe(exception: Traceback | None, text: str | None) -> str | None:
+    return text if exception is None else describe_failure(exception.type, exception.message)
 
 
 def _is_out_of_memory(ended: Ended, own_code: int, exception: Traceback | None) -> bool:
@@ -145,16 +176,34 @@ def describe_oom(kills: int, *, is_shared: bool) -> str:
 
 
 def describe_exit_status(code: int) -> str:
-    """Return a sentence on an exit status, with the signal that a shell would mean by it.
+    """Return an exit status in words, with the signal that a shell would mean by it.
 
     >>> describe_exit_status(3), describe_exit_status(139)
-    ('Ended with exit status 3', 'Ended with exit status 139, as a shell reports SIGSEGV')
+    ('exit status 3', 'exit status 139, as a shell reports SIGSEGV')
     """
-    message = f"Ended with exit status {code}"
-    # A program may choose such a number itself (papermill leaves with 138): no signal is claimed.
-    if code - 128 in set(signal.Signals):
-        message += f", as a shell reports {get_signal_name(code - 128)}"
-    return f"{message} {_WHO_KILLS}" if code == 128 + _SIGKILL else message
+    text = f"exit status {code}"
+    if is_shells_signal(code):
+        text += f", as a shell reports {get_signal_name(code - 128)}"
+    return f"{text} {_WHO_KILLS}" if code == 128 + _SIGKILL else text
+
+
+def is_shells_signal(code: int) -> bool:
+    """Return whether a shell may report a signal by an exit status.
+
+    A program may choose such a number itself (papermill leaves with 138), so no signal is claimed.
+    """
+    return code - 128 in set(signal.Signals)
+
+
+def cut_message(text: str) -> str:
+    """Return a text within the bound of an `error_message`.
+
+    >>> cut_message("no units"), len(cut_message("x" * 10_000))
+    ('no units', 2000)
+    """
+    if len(text) <= MAX_MESSAGE_CHARACTERS:
+        return text
+    return text[: MAX_MESSAGE_CHARACTERS - len(CUT_MARK)] + CUT_MARK
 
 
 def judge_output(outcome: Outcome, problem: str | None) -> Outcome:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.context.cgroup import Cgroup, find_cgroup
@@ -18,8 +17,9 @@ from aind_capsule.context.machine import read_machine
 from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
 from aind_capsule.context.platform import find_run_mode, read_platform_ids
 from aind_capsule.errors import SettingsError
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.place import make_run_folder
-from aind_capsule.records.levels import SEVERITY_LITERALS
+from aind_capsule.records.line_levels.literals import LITERALS
 from aind_capsule.records.naming import make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
@@ -35,7 +35,7 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.settings.values import RUN_FILE_KINDS
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class RunRequest:
     """What `capsule run` was asked to do.
 
@@ -54,7 +54,7 @@ class RunRequest:
     keeps_terminal: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Prepared:
     """A run that is ready to start, or to be refused.
 
@@ -110,7 +110,7 @@ def prepare(request: RunRequest) -> Prepared:
             problems.append(Problem(message, hint, is_error=True))
     run_id = make_run_id()
     task = find_pipeline_task(environ)
-    redactor = Redactor.from_settings(settings, environ, SEVERITY_LITERALS)
+    redactor = Redactor.from_settings(settings, environ, LITERALS)
     name = find_process_name(settings, request.command, cwd, environ, task)
     process_name = redactor.redact_text(name.text)  # the run's files bear it
     stem = make_file_stem(process_name, run_id, in_pipeline=task is not None)

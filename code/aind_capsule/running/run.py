@@ -1,46 +1,38 @@
-"""A run from end to end: start, supervise, write the canonical record, publish.
-
-The order of what happens at the end is part of the product (see the documentation, "How a run
-ends").
-"""
+"""A run from its start to the end of its processing; what follows is `finishing.finish_run`."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import is_counter_shared, read_oom_kill_count
 from aind_capsule.context.folders import build_variables
 from aind_capsule.records.run_fields import add_identity
-from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running import banners, first_records
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
+from aind_capsule.running.finishing.end_wait import EndWait
 from aind_capsule.running.helper import NoProcessError
-from aind_capsule.running.inputs import count_results
 from aind_capsule.running.inputs_reader import InputsReader
 from aind_capsule.running.intake import Intake
-from aind_capsule.running.journal import Journal, format_line
+from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import READABLE, Loop
-from aind_capsule.running.nesting import (
-    build_child_environ,
-)
+from aind_capsule.running.nesting import build_child_environ
 from aind_capsule.running.outlet import Outlet, describe_loss
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code
 from aind_capsule.running.process.signal_names import get_signal_name
 from aind_capsule.running.process.socket_folder import remove_abandoned_folders
-from aind_capsule.running.signals import STOPS, SignalInbox
+from aind_capsule.running.signals import SignalInbox
 from aind_capsule.running.spawn import CannotStartError
 from aind_capsule.running.supervise import Manner, Supervision
 from aind_capsule.running.views import ConsoleView
 
 if TYPE_CHECKING:
+    from aind_capsule.running.finishing.finish_run import RunParts
     from aind_capsule.running.outcome import Ended, Outcome
     from aind_capsule.running.resources import ResourceSampler
     from aind_capsule.running.uploading import RunUpload
 
-EXIT_DELIVERY = 74
 #: The inputs' helper is waited for this long before the start, and at the end.
 _INPUTS_WAIT_S = 2.0
 #: Between two looks whether the log still has a name.
@@ -95,10 +87,11 @@ class Run:
         self._supervision = Supervision(
             self._loop, self._journal, self._out, self._err, manner, self._start_helpers
         )
-        self._delivery = RunDelivery(prepared, self._files, self._warn)
+        self._end_wait = EndWait(loop, self._supervision)
+        self._delivery = RunDelivery(
+            prepared, self._files, self._warn, self._watch, self._supervision.add_helper
+        )
         self._upload = self._make_upload()
-        self._is_over = False
-        self._must_end = False
         self._asset_problems: list[str] = []
         self._oom_before = read_oom_kill_count(prepared.cgroup)
 
@@ -117,7 +110,7 @@ class Run:
         )
 
         def write_first() -> None:  # where the wrapper is killed it is all that tells of the inputs
-            self._files.write_run_json(None, inputs.found, {})
+            self._files.run_json.write(None, inputs.found, {})
 
         def take_inputs() -> None:
             write_first()
@@ -139,7 +132,12 @@ class Run:
         is_hurried = outcome.status == "stopped"
         inputs.finish(0.1 if is_hurried else _INPUTS_WAIT_S)
         resources = self._sampler.finish(0.3 if is_hurried else 2.0) if self._sampler else {}
-        return self._finish(outcome, ended, inputs.found, processing, resources)
+        from aind_capsule.running.finishing.finish_run import RunEnding, finish_run
+
+        ending = RunEnding(
+            outcome, ended, inputs.found, processing, resources, self._count_oom_kills
+        )
+        return finish_run(self._collect_parts(), ending)
 
     def _supervise(
         self, intake: Intake | None, own_pids: tuple[int, ...]
@@ -168,10 +166,24 @@ class Run:
             environ,
             oom_kills=kills,
             is_oom_shared=kills > 0 and is_counter_shared(self._prepared.cgroup),
-            exception=self._journal.last_exception,
+            evidence=self._journal.evidence,
             log=self._journal.log,
         )
         return ended, judge_output(outcome, describe_loss((self._out, self._err)))
+
+    def _collect_parts(self) -> RunParts:
+        from aind_capsule.running.finishing.finish_run import RunParts
+
+        return RunParts(
+            self._prepared,
+            self._journal,
+            self._files,
+            self._console,
+            (self._out, self._err),
+            self._delivery,
+            self._upload,
+            self._end_wait,
+        )
 
     def _open_outlet(self, fd: int) -> Outlet:
         def tell(problem: str) -> None:
@@ -187,27 +199,20 @@ class Run:
         """Start what works beside the processing; the pids of those that it has started."""
         self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
         remove_abandoned_folders(self._environ)
-        self._start_delivery()
+        self._delivery.start()
         return self._start_sampler(own_pids)
 
-    def _start_delivery(self) -> None:
-        def watch(fd: int, read: Callable[[], None] | None) -> None:
-            if read is None:
-                self._loop.unwatch(fd)
-            else:
-                self._loop.watch(fd, READABLE, lambda _events: read())
-
-        self._delivery.start(watch, self._supervision.add_helper)
+    def _watch(self, fd: int, read: Callable[[], None] | None) -> None:
+        if read is None:
+            self._loop.unwatch(fd)
+        else:
+            self._loop.watch(fd, READABLE, lambda _events: read())
 
     def _look_at_files(self) -> None:
         """Have the log in another place soon after the processing has removed it."""
         if self._files.is_removed:
-            self._keep_files(is_over=False)
+            self._delivery.keep_files(self._journal, is_over=False)
         self._loop.call_in(_LOOK_AT_FILES_S, self._look_at_files)
-
-    def _keep_files(self, *, is_over: bool) -> None:
-        if self._files.keep(self._journal, is_over=is_over):
-            self._delivery.follow_log()
 
     def _warn(self, message: str) -> None:
         self._console.say(f"WARNING: {message}")
@@ -267,111 +272,13 @@ class Run:
             self._journal.log,
             self._files.complain,
             self._console.show_progress,
-            self._wait_at_end,
+            self._end_wait.wait,
         )
-
-    def _finish(
-        self,
-        outcome: Outcome,
-        ended: Ended | None,
-        found: Mapping[str, Any],
-        processing: Mapping[str, Any],
-        resources: Mapping[str, Any],
-    ) -> int:
-        """Canonical record, copies, last `run.json`: in this order."""
-        from aind_capsule.running.canonical import build_canonical
-        from aind_capsule.running.carried import carry_metadata
-
-        prepared = self._prepared
-        results = count_results(prepared.facts.folders["results"])  # before anything of ours
-        carried: dict[str, Any] = {}
-        if ended is not None and outcome.status != "stopped":
-            carried = carry_metadata(prepared, self._wait_at_end, self._journal.log)
-        if self._upload is not None and ended is not None:
-            self._keep_files(is_over=True)
-            outcome = self._upload.send(outcome, found)
-        self._keep_files(is_over=True)
-        if self._files.folder is None:  # it was removed, and nothing takes its place
-            self._console.keeps_canonical = True
-        canonical = self._journal.write_canonical(
-            build_canonical(
-                prepared.facts.rename(self._journal.stated_name),
-                outcome,
-                ended,
-                now_us=read_clock_us(),
-                found=found,
-                results=results,
-                counts=self._journal.counts,
-                lost=self._journal.get_lost(),
-                undelivered=self._delivery.count_undelivered(self._files.writer.records),
-                oom_kills=self._count_oom_kills(),
-                resources=resources,
-                additions=self._journal.additions,
-                taken=self._journal.fields,
-                upload={} if self._upload is None else self._upload.describe(),
-                lost_output={o.name: o.lost_bytes for o in (self._out, self._err) if o.lost_bytes},
-            )
-        )
-        if "canonical_record" in self._journal.lost:  # then it is nowhere else
-            self._console.keeps_canonical = True
-        self._files.seal_log()
-        log = self._files.find_log()
-        banners.show_end(prepared, outcome, canonical, self._console, self._files.session, log)
-        if ended is None and outcome.status == "fail":
-            self._console.show_refusal(canonical)
-        more: dict[str, Any] = {**carried, **self._journal.additions.describe_lists()}
-        is_last = not self._delivery.is_on and self._upload is None
-        if self._files.has_data_process:
-            self._files.write_run_json(canonical, found, processing, more=more)
-            more |= self._files.make_data_process(
-                self._wait_at_end, self._console.advise, stopped_s_ago=self._count_stopped_s()
-            )
-        self._files.write_run_json(canonical, found, processing, is_last=is_last, more=more)
-        self._files.publish()
-        if self._upload is not None:
-            more = {**more, "upload": self._upload.commit() or None}
-        if self._delivery.is_on:
-            more = {**more, "delivery": self._deliver_rest()}
-        self._files.keep_after_end()
-        if not is_last:
-            self._files.write_run_json(canonical, found, processing, is_last=True, more=more)
-            self._files.publish(("run",))
-        self._files.remove_old_runs()
-        in_task = prepared.task is not None
-        if in_task:
-            self._files.finish()
-        if self._console.keeps_canonical:
-            self._console.write(format_line(canonical, "json"))
-        if not in_task:  # what cannot be kept is the last line, but where others read the record
-            self._files.finish()
-        self._flush()
-        if self._upload is not None and self._upload.has_failed and not outcome.wrapper_status:
-            return EXIT_DELIVERY
-        is_whole = not self._journal.get_lost() and not self._files.failures
-        if prepared.settings.strict and outcome.wrapper_status == 0 and not is_whole:
-            return EXIT_DELIVERY
-        return outcome.wrapper_status
-
-    def _deliver_rest(self) -> dict[str, Any]:
-        """Wait for what is still on its way, within the deadline; returns the push report."""
-        self._start_delivery()  # where the processing could not be started there is none yet
-        return self._delivery.finish(self._count_stopped_s(), self._wait_at_end)
-
-    def _count_stopped_s(self) -> float | None:
-        """Seconds since the run was asked to stop, or None."""
-        stopped_at = self._supervision.stopped_at
-        return None if stopped_at is None else time.monotonic() - stopped_at
 
     def _wait_before(self, limit_s: float) -> bool:
         """Wait for what is done before the start; whether somebody wants it to end."""
         self._loop.run_once(limit_s)
         return self._supervision.is_stopped
-
-    def _wait_at_end(self, limit_s: float) -> bool:
-        """Wait for what is done behind the canonical record; whether somebody wants it to end."""
-        self._is_over = True
-        self._loop.run_once(limit_s)
-        return self._must_end
 
     def _open_intake(self) -> Intake | None:
         try:
@@ -394,16 +301,8 @@ class Run:
         return max(0, now - self._oom_before)
 
     def _take_signal(self, number: Any) -> None:
-        if self._is_over and number in STOPS:
-            self._must_end = True
+        self._end_wait.take_signal(number)
         self._supervision.take_signal(number)
 
     def _update_reading(self) -> None:
         self._supervision.update_reading()
-
-    def _flush(self) -> None:
-        """Let our last words out; a reader that takes none is not waited for longer than this."""
-        deadline_s = 5.0 if self._supervision.stopped_at is None else 1.0
-        while self._err.has_waiting and deadline_s > 0:
-            self._loop.run_once(0.1)
-            deadline_s -= 0.1 if self._err.has_waiting else 0

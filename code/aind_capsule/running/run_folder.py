@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 
 from aind_capsule.context.files import write_all
 from aind_capsule.context.own_files import OpenFolder
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.allocation import allocate
 from aind_capsule.records.naming import RUN_FILE_SUFFIXES
 
@@ -21,7 +21,7 @@ _RUN_JSON_BYTES = 256 * 1024
 SUFFIXES = RUN_FILE_SUFFIXES
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class RunFolder:
     """Where a run's files are: `<path>/<stem><suffix>`."""
 
@@ -59,16 +59,19 @@ class RunJson:
         if fd >= 0 and not self._folder.is_held(self._next, fd):  # the processing has removed it
             os.close(fd)
             fd = -1
-        fd = fd if fd >= 0 else self._open_next()
+        is_reserved = fd >= 0
+        fd = fd if is_reserved else self._create_next()
         try:
-            os.lseek(fd, 0, os.SEEK_SET)
             write_all(fd, data)
-            os.ftruncate(fd, len(data))
+            if is_reserved:  # what is left of the space; this takes some ms
+                os.ftruncate(fd, len(data))
         finally:
             os.close(fd)
         self._folder.replace(self._next, self._name)
         if not is_last:
-            self._fd = self._open_next()
+            self._fd = self._create_next()
+            with contextlib.suppress(OSError):
+                allocate(self._fd, 0, _RUN_JSON_BYTES)
 
     def close(self) -> None:
         """Give up the space that is reserved."""
@@ -77,9 +80,6 @@ class RunJson:
             os.close(fd)
         self._folder.remove_file(self._next)
 
-    def _open_next(self) -> int:
+    def _create_next(self) -> int:
         self._folder.remove_file(self._next)
-        fd = self._folder.create_file(self._next)
-        with contextlib.suppress(OSError):
-            allocate(fd, 0, _RUN_JSON_BYTES)
-        return fd
+        return self._folder.create_file(self._next)

@@ -13,8 +13,8 @@ import fcntl
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from aind_capsule.frozen import frozen
 from aind_capsule.running.helper import NoProcessError
 from aind_capsule.running.process.inherited import Inherited
 from aind_capsule.running.process.program_file import find_program_file, is_binary
@@ -29,7 +29,7 @@ class CannotStartError(OSError):
     """The command could not be executed; `errno` says why."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Spawned:
     """A started command: its pid (and its group's id), and our ends of its pipes (-1: none)."""
 

@@ -26,33 +26,40 @@ class StepStart:
     """A step that has begun.
 
     Attributes:
-        path: The steps around it and its own name, `outer/inner`.
+        names: The names of the steps around it, and its own.
     """
 
-    path: str
+    names: tuple[str, ...]
     started_us: int
     wall_s: float
     cpu_s: float
 
+    @property
+    def path(self) -> str:
+        """All names for people, `outer/inner`; a slash of a name stays as it is."""
+        return "/".join(self.names)
 
-def start_step(path: str) -> StepStart:
+
+def start_step(names: tuple[str, ...]) -> StepStart:
     """Begin a step now."""
-    return StepStart(path, read_clock_us(), time.perf_counter(), read_cpu_s())
+    return StepStart(names, read_clock_us(), time.perf_counter(), read_cpu_s())
 
 
 def end_step(start: StepStart, error: BaseException | None) -> dict[str, Any]:
     """A step's row: what it took, and how it ended.
 
     Returns:
-        `name`, `path`, `started_at`, `status` (`ok` or `error`), `wall_s`, `cpu_s` (this process's
-        and its finished sub-processes'), `cores_busy` (CPU over wall), `peak_rss_bytes` (the
-        largest resident memory of one of them so far, where the system tells).
+        `name`, `path`, `parents` (the names of the steps around it), `started_at`, `status` (`ok`
+        or `error`), `wall_s`, `cpu_s` (this process's and its finished sub-processes'),
+        `cores_busy` (CPU over wall), `peak_rss_bytes` (the largest resident memory of one of them
+        so far, where the system tells).
     """
     wall_s = time.perf_counter() - start.wall_s
     cpu_s = read_cpu_s() - start.cpu_s
     row: dict[str, Any] = {
-        "name": start.path.rpartition("/")[2],
+        "name": start.names[-1],
         "path": start.path,
+        "parents": list(start.names[:-1]) or None,
         "started_at": format_timestamp(start.started_us),
         "status": "ok" if error is None else "error",
         "wall_s": round(wall_s, 6),

@@ -10,19 +10,20 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aind_capsule.frozen import frozen
 from aind_capsule.running import reaping
 from aind_capsule.running.intake import Intake
 from aind_capsule.running.journal import Journal
 from aind_capsule.running.loop import Loop, Timer
 from aind_capsule.running.outlet import Outlet
+from aind_capsule.running.process.job_control import JobControl
 from aind_capsule.running.process.process_group import ProcessGroup, find_children_of_ours
 from aind_capsule.running.process.signal_names import get_signal_name
+from aind_capsule.running.process.termination import Termination
 from aind_capsule.running.signals import PASSED_ON, STOPS, SignalInbox
 from aind_capsule.running.spawn import spawn
-from aind_capsule.running.terminal import Foreground
 from aind_capsule.running.watcher import dismiss_watcher, start_watcher
 
 if TYPE_CHECKING:
@@ -33,12 +34,9 @@ if TYPE_CHECKING:
 DRAIN_S = 5.0
 #: What the processing left behind gets SIGTERM, and this much later SIGKILL.
 LEFTOVER_GRACE_S = 2.0
-_LOOK_AGAIN_S = 0.05
-#: When the processing was suspended, the wrapper suspends itself so much later.
-_OWN_STOP_S = 0.02
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Manner:
     """How the processing is to be run (the settings of the same names)."""
 
@@ -90,12 +88,9 @@ class Supervision:
         self._is_timed_out = False
         self._child_was_killed = False
         self._must_hurry = False
-        self._foreground: Foreground | None = None
-        self._is_suspending = False
-        self._own_stop: Timer | None = None
-        self._look: Timer | None = None
+        self._jobs = JobControl(loop, self._processes)
+        self._termination = Termination(loop, self._processes)
         self._kills: list[Timer] = []
-        self._is_any_left = True
 
     @property
     def is_stopped(self) -> bool:
@@ -136,7 +131,7 @@ class Supervision:
             None if intake is None else intake.path,
         )
         self._own.add(watcher.pid)
-        foreground = self._foreground = Foreground(self._own)
+        foreground = self._jobs.take_foreground(self._own)
         try:
             self._start(command, environ, inbox, watcher.pipe_fd, foreground.terminal_fd)
             self._loop.run_until(lambda: self._wait_status is not None)
@@ -179,13 +174,14 @@ class Supervision:
             self._wait()
         elif number in STOPS:
             self._stop(number)
+        elif not self._processes.leader or self._wait_status is not None:
+            return
         elif number == signal.SIGCONT:
-            self._continue()
-        elif self._wait_status is None and number in PASSED_ON:
+            self._jobs.resume()
+        elif number in PASSED_ON:
             self._processes.send(number)
-        elif self._processes.leader and self._wait_status is None:
-            self._is_suspending = self._is_suspending or number == signal.SIGTSTP
-            self._processes.forward(number)
+        else:
+            self._jobs.forward(number)
 
     def update_reading(self) -> None:
         """Read from the processing as far as our own streams can take it."""
@@ -234,9 +230,17 @@ class Supervision:
         from aind_capsule.running.capture.captured_stream import CapturedStream
         from aind_capsule.running.capture.stream_capture import StreamCapture
 
-        capture = StreamCapture(name, self._journal, has_tracebacks=closely)
+        capture = StreamCapture(name, self._journal, has_stderr=closely)
         hider = OutputRedactor(self._journal.redactor) if self._manner.redact_output else None
-        self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider))
+
+        def report_slow(size_bytes: int, took_s: float) -> None:
+            self._journal.log(
+                "WARNING",
+                f"{size_bytes} bytes of {name} took {took_s:.1f} s, and the processing may have"
+                " waited. Expressions of redact.patterns are tried on every line",
+            )
+
+        self._streams.append(CapturedStream(fd, self._loop, outlet, capture, hider, report_slow))
 
     def _drain(self) -> None:
         """Read the streams to their end; others may hold them open."""
@@ -246,33 +250,20 @@ class Supervision:
 
     def _end_leftovers(self) -> None:
         """End what is left of the group, and what else the processing has started."""
-        processes = self._processes
-        left = processes.find()
-        if left and self._look is None:
+        left, termination = self._processes.find(), self._termination
+        if left and not termination.is_requested:
             names = ", ".join(str(pid) for pid in sorted(left)[:10])
             self._journal.log(
                 "WARNING",
                 f"Ending {len(left)} processes that the processing left behind (pid {names})",
                 left_processes=len(left),
             )
-            processes.ask(signal.SIGTERM)
-            self._look_again()
-            self._loop.run_until(lambda: not self._is_any_left, LEFTOVER_GRACE_S)
+            termination.request(signal.SIGTERM)
+            self._loop.run_until(lambda: not termination.is_any_left, LEFTOVER_GRACE_S)
         elif left:  # they were asked together with the processing, and the kill timer still runs
-            self._loop.run_until(lambda: self._must_hurry or not self._is_any_left)
-        for _ in range(10):  # a process may fork while it is being ended
-            if not processes.find():
-                break
-            processes.kill()
-            self._loop.run_until(lambda: not self._is_any_left, 0.5)
-        if self._look is not None:
-            self._look.cancel()
+            self._loop.run_until(lambda: self._must_hurry or not termination.is_any_left)
+        termination.kill_rest()
         reaping.reap_orphans(self._own, self._usage)
-
-    def _look_again(self) -> None:
-        """See whether anything is left, now and from now on, and ask it to end."""
-        self._is_any_left = self._processes.ask_newcomers()
-        self._look = self._loop.call_in(_LOOK_AGAIN_S, self._look_again)
 
     def _wait(self) -> None:
         """SIGCHLD: the processing has ended or was suspended, or an orphan has ended."""
@@ -284,12 +275,11 @@ class Supervision:
         if not done:
             return
         if os.WIFSTOPPED(status):
-            self._suspend(os.WSTOPSIG(status))
+            self._jobs.follow_suspension(os.WSTOPSIG(status))
             return
         self._wait_status = status
         self._usage.add(used)
-        if self._own_stop is not None:  # there is nobody left to wait for
-            self._own_stop.cancel()
+        self._jobs.stay_awake()  # there is nobody left to wait for
 
     def _stop(self, number: signal.Signals) -> None:
         name = get_signal_name(number)
@@ -319,9 +309,7 @@ class Supervision:
             self._ask_to_end(signal.SIGTERM)
 
     def _ask_to_end(self, number: signal.Signals) -> None:
-        self._processes.ask(number)
-        if self._look is None:
-            self._look_again()
+        self._termination.request(number)
         self._kills.append(self._loop.call_in(self._manner.grace_s, self._kill_after_grace))
 
     def _kill_after_grace(self) -> None:
@@ -337,27 +325,3 @@ class Supervision:
         self._must_hurry = True
         self._child_was_killed = self._wait_status is None
         self._processes.kill()
-
-    def _suspend(self, by: int) -> None:
-        """The processing was suspended: by Ctrl-Z, through us, or because it wants the terminal."""
-        assert self._foreground is not None
-        if by in (signal.SIGTTIN, signal.SIGTTOU) and self._foreground.hand_over_on_demand(
-            self._processes.leader
-        ):
-            self._processes.forward(signal.SIGCONT)
-        elif self._foreground.is_handed_over or self._is_suspending:
-            self._foreground.take_back()
-            self._is_suspending = False
-            # Not at once: a SIGCONT that is on its way would come before the stop, and be no use.
-            self._own_stop = self._loop.call_in(
-                _OWN_STOP_S, lambda: os.kill(os.getpid(), signal.SIGSTOP)
-            )
-
-    def _continue(self) -> None:
-        if not self._processes.leader or self._wait_status is not None:
-            return
-        assert self._foreground is not None
-        if self._own_stop is not None:
-            self._own_stop.cancel()
-        self._foreground.return_to(self._processes.leader)
-        self._processes.forward(signal.SIGCONT)

@@ -13,11 +13,11 @@ from typing import Any
 SHORTEST_INTERVAL_S = 0.1
 LONGEST_INTERVAL_S = 86_400.0
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?"
-_SECONDS = re.compile(_NUMBER, re.IGNORECASE)
-_DURATION_PART = re.compile(
-    rf"\s*({_NUMBER})\s*(?:(d|days?)|(h|hrs?|hours?)|(m|mins?|minutes?)|(s|secs?|seconds?))"
-    r"(?![a-z])\s*",
-    re.IGNORECASE,
+# Compiled where they are used: few runs have such a setting, and every start would pay.
+_SECONDS = rf"(?i){_NUMBER}"
+_DURATION_PART = (
+    rf"(?i)\s*({_NUMBER})\s*(?:(d|days?)|(h|hrs?|hours?)|(m|mins?|minutes?)|(s|secs?|seconds?))"
+    r"(?![a-z])\s*"
 )
 #: Seconds of the units above, from the largest on.
 _DURATION_UNITS = (86400, 3600, 60, 1)
@@ -71,7 +71,7 @@ def parse_grace(value: Any) -> float:
     (5400.0, 0.5, 172800.0, 5400.0)
     """
     text = "" if isinstance(value, bool) else str(value).strip()
-    seconds = float(text) if _SECONDS.fullmatch(text) else _add_up(text)
+    seconds = float(text) if re.fullmatch(_SECONDS, text) else _add_up(text)
     if seconds is None:
         raise ValueError("seconds, or numbers with d, h, m or s, such as 30, 90m, 1h30m or 30d")
     return min(seconds, LONGEST_S)
@@ -79,9 +79,10 @@ def parse_grace(value: Any) -> float:
 
 def _add_up(text: str) -> float | None:
     """The seconds of `1h30m` and its like; None where it is something else."""
+    expression = re.compile(_DURATION_PART)
     seconds, end, largest = 0.0, 0, -1
     while end < len(text):
-        part = _DURATION_PART.match(text, end)
+        part = expression.match(text, end)
         # Each unit once, the larger ones first: `5m2h` is more likely a slip than a time.
         if part is None or part.lastindex is None or part.lastindex - 2 <= largest:
             return None

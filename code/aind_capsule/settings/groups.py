@@ -7,15 +7,15 @@ the readers of files and environment follow.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import ClassVar
 
+from aind_capsule.frozen import frozen
 from aind_capsule.settings import durations, values
 from aind_capsule.settings.row import setting
 from aind_capsule.settings.secret import Secret
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class LogSettings:
     """The log file."""
 
@@ -30,7 +30,7 @@ class LogSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ConsoleSettings:
     """What the wrapper itself prints on stderr."""
 
@@ -46,7 +46,7 @@ class ConsoleSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class SessionSettings:
     """The session file: the log for people."""
 
@@ -62,7 +62,7 @@ class SessionSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class HistorySettings:
     """The run folders that stay in scratch."""
 
@@ -74,7 +74,7 @@ class HistorySettings:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class RedactSettings:
     """What is hidden besides the usual secrets."""
 
@@ -82,6 +82,13 @@ class RedactSettings:
         (),
         values.parse_names,
         "Further names of fields, options and parameters whose values are secret.",
+        form="list of names",
+    )
+    names_off: tuple[str, ...] = setting(
+        (),
+        values.parse_names,
+        "Names of fields, options, parameters and variables whose values are no secrets, whatever"
+        " the names look like.",
         form="list of names",
     )
     patterns: tuple[re.Pattern[str], ...] = setting(
@@ -107,7 +114,7 @@ class RedactSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ShippingSettings:
     """How the log is delivered, to whichever server."""
 
@@ -137,7 +144,7 @@ class ShippingSettings:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class LokiSettings:
     """The Loki that the log is delivered to."""
 
@@ -196,7 +203,7 @@ class LokiSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ProvenanceSettings:
     """What a run's `…_data_process.json` says that nobody can see from outside."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from aind_capsule.errors import SettingsError
+from aind_capsule.frozen import frozen
 from aind_capsule.settings.model import ROWS, Row, Settings, build_settings
 from aind_capsule.settings.names import find_nearest, find_suspicious_variables
 
@@ -20,10 +20,10 @@ FILE_NAME = "capsule.toml"
 #: Where docker and others put secrets.
 _SECRETS_FOLDER = "/run/secrets"
 _MAX_SECRET_CHARACTERS = 64 * 1024
-_URL_USER = re.compile(r"//[^/@\s]*@")
+_URL_USER = r"//[^/@\s]*@"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Problem:
     """Something in the settings that is not as it should be, and what to do about it.
 
@@ -38,7 +38,7 @@ class Problem:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class LoadedSettings:
     """The settings with where each value comes from, and what was wrong on the way."""
 
@@ -48,12 +48,12 @@ class LoadedSettings:
     code_folder: str | None = None
 
 
-@dataclass(slots=True)
 class _Collected:
-    given: dict[str, Any] = field(default_factory=dict)
-    sources: dict[str, str] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    wrong: dict[str, Row] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+        self.sources: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self.wrong: dict[str, Row] = {}
 
 
 def find_code_folder(scripts: Iterable[str], cwd: str, platform_code: str = "/code") -> str | None:
@@ -139,7 +139,9 @@ def _take(found: _Collected, row: Row, value: Any, source: str) -> None:
         kept = f"{row.key} is {'not set' if before is None else repr(before)}"
         if row.switch is not None:
             kept = f"nothing goes to {row.switch}"
-        shown = "not shown" if row.is_secret else _URL_USER.sub("//[redacted]@", f"{value!r:.200}")
+        shown = (
+            "not shown" if row.is_secret else re.sub(_URL_USER, "//[redacted]@", f"{value!r:.200}")
+        )
         found.problems.append(
             Problem(
                 f"{source}: {row.key} is {shown}; expected {error}",

@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from aind_capsule.frozen import frozen
 from aind_capsule.settings import durations, values
 from aind_capsule.settings.groups import (
     ConsoleSettings,
@@ -32,7 +33,7 @@ RunFiles = frozenset[str]
 _URL_PASSWORD = re.compile(r"://[^\s/:@]*:([^\s/]+)@")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Settings:
     """Everything that can be set; see the module's docstring for how names are made."""
 
@@ -167,7 +168,7 @@ class Settings:
     provenance: ProvenanceSettings = field(default_factory=ProvenanceSettings)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Row:
     """One setting as the readers and the documentation see it."""
 

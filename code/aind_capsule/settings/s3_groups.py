@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.frozen import frozen
 from aind_capsule.settings import s3_values, values
 from aind_capsule.settings.row import setting
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class S3Settings:
     """How objects are written to S3; credentials are found as boto3 finds them."""
 
@@ -62,7 +62,7 @@ class S3Settings:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class UploadSettings:
     """Results to S3."""
 

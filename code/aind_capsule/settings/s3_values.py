@@ -8,13 +8,13 @@ from typing import Any
 from aind_capsule.settings.values import choose_word, parse_boolean, parse_file
 
 CHECKSUMS = ("auto", "sha256", "crc32", "crc32c", "none")
-_LABEL = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_ASSET_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,256}")
+# Compiled where they are used: few runs upload, and every start would pay.
+_LABEL = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_ASSET_NAME = r"[^/\\\x00-\x1f\x7f]{1,256}"
 #: A bucket's name (also older, looser ones), or the ARN of an access point.
-_S3_URL = re.compile(
-    r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[A-Za-z0-9:._/-]+?accesspoint/[\w.-]+)"
-    r"(?:/(?P<prefix>.*))?",
-    re.ASCII | re.DOTALL,
+_S3_URL = (
+    r"(?as)s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[A-Za-z0-9:._/-]+?accesspoint/[\w.-]+)"
+    r"(?:/(?P<prefix>.*))?"
 )
 
 
@@ -51,7 +51,7 @@ def split_s3_url(value: Any) -> tuple[str, str]:
     >>> split_s3_url("s3://aind-open-data/assets/")
     ('aind-open-data', 'assets')
     """
-    match = _S3_URL.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = re.fullmatch(_S3_URL, value.strip()) if isinstance(value, str) else None
     prefix = (match["prefix"] or "").strip("/") if match else ""
     if match is None or (prefix and not prefix.isprintable()):
         raise ValueError("an address such as s3://bucket/prefix")
@@ -69,7 +69,7 @@ def parse_s3_url(value: Any) -> str:
 def parse_asset_name(value: Any) -> str:
     """The name of a data asset: one part of a key."""
     text = value if isinstance(value, str) else ""
-    if not _ASSET_NAME.fullmatch(text) or text in (".", "..") or text != text.strip():
+    if not re.fullmatch(_ASSET_NAME, text) or text in (".", "..") or text != text.strip():
         raise ValueError("a name without slashes, at most 256 characters")
     return text
 
@@ -86,6 +86,6 @@ def parse_label(value: Any) -> str:
     'sorted-ks4'
     """
     text = value.strip() if isinstance(value, str) else ""
-    if not _LABEL.fullmatch(text):
+    if not re.fullmatch(_LABEL, text):
         raise ValueError("letters, digits, `.`, `_` and `-`, at most 64")
     return text

@@ -21,13 +21,11 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 #: Loki takes 15; `service_name` and `backfill` come to these, and one stays free.
 MAX_LABELS = 12
 _MAX_PORT = 65535
-_HTTP_URL = re.compile(
-    r"^https?://(?:[^/@\s]*@)?(\[[0-9a-fA-F:.]+\]|[^/:@\s?#\[\]]+)(?::(\d{1,5}))?(?:/[^\s?#@]*)?$",
-    re.IGNORECASE,
-)
-_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
-_HEADER_NAME = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*$", re.IGNORECASE)
+# Compiled where they are used: few runs have such a setting, and every start would pay.
+_HTTP_URL = r"(?i)^https?://(?:[^/@\s]*@)?(\[[0-9a-fA-F:.]+\]|[^/:@\s?#\[\]]+)(?::(\d{1,5}))?(?:/[^\s?#@]*)?$"
+_HOST = r"(?i)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"
+_HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+_SIZE = r"(?i)^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*$"
 
 
 def parse_text(value: Any) -> str:
@@ -113,7 +111,7 @@ def parse_size(value: Any) -> int:
     >>> parse_size("500 MB"), parse_size("2GiB")
     (500000000, 2147483648)
     """
-    match = None if isinstance(value, bool) else _SIZE.match(str(value))
+    match = None if isinstance(value, bool) else re.match(_SIZE, str(value))
     if match is None:
         raise ValueError("bytes, or a number with kB, MB, GB, KiB, MiB or GiB")
     base = 1024 if match.group(3).lower().startswith("i") else 1000
@@ -238,7 +236,7 @@ def parse_http_url(value: Any) -> str:
     'https://loki.example.org:3100/gateway'
     """
     text = value.strip() if isinstance(value, str) else ""
-    match = _HTTP_URL.match(text)
+    match = re.match(_HTTP_URL, text)
     if match is None or not _is_host(match.group(1)) or int(match.group(2) or 0) > _MAX_PORT:
         raise ValueError("a url such as http://host:3100")
     return text
@@ -258,7 +256,7 @@ def _is_host(host: str) -> bool:
         plain = host if host.isascii() else host.encode("idna").decode()
     except ValueError:
         return False
-    return _HOST.fullmatch(plain) is not None
+    return re.fullmatch(_HOST, plain) is not None
 
 
 def parse_labels(value: Any) -> tuple[str, ...]:
@@ -292,7 +290,7 @@ def parse_headers(value: Any) -> dict[str, Secret]:
         value = [line for line in value.splitlines() if line.strip()]
     headers = parse_fields(value)
     for name, text in headers.items():
-        if not _HEADER_NAME.match(name) or not str(text).isprintable():
+        if not re.match(_HEADER_NAME, name) or not str(text).isprintable():
             raise ValueError("name=value pairs with the names of headers")
     return {
         name: text if isinstance(text, Secret) else Secret(str(text))

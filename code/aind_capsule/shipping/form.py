@@ -13,7 +13,8 @@ from typing import Any
 
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.reader import LogTail
-from aind_capsule.records.naming import MAX_LINE_BYTES, build_shipping
+from aind_capsule.records.naming import build_shipping
+from aind_capsule.records.shrink import MAX_LINE_BYTES
 
 FORMAT = 1
 #: A first record is looked for in so many lines; what has none is no log of records.

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 ALNUM = string.ascii_letters + string.digits
+UPPER = string.ascii_uppercase + string.digits
+WIDE = ALNUM + "_-"
+HEX = "0123456789abcdef"
 PRINTABLE = "".join(chr(c) for c in range(33, 127))
 
 
@@ -39,9 +42,7 @@ def _url(rng: random.Random) -> tuple[str, str]:
 
 
 def _aws(rng: random.Random) -> tuple[str, str]:
-    secret = rng.choice(["AKIA", "ASIA"]) + make_text(
-        rng, string.ascii_uppercase + string.digits, 16, 16
-    )
+    secret = rng.choice(["AKIA", "ASIA"]) + make_text(rng, UPPER, 15, 15) + "7"
     return secret, secret
 
 
@@ -71,7 +72,7 @@ def _webhook(rng: random.Random) -> tuple[str, str]:
 
 
 def _bearer(rng: random.Random) -> tuple[str, str]:
-    secret = make_text(rng, ALNUM + "-._~+/", 8, 60)
+    secret = make_text(rng, ALNUM + "-._~+/", 8, 60) + "7Q"
     return rng.choice(["Bearer ", "bearer ", "BEARER  ", "Authorization: Bearer "]) + secret, secret
 
 
@@ -100,8 +101,9 @@ def _key(rng: random.Random) -> tuple[str, str]:
 def _assigned(rng: random.Random) -> tuple[str, str]:
     name = rng.choice(NAMES)
     secret = make_text(rng, PRINTABLE.replace('"', "").replace("'", "").replace("\\", ""), 6, 40)
-    secret = "x" + secret + "y"
-    quoted = make_text(rng, PRINTABLE + "  ", 6, 40) + "z"
+    # A word, a number or a call is none: those stay.
+    secret = "x" + secret + "7Qy"
+    quoted = make_text(rng, PRINTABLE + "  ", 6, 40) + "x7Qz"
     forms: list[tuple[str, str]] = [
         (f"{name}={secret}", secret),
         (f"{name}: {secret}", secret),
@@ -121,6 +123,63 @@ def _assigned(rng: random.Random) -> tuple[str, str]:
     return rng.choice(forms)
 
 
+def make_token(rng: random.Random, form: str) -> str:
+    """Return a token of a form of `TOKENS`: a prefix, and what stands behind it by kind and number."""
+    parts = form.split(" ")
+    kinds = {"A": ALNUM, "U": UPPER, "W": WIDE, "H": HEX, "B": ALNUM + "+/", "9": string.digits}
+    made = [
+        make_text(rng, kinds[part[1]], int(part[2:]) - 2, int(part[2:]) - 2) + "7Q"[: 1 + (part[1] in "AWB")]
+        + ("a" if part[1] == "H" else "")
+        if part.startswith("~") else part
+        for part in parts
+    ]  # fmt: skip
+    return "".join(made)
+
+
+def _token(rng: random.Random) -> tuple[str, str]:
+    token = make_token(rng, rng.choice(sorted(TOKENS.values())))
+    context = rng.choice(CONTEXTS)
+    return context.replace("@", token), token
+
+
+def _beside(rng: random.Random) -> tuple[str, str]:
+    """Secrets that are known by what stands beside them."""
+    word, code = make_text(rng, ALNUM, 8, 20) + "7Q", make_text(rng, HEX, 38, 38) + "7a"
+    pair = f"{make_text(rng, string.digits, 8, 10)}:AA{make_text(rng, WIDE, 31, 31)}7Q"
+    signature = make_text(rng, ALNUM, 41, 41) + "7Q"
+    forms: list[tuple[str, str]] = [
+        (f"curl -u bob:{word} https://h/x", word), (f"curl --user 'bob:{word}' h", word),
+        (f"docker login -u bob -p {word} reg", word), (f"sshpass -p {word} ssh h", word), (f"mysql -uroot -p{word} db", word),
+        (f"openssl rsa -passin pass:{word} -in k", word), (f"machine h login bob password {word}", word),
+        (f"wandb login {code}", code), (f"wandb: logged in with {code}", code), (pair, pair.partition(":")[2]),
+        (f"https://a.blob.core.windows.net/c?sv=2022&sp=r&sig={signature}%3D", signature),
+        (f"AccountName=a;AccountKey={signature * 2}==;EndpointSuffix=x", signature * 2),
+        (f"https://b/k?X-Amz-Signature={code}{code[:24]}&x=1", code), (f"x abc8Q~{signature[:33]}", signature[:33]),
+        (f"https://discord.com/api/webhooks/123456789/{word}{word}{word}", word * 3), (f"//reg/:_authToken={word}", word),
+        (f"client-key-data: {signature}", signature), (f"sessionid={word}{word}; Path=/", word * 2),
+        (f"Authorization: token {word}", word), (f'{{"Authorization": "ApiKey {word}"}}', word),
+    ]  # fmt: skip
+    return rng.choice(forms)
+
+
+#: Rules by name, and a token of theirs: `~A20` stands for 20 letters and digits, U capitals, W also
+#: `_` and `-`, H hexadecimal, B base64.
+TOKENS = {
+    "AWS session token": "IQoJb3JpZ2luX2Vj ~B90", "GitHub token": "ghp_ ~A36", "GitHub fine-grained token": "github_pat_ ~A22 _ ~A59",
+    "GitLab token": "glpat- ~W24", "Google API key": "AIza ~W35", "Google OAuth": "ya29. ~W90", "Slack token": "xoxb- ~912 - ~A24",
+    "OpenAI, Anthropic and kin": "sk-proj- ~W60", "Stripe": "sk_live_ ~A26", "Hugging Face": "hf_ ~A36", "SendGrid": "SG. ~W22 . ~W44",
+    "npm": "npm_ ~A36", "PyPI": "pypi-AgEIcHlwaS5vcmc ~W90", "Docker Hub": "dckr_pat_ ~W28", "Code Ocean": "cop_ ~A44",
+    "Databricks": "dapi ~H32", "DigitalOcean": "dop_v1_ ~H64", "Grafana": "glsa_ ~A32 _ ~H8", "Grafana Cloud": "glc_ ~B60", "Vault": "hvs. ~W90",
+    "Groq": "gsk_ ~A52", "xAI": "xai- ~A80", "Replicate": "r8_ ~A37", "Notion": "ntn_ ~A46", "Linear": "lin_api_ ~A40", "Shopify": "shpat_ ~H32",
+    "Sentry": "sntrys_ ~B80", "Tailscale": "tskey-auth- ~A20 - ~A30", "Postman": "PMAK- ~H24 - ~H34", "Pinecone": "pcsk_ ~A60",
+    "Perplexity": "pplx- ~A48", "Prefect": "pnu_ ~A36", "crates.io": "cio ~A32", "RubyGems": "rubygems_ ~H48", "Pulumi": "pul- ~H40",
+    "age": "AGE-SECRET-KEY-1 ~U59", "Artifactory": "AKCp8 ~A70", "Bitbucket": "ATBB ~A32", "Atlassian": "ATATT3 ~W180",
+    "neptune": "eyJhcGlfYWRkcmVzcyI6 ~B120", "JSON web token": "eyJ ~W30 .eyJ ~W60 . ~W43",
+}  # fmt: skip
+CONTEXTS = [
+    "@", "is @ ok", "[@]", '"@"', "'@',", "https://h/x?k=@&b=1", '{"v": "@", "n": 3}', "(@)", "X=@; y", "v:@", "E: bad credential @", "<v>@</v>",
+    "k%3D@", "\\n@", "\\u003d@", "\x1b[31m@\x1b[0m", "b'@'", "--key=@", "\t@",
+]  # fmt: skip
 NAMES = [
     "password", "PASSWORD", "db_password", "userPassword", "passwd", "passphrase", "token", "authToken",
     "ACCESS_TOKEN", "api_key", "api-key", "apiKey", "X-Api-Key", "secret", "client_secret",
@@ -128,6 +187,7 @@ NAMES = [
 ]  # fmt: skip
 SHAPES: list[Callable[[random.Random], tuple[str, str]]] = [
     _url, _aws, _aws_pair, _github, _slack, _webhook, _bearer, _basic, _jwt, _key, _assigned, _assigned,
+    _token, _token, _token, _token, _beside,
 ]  # fmt: skip
 
 

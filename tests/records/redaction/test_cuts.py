@@ -10,13 +10,13 @@ from typing import cast
 
 import pytest
 
-from aind_capsule.logs.sink import MAX_RECORD_BYTES, RecordBuilder
+from aind_capsule.logs.sink import RecordBuilder
 from aind_capsule.logs.target import SerialTarget, Target
 from aind_capsule.logs.writer import CANONICAL_BYTES, LogWriter
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import MARK, Redactor
-from aind_capsule.records.shrink import shrink
+from aind_capsule.records.shrink import MAX_LINE_BYTES, MAX_SENT_BYTES, shrink
 from aind_capsule.records.simplify import MAX_REPR_CHARACTERS
 from aind_capsule.running.journal import Journal
 from tests.conftest import Capsule
@@ -78,25 +78,41 @@ def makers(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[RecordBuilde
     return builder, journal, log
 
 
-def test_a_record_that_is_too_long(makers: tuple[RecordBuilder, Journal, Path]) -> None:
-    """Whoever knows the secret, no part of it is left at the cuts of a record over 1 MiB."""
+NAMES = ("message", "exception", "own", "nested")
+
+
+def build_with(builder: RecordBuilder, name: str, text: str) -> bytes:
+    """A record with a text in one of its fields."""
+    fields = {**BASE, "message": text if name == "message" else "m"}
+    extra = {"own": text} if name == "own" else {}
+    if name == "exception":
+        fields["exception"] = {"traceback": text}
+    elif name == "nested":
+        extra["nested"] = {"inner": text}
+    return builder.build_from_fields(fields, extra)
+
+
+@pytest.mark.parametrize("limit", [MAX_LINE_BYTES, MAX_SENT_BYTES])
+def test_a_record_that_is_too_long(makers: tuple[RecordBuilder, Journal, Path], limit: int) -> None:
+    """Whoever knows the secret, no part of it is left where a record is cut, by sender or writer."""
     builder, journal, log = makers
-    names = ("message", "exception", "own", "nested")
-    for offset in OFFSETS:
-        text = put_at(MAX_RECORD_BYTES // 16, offset) + "B" * MAX_RECORD_BYTES
-        for name in names:
-            fields = {**BASE, "message": text if name == "message" else "m"}
-            extra = {"own": text} if name == "own" else {}
-            if name == "exception":
-                fields["exception"] = {"traceback": text}
-            elif name == "nested":
-                extra["nested"] = {"inner": text}
-            journal.write_inside(builder.build_from_fields(fields, extra))
+    if limit == MAX_LINE_BYTES:  # the sender does not cut it, but has told what it knows
+        journal.redactor.learn([SECRET])
+    sent = []
+    for name in NAMES:
+        journal.write_inside(build_with(builder, name, "A" * 2 * limit))
+        lines = [log.read_bytes().splitlines()[-1], build_with(builder, name, "A" * 2 * limit)]
+        place = lines[limit == MAX_SENT_BYTES].count(b"A")
+        for offset in OFFSETS:
+            sent.append(build_with(builder, name, put_at(place, offset) + "B" * limit))
+            journal.write_inside(sent[-1])
     lines = log.read_bytes().splitlines()
     assert [(decode(line) or {})["truncated"] for line in lines] == [
-        [name] for _ in OFFSETS for name in names
+        [name] for name in NAMES for _ in range(len(OFFSETS) + 1)
     ]
-    for line in lines:
+    assert journal.cut == len(lines)
+    assert max(map(len, lines)) < MAX_LINE_BYTES
+    for line in [*lines, *(journal.redactor.redact_record(line) for line in sent)]:
         assert find_pieces(line) == []
 
 
@@ -138,7 +154,7 @@ def test_the_canonical_record_is_redacted_before_it_is_cut(tmp_path: Path) -> No
     log = tmp_path / "log"
     journal = Journal(LogWriter(log), {"run_id": "r"}, redactor=REDACTOR)
     for offset in OFFSETS:
-        text = put_at(CANONICAL_BYTES // 16, offset)
+        text = "A" * offset + f"{SECRET} " * 500  # a cut is in one of them, wherever it is
         more = {"metrics": {"a": text}, "parameters": {"p": [text, text]}, "own": text}
         fields = {"level": "ERROR", "message": text, "error_message": text, **more}
         journal.write_canonical(fields)
@@ -172,10 +188,9 @@ def test_a_secret_that_only_its_form_tells() -> None:
             assert "…" in described["message"]
             assert "characters left out" in described["traceback"]
             assert "ghp_" not in str(described)
-        line = builder.build_from_fields(
-            {**BASE, "message": "A" * (MAX_RECORD_BYTES // 16 - 20) + " " + token},
-            {"filler": "z" * MAX_RECORD_BYTES},
-        )
+        text = f"{token} " * (5 * MAX_SENT_BYTES // len(token))
+        line = builder.build_from_fields({**BASE, "message": text}, {})
+        assert b"truncated" in line
         assert b"ghp_" not in line
 
 
@@ -206,6 +221,8 @@ def test_a_record_that_cannot_be_made(capfd: pytest.CaptureFixture[str]) -> None
         assert find_pieces(capfd.readouterr().err) == []
 
 
+#: About here a text of a log call, with little beside it, is cut.
+PLACE = len(shrink({**BASE, "message": "A" * 600_000}, MAX_LINE_BYTES - 48)["message"]) - 60
 SCRIPT = f"""
 import os
 from aind_capsule import capsule_run, configure_logging
@@ -214,14 +231,14 @@ secret = open("../data/given").read()
 put = lambda place: "A" * (place - 12) + secret + "B" * 600_000
 with capsule_run("x") as run:
     configure_logging()
-    logger.info(put({MAX_RECORD_BYTES // 16}))
-    logger.bind(own=put({MAX_RECORD_BYTES // 16})).info("own")
+    logger.info(put({PLACE}))
+    logger.bind(own=put({PLACE})).info("own")
     try:
         raise ValueError(put({MAX_REPR_CHARACTERS}))
     except ValueError as error:
         logger.bind(error=error).exception("error")
     run.log_metric("m", put(2048)[:60_000]); run.log_parameters(p=put(2048)[:60_000])
-    run.note(put({MAX_RECORD_BYTES // 16})[:200_000])
+    run.note(put({PLACE})[:200_000])
     raise SystemExit(put(2048)[:60_000])
 """
 

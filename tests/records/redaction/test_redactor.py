@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import time
 
 import pytest
 
@@ -13,16 +14,19 @@ from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.known import find_known_values
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import MARK, Redactor
+from aind_capsule.records.redaction.rules import RULES
 from tests.conftest import parse_strictly
 from tests.records.redaction.secrets import (
     NAMES,
     PRINTABLE,
+    TOKENS,
     encode_known,
     make_fields,
     make_filler,
     make_known,
     make_shape,
     make_text,
+    make_token,
 )
 
 #: Each case has a seed of its own; the slow test takes those behind them.
@@ -95,9 +99,38 @@ def test_without_the_compiled_finder(case: int, monkeypatch: pytest.MonkeyPatch)
     assert Redactor(SecretNames(), known=KNOWN).redact_record(encode(fields)) == expected
 
 
+@pytest.mark.parametrize("name", TOKENS)
+def test_a_token_is_found_by_its_rule(name: str) -> None:
+    """Each rule of a token finds one, and says its name; within a word it is none."""
+    token = make_token(random.Random(name), TOKENS[name])  # noqa: S311
+    data = f"a {token} b".encode()
+    assert ((2, 2 + len(token)), name) in [
+        (span, found) for span, found in REDACTOR.find_named_spans(data)
+    ]
+    assert REDACTOR.redact_text(f"x{token}") == f"x{token}"
+
+
+def test_every_rule_of_a_token_is_tried() -> None:
+    """A rule that is known by its form alone has a row here."""
+    bordered = {
+        rule.name for rule in RULES if rule.is_bordered and "(?P<secret>" not in rule.expression
+    }
+    assert bordered - set(TOKENS) <= {"AWS access key id, and the secret key within 400 bytes"}
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "token: 3", "max_token=128", "pad_token: 0", "password: str = None", "token = get_token()", "api_key: $API_KEY", "password=${DB_PASSWORD}",
+        "--password PASSWORD", "usage: x [-h] --api-key KEY", "password=<password>", "password={{ password }}", "pass: 212", "auth: true",
+        '{"token": 3, "n": 4}', '{"password": null, "n": 4}', "--password '' --n 3", "KeyError: 'password'", "if password is None:",
+        "assert token == expected", "secret = hashlib.sha256()", "password_file=/run/secrets/pw", "session_key = (717033, '2024-05-01')",
+        "docker run -p 8888:8888 -u 1000:1000 img", "ssh -p 2222 host", "mkdir -p /results/out", "pip install --user numpy", "sort -u a:b",
+        "Basic statistics: mean 3", "Bearer token missing", "Authorization: none", "authorization failed", "sig=0.05", "x?sig=0.01",
+        "Signature: (a: int) -> None", "wandb version 0.17.0 git 631a0feeced0fbf79b2abce3f4087ea6c5ea3ae9", "hf_hub_download(x)",
+        "AKIACDEFGHIKLMNPQRST", "ACCATGCAAGGCCCCAGAAGTGCACGTGGTTCACC", "docker://ubuntu:22.04@sha256:" + "0" * 64, "ssh://git@github.com/a/b",
+        "SyntaxError: Unexpected token: <", "token: Optional[str] = None", "headers = {'Authorization': f'Bearer {token}'}", "secretary: J. Doe",
+        "Password authentication is disabled", "time_per_token=0.8ms", "password: 12.5", "password: 12345", "session token cookie", "cookies: {}",
         "12 trials of session behavior_705599_2024-05-31_14-06-54 in 3.2 s",
         "max_tokens=512 token_count: 7 tokenizer=bert",
         "Basic processing of basic information: done",
@@ -118,14 +151,14 @@ def test_only_the_secret_goes() -> None:
     """What stands around a secret stays readable."""
     redact = REDACTOR.redact_text
     assert (
-        redact("GET https://h/x?token=abc&page=2 ok") == f"GET https://h/x?token={MARK}&page=2 ok"
+        redact("GET https://h/x?token=abc-1&page=2 ok") == f"GET https://h/x?token={MARK}&page=2 ok"
     )
     assert redact('{"password": "a b", "n": 1}') == f'{{"password": "{MARK}", "n": 1}}'
     assert (
         redact("clone https://me:pw1234@github.com/a/b") == f"clone https://{MARK}@github.com/a/b"
     )
     assert redact(f"x{KNOWN[0]}y") == f"x{MARK}y"
-    assert redact("Authorization: Bearer abcdef\nHost: h") == f"Authorization: {MARK}\nHost: h"
+    assert redact("Authorization: Bearer abcdef1\nHost: h") == f"Authorization: {MARK}\nHost: h"
 
 
 def test_fields_of_the_machinery_stay() -> None:
@@ -151,7 +184,7 @@ def test_values_that_are_none_stay() -> None:
 
 def test_command_lines_as_lists() -> None:
     """What follows an option that bears a secret's name is hidden; the next option is not."""
-    command = ["run", "--password", "hunter2", "--token", "--verbose", "-api-key=abc", "x"]
+    command = ["run", "--password", "hunter2", "--token", "--verbose", "-api-key=abc-1", "x"]
     assert REDACTOR.redact_fields({"command": command})["command"] == [
         "run", "--password", MARK, "--token", "--verbose", f"-api-key={MARK}", "x"
     ]  # fmt: skip
@@ -198,7 +231,7 @@ def test_a_value_of_several_lines() -> None:
 
 def test_a_field_of_the_machinery_that_is_none() -> None:
     """What stands under a name of the machinery's but is no value of its kind is redacted like all else."""
-    fields = {**BASE, "timestamp": "token=abc", "event_type": f"x {KNOWN[0]}", "lineno": KNOWN[1]}
+    fields = {**BASE, "timestamp": "token=abc-1", "event_type": f"x {KNOWN[0]}", "lineno": KNOWN[1]}
     redacted = REDACTOR.redact_fields(fields)
     assert redacted == {
         **BASE,
@@ -206,3 +239,63 @@ def test_a_field_of_the_machinery_that_is_none() -> None:
         "event_type": f"x {MARK}",
         "lineno": MARK,
     }
+
+
+def test_names_off() -> None:
+    """A name that is switched off is no secret's: in text, in fields, in the environment."""
+    names = SecretNames(["rig_pin"], off=["session_token", "rig-pin"])
+    redactor = Redactor(names)
+    text = "session_token=abc-123 rig_pin=4 api_key=abc-123"
+    assert redactor.redact_text(text) == f"session_token=abc-123 rig_pin=4 api_key={MARK}"
+    assert redactor.redact_fields({"session_token": "x", "token": "x"}) == {
+        "session_token": "x",
+        "token": MARK,
+    }
+    assert find_known_values({"SESSION_TOKEN": "abc-1234", "A_TOKEN": "abc-5678"}, names) == [
+        "abc-5678"
+    ]
+
+
+def test_numbers_stay() -> None:
+    """Metrics and parameters that are numbers are never wiped; digits alone are a password behind its name."""
+    fields = {"token": 3, "auth_token": 0.5, "password": 123456, "secret": True}
+    assert REDACTOR.redact_fields(fields) == fields
+    assert (
+        REDACTOR.redact_text("password=1234567 token=1234567") == f"password={MARK} token=1234567"
+    )
+
+
+def test_json_stays_json() -> None:
+    """A bare value behind a quoted name ends where JSON has its end."""
+    for text in (
+        '{"token": abc123x, "n": 1}',
+        '{"a": {"api_key": abc123x}}',
+        '["token", {"token": abc123x}]',
+    ):
+        assert REDACTOR.redact_text(text) == text.replace("abc123x", MARK)
+
+
+HOSTILE = [
+    *sorted({literal for rule in RULES for literal in rule.literals}), "password=", "token: ", '"token": "', "--token ", "password='", "a.b@", "eyJA.",
+    "-----BEGIN PRIVATE KEY-----", "Bearer ", "Basic ", "://a:b", " -p x", "sk-ant-", "AKIAAAAAAAAAAAAAAAA7 ", '\\"token\\": \\"', "A", "/", "-eyJ", "_ghp_",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_time_is_linear(piece: str) -> None:
+    """Whatever is repeated, twice the text takes about twice the time: no rule looks at it again and again."""
+
+    def measure(size: int) -> float:
+        text = (piece.swapcase() + piece) * (size // len(piece) // 2)
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            REDACTOR.redact_text(text)
+            best = min(best, time.process_time() - start)
+        return best / len(text)
+
+    measure(1000)
+    small, middle, large = (measure(size) for size in (100_000, 200_000, 400_000))
+    assert large <= 1.5 * min(small, middle) + 2e-9
+    assert large < 4e-6  # 4 s for a megabyte

@@ -102,11 +102,11 @@ def test_lines_around_a_traceback_stay(capsule: Capsule) -> None:
     script = (
         "import traceback, sys\nprint('before', file=sys.stderr)\n"
         "try: 1/0\nexcept ZeroDivisionError: traceback.print_exc()\n"
-        "print('after', file=sys.stderr)\nprint(file=sys.stderr)\nprint('end', file=sys.stderr)"
+        "print('INFO: after', file=sys.stderr)\nprint(file=sys.stderr)\nprint('end', file=sys.stderr)"
     )
     run = capsule.run(PY, "-c", script)
     messages = [r["message"] for r in run.records if r.get("stream") == "stderr"]
-    assert messages == ["before", "ZeroDivisionError: division by zero", "after", "", "end"]
+    assert messages == ["before", "ZeroDivisionError: division by zero", "INFO: after", "", "end"]
 
 
 def test_progress_bars_are_few_records(capsule: Capsule) -> None:

@@ -11,18 +11,18 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from aind_capsule.context.files import read_chunks, write_all
 from aind_capsule.context.folders import find_write_error
 from aind_capsule.context.own_files import OpenFolder
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.place import make_other_run_folders
 from aind_capsule.logs.writer import LogWriter
 
 _APPENDED = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """What was found out about the run's files, and done.
 

@@ -7,8 +7,8 @@ same way: the canonical record has its reserve before the end.
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 
+from aind_capsule.frozen import frozen
 from aind_capsule.logs.allocation import read_size_limit
 
 #: The canonical record is cut to this.
@@ -18,7 +18,7 @@ _LEAST_CANONICAL_BYTES = 8 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Trouble:
     """Why something was not written.
 
@@ -31,7 +31,7 @@ class Trouble:
     message: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Cap:
     """The size that a log may have at most.
 

@@ -12,7 +12,8 @@ from collections.abc import Collection
 
 #: A name that holds one of these is a secret's.
 _ANYWHERE = (
-    "password", "passwd", "passphrase", "passcode", "secret", "authorization", "privatekey",
+    "password", "passwd", "passphrase", "passcode", "authorization", "privatekey", "secretkey",
+    "secretaccess",
 )  # fmt: skip
 #: A name that ends with one of these is.
 _KEY_OWNERS = (
@@ -20,7 +21,8 @@ _KEY_OWNERS = (
     "ssh", "deploy", "master", "storage", "hmac",
 )  # fmt: skip
 _AT_THE_END = (
-    "token", "credential", "credentials", "cookie", "cookies", "amzsignature", "pwd",
+    "token", "secret", "secrets", "credential", "credentials", "cookie", "cookies",
+    "amzsignature", "pwd",
     *(f"{owner}key" for owner in _KEY_OWNERS),
     *(f"{owner}keys" for owner in _KEY_OWNERS),
     # `tokens` alone are as often those of a language model.
@@ -30,16 +32,128 @@ _EXACTLY = frozenset({"auth", "pass"})
 #: A name whose last word is one of these says where a secret is, or something about it.
 _ABOUT = frozenset(
     {
-        "count", "dir", "expiration", "expires", "expiry", "file", "folder", "length", "path",
-        "policy", "sock", "ttl", "type", "uri", "url",
+        "arn",
+        "backend",
+        "class",
+        "count",
+        "counts",
+        "dim",
+        "dir",
+        "embedding",
+        "embeddings",
+        "enabled",
+        "env",
+        "error",
+        "expiration",
+        "expired",
+        "expires",
+        "expiry",
+        "field",
+        "file",
+        "folder",
+        "format",
+        "help",
+        "helper",
+        "id",
+        "ids",
+        "index",
+        "indices",
+        "kind",
+        "label",
+        "len",
+        "length",
+        "limit",
+        "manager",
+        "method",
+        "mode",
+        "name",
+        "names",
+        "path",
+        "policy",
+        "prompt",
+        "provider",
+        "rate",
+        "required",
+        "scheme",
+        "size",
+        "sock",
+        "state",
+        "status",
+        "store",
+        "ttl",
+        "type",
+        "types",
+        "uri",
+        "url",
+        "valid",
+        "version",
     }
-)  # fmt: skip
+)
+#: A token of these is one of text, as language models count them.
+_OF_TEXT = frozenset(
+    {
+        "added",
+        "additional",
+        "average",
+        "avg",
+        "bad",
+        "begin",
+        "bos",
+        "cached",
+        "cls",
+        "completion",
+        "current",
+        "decoder",
+        "end",
+        "eos",
+        "extra",
+        "first",
+        "forced",
+        "generated",
+        "image",
+        "input",
+        "last",
+        "loss",
+        "mask",
+        "max",
+        "mean",
+        "min",
+        "n",
+        "new",
+        "next",
+        "num",
+        "output",
+        "pad",
+        "padding",
+        "per",
+        "prev",
+        "previous",
+        "prompt",
+        "reasoning",
+        "sep",
+        "sequence",
+        "source",
+        "special",
+        "start",
+        "stop",
+        "target",
+        "text",
+        "time",
+        "total",
+        "unk",
+        "unknown",
+        "word",
+    }
+)
+#: What may be digits alone, or several words.
+_PASSWORDS = ("password", "passwd", "passphrase", "passcode", "pwd", "secret")
 #: The shell's working directories.
 _FOLDERS = frozenset({"PWD", "OLDPWD"})
 _SEPARATORS = ("", "_", "-", ".", " ")
 #: `token2` and `token_value` are tokens.
 _TAIL = r"(?:value|\d+)$"
 _NOT_PART = r"[^a-z0-9]+"
+_HUMP = r"([a-z0-9])([A-Z])"
 
 #: Lower-case literals of which one stands in every name that is a secret's.
 LITERALS: tuple[str, ...] = (
@@ -68,12 +182,16 @@ def is_secret_name(name: str) -> bool:
     [False, False, False, False, False]
     """
     plain = squeeze(name)
-    if name in _FOLDERS or re.split(_NOT_PART, name.lower())[-1] in _ABOUT:
+    words = re.split(_NOT_PART, re.sub(_HUMP, r"\1_\2", name).lower())
+    if name in _FOLDERS or words[-1] in _ABOUT:
+        return False
+    if words[-1] == "token" and len(words) > 1 and words[-2] in _OF_TEXT:
         return False
     return (
         plain in _EXACTLY
         or re.sub(_TAIL, "", plain).endswith(_AT_THE_END)
         or any(word in plain for word in _ANYWHERE)
+        or "secret" in words
     )
 
 
@@ -87,19 +205,37 @@ def spell(name: str) -> tuple[str, ...]:
     return tuple(separator.join(words) for separator in _SEPARATORS) if words else ()
 
 
+def is_password_name(name: str) -> bool:
+    """Return whether a secret's name is one of a password.
+
+    >>> is_password_name("DB_PASSWORD"), is_password_name("api_key")
+    (True, False)
+    """
+    plain = squeeze(name)
+    return any(word in plain for word in _PASSWORDS)
+
+
 class SecretNames:
     """The names that hold secrets: the usual ones, and a user's own.
 
     Args:
         more: The user's (`redact.fields`).
+        off: Names that hold none, whatever they look like (`redact.names_off`).
 
     Attributes:
         literals: Lower-case literals of which one stands in every such name.
     """
 
-    def __init__(self, more: Collection[str] = ()) -> None:
+    def __init__(self, more: Collection[str] = (), off: Collection[str] = ()) -> None:
         self._more = frozenset(filter(None, map(squeeze, more)))
+        self._off = frozenset(filter(None, map(squeeze, off)))
         self.literals = LITERALS + tuple(literal for name in more for literal in spell(name))
 
+    def has_users(self, name: str) -> bool:
+        """Return whether a user has named it: then no value of it is taken for harmless."""
+        return bool(self._more) and squeeze(name) in self._more
+
     def __contains__(self, name: str) -> bool:
-        return is_secret_name(name) or (bool(self._more) and squeeze(name) in self._more)
+        if self._off and squeeze(name) in self._off:
+            return False
+        return is_secret_name(name) or self.has_users(name)

@@ -25,6 +25,7 @@ from aind_capsule.settings.model import Settings, find_secret_values
 
 Finder = Assignments | Rule
 MARK = "[redacted]"
+KNOWN_RULE = "known value"
 _MARK_BYTES = MARK.encode()
 _CUT_BYTES = CUT_MARK.encode()
 #: Made by the machinery, or of a form that the standard fixes: nothing of a user's is in them.
@@ -68,7 +69,7 @@ class Redactor:
         cls, settings: Settings, environ: Mapping[str, str], words: Sequence[str] = ()
     ) -> Redactor:
         """The redactor that the settings and the environment ask for; it knows their secrets."""
-        names = SecretNames(settings.redact.fields)
+        names = SecretNames(settings.redact.fields, settings.redact.names_off)
         known = find_known_values(environ, names, settings.redact.values_from_env)
         known += filter(is_worth_finding, find_secret_values(settings))
         return cls(names, settings.redact.patterns, known, words)
@@ -102,7 +103,8 @@ class Redactor:
 
     def may_be_in(self, text: bytes) -> bool:
         """Whether a text needs a closer look."""
-        if self._patterns or (_CUT_BYTES in text and self.known):
+        # To ask whether a text is ASCII costs a tenth of a search.
+        if self._patterns or (self.known and not text.isascii() and _CUT_BYTES in text):
             return True
         found = self._literals.find(text)
         return bool(found) and min(found)[0] < len(self._finders)
@@ -113,24 +115,34 @@ class Redactor:
         return bool(self._patterns)
 
     def find_spans(self, text: bytes, hits: Sequence[Hit] | None = None) -> list[Span]:
-        """Where secrets are in a text, in order and apart from one another.
+        """Return where secrets are in a text, in order and apart from one another.
 
         Args:
+            text: The text.
             hits: Where literals stand in it, if that is known.
         """
-        spans: list[Span] = []
-        wanted: dict[Finder, None] = {}
-        for index, start, end in self.find(text)[0] if hits is None else hits:
+        return _join([span for span, _ in self._find_each(text, hits)])
+
+    def find_named_spans(self, text: bytes) -> list[tuple[Span, str]]:
+        """Return where secrets are in a text, and by which rule each was found, in order."""
+        return sorted(self._find_each(text))
+
+    def _find_each(
+        self, text: bytes, hits: Sequence[Hit] | None = None
+    ) -> Iterator[tuple[Span, str]]:
+        done: dict[Finder, int] = {}  # how far each has looked
+        found = self.find(text)[0] if hits is None else hits
+        for index, start, end in sorted(found, key=_get_start):
             for finder in self._finders[index]:
                 if finder is None:
-                    spans.append((start, end))
-                else:
-                    wanted[finder] = None
-        for finder in wanted:
-            spans.extend(finder.find(text))
+                    yield (start, end), KNOWN_RULE
+                elif start >= done.get(finder, 0):
+                    spans, done[finder] = finder.find_at(text, start)
+                    for span in spans:
+                        yield span, finder.name
         if self._patterns:
-            spans.extend(_find_patterns(self._patterns, text))
-        return _join(spans)
+            for span in _find_patterns(self._patterns, text):
+                yield span, "redact.patterns"
 
     def redact_bytes(self, text: bytes, hits: Sequence[Hit] | None = None) -> bytes:
         """A text with a mark in the place of each secret."""
@@ -174,7 +186,8 @@ class Redactor:
             name = self.redact_text(given)
             while name in redacted or (name != given and name in table):
                 name += "_"
-            redacted[name] = _hide(value) if given in self._names else self._redact_value(value)
+            is_secret = given in self._names
+            redacted[name] = self._hide(given, value) if is_secret else self._redact_value(value)
         return redacted
 
     def _redact_value(self, value: Any) -> Any:
@@ -188,25 +201,32 @@ class Redactor:
             return value
         return MARK if self._has_known(str(value).encode()) else value
 
+    def _hide(self, name: str, value: Any) -> Any:
+        """Return what stands for a secret under a name.
+
+        A value that says that there is none stays, and a number under a name that no user gave.
+        """
+        is_kept = value is None or isinstance(value, bool) or value in ("", [], {})
+        is_number = isinstance(value, (int, float)) and not self._names.has_users(name)
+        return value if is_kept or is_number else MARK
+
     def _redact_list(self, values: list[Any]) -> list[Any]:
         """A list; what follows an option that bears a secret's name is one (`--password`, `x`)."""
         redacted: list[Any] = []
-        is_secret = False
+        name = ""
         for value in values:
             is_option = isinstance(value, str) and value.startswith("-")
-            redacted.append(
-                _hide(value) if is_secret and not is_option else self._redact_value(value)
-            )
-            is_secret = is_option and value.lstrip("-") in self._names
+            is_secret = name in self._names and not is_option
+            redacted.append(self._hide(name, value) if is_secret else self._redact_value(value))
+            name = value.lstrip("-") if is_option else ""
         return redacted
 
     def _has_known(self, text: bytes) -> bool:
         return any(None in self._finders[index] for index, _, _ in self.find(text)[0])
 
 
-def _hide(value: Any) -> Any:
-    """What stands for a secret; a value that says that there is none stays."""
-    return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MARK
+def _get_start(hit: Hit) -> int:
+    return hit[1]
 
 
 def _find_patterns(patterns: Iterable[re.Pattern[str]], data: bytes) -> Iterator[Span]:

@@ -7,6 +7,8 @@ just as it would without us.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 
 from aind_capsule.records.redaction.stream import OutputRedactor
 from aind_capsule.running.capture.stream_capture import StreamCapture
@@ -14,8 +16,10 @@ from aind_capsule.running.loop import READABLE, Loop, Timer
 from aind_capsule.running.outlet import Outlet
 
 _READ_BYTES = 64 * 1024
-#: How long a traceback or a progress bar may wait for more before it is let out.
+#: How long a group of lines or a progress bar may wait for more before it is let out.
 _TICK_S = 0.5
+#: Nothing of ours may take longer over what was read in one piece, while the processing may wait.
+_SLOW_S = 1.0
 
 
 class CapturedStream:
@@ -27,6 +31,8 @@ class CapturedStream:
         outlet: The stream of ours.
         capture: Makes the records.
         hider: Hides secrets in what is passed on (`--redact-output`); None passes on every byte.
+        report_slow: Called once, with the bytes of a piece and the seconds that it took, where that
+            was long.
     """
 
     def __init__(
@@ -36,12 +42,14 @@ class CapturedStream:
         outlet: Outlet,
         capture: StreamCapture,
         hider: OutputRedactor | None = None,
+        report_slow: Callable[[int, float], None] | None = None,
     ) -> None:
         self.fd = fd
         self._loop = loop
         self._outlet = outlet
         self._capture = capture
         self._hider = hider
+        self._report_slow = report_slow
         self._tick: Timer | None = None
         loop.watch(fd, READABLE, self._read)
 
@@ -92,8 +100,13 @@ class CapturedStream:
         if not data:
             self.close()
             return
+        start_s = time.thread_time()
         self._outlet.pass_on(data if self._hider is None else self._hider.feed(data))
         self._capture.feed(data)
+        took_s = time.thread_time() - start_s
+        if took_s > _SLOW_S and self._report_slow is not None:
+            self._report_slow(len(data), took_s)
+            self._report_slow = None
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None

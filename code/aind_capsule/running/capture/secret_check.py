@@ -5,7 +5,6 @@ A line goes the way of captured output. A line that is a record goes the way of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,14 +13,14 @@ from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.naming import RuleNamer
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.redaction.stream import StreamRedactor
-from aind_capsule.running.capture.stream_capture import RECORD_SEPARATOR
+from aind_capsule.running.capture.line_assembler import RECORD_SEPARATOR
+from aind_capsule.running.capture.stream_capture import strip_colours
 from aind_capsule.settings.model import Settings
 
 #: Named where no rule finds anything in the line itself.
 CONTINUED_RULE = "goes on from the lines before"
 _FIELD_RULE = "field with a secret's name"
 _RECORD_BEGINS = (b"{", RECORD_SEPARATOR)
-_COLOUR = re.compile(rb"\x1b\[[0-9;:]{0,40}m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +47,21 @@ class SecretCheck:
 
     Attributes:
         lines: Lines that were looked at.
+        variables: The variables whose values are known.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.lines = 0
         self._redactor = Redactor.from_settings(settings, environ)
         self._stream = StreamRedactor(self._redactor)
-        self._namer = RuleNamer(settings, environ)
+        self._namer = RuleNamer(self._redactor, settings, environ)
+        self.variables = self._namer.variables
 
     def check(self, chunks: Iterator[bytes]) -> Iterator[HiddenLine]:
         """Yield the lines of a text that would be changed."""
         for piece in cut_lines(chunks, MAX_LINE_BYTES, self._stream.find_cut):
             self.lines += piece.is_first
-            text = _COLOUR.sub(b"", piece.text.rstrip(b"\r"))
+            text = strip_colours(piece.text.rstrip(b"\r"))
             redacted, rest_rule = self._redact(Piece(text, piece.is_first, piece.is_last))
             if redacted != text:
                 rules = self._namer.name(text) or [rest_rule]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping
@@ -97,7 +98,8 @@ def _rename_users(told: Mapping[str, Any]) -> dict[str, Any]:
 def _describe_provenance(settings: Settings) -> dict[str, Any]:
     """What the settings say for the run's `DataProcess`, which may be made later, by others."""
     given = settings.provenance
+    names = [member.name for member in dataclasses.fields(given)]
     people = settings.experimenters or ((settings.user_id,) if settings.user_id else ())
-    told = {name: getattr(given, name) for name in given.__slots__ if name != "carry_metadata"}
+    told = {name: getattr(given, name) for name in names if name != "carry_metadata"}
     told["experimenters"] = list(people) or None
     return {name: value for name, value in told.items() if value is not None}

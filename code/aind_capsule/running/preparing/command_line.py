@@ -7,8 +7,9 @@ Read by `identity` for the process's name, by `parameters`, and by `prepare` for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from aind_capsule.frozen import frozen
 
 _SHELLS = frozenset(
     {"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "lksh", "pdksh", "rbash", "rksh", "rzsh"}
@@ -25,7 +26,7 @@ class Kind(Enum):
     CODE = "code"  # from the command line or stdin; it has no name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """The processing's own program.
 

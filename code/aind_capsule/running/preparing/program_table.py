@@ -6,8 +6,9 @@ an operand are listed, for every other option stands alone. Source: the programs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from aind_capsule.frozen import frozen
 
 
 class Role(Enum):
@@ -24,7 +25,7 @@ class Role(Enum):
     FOLDER = auto()  # where the program is started
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OptionTable:
     """The options of one program.
 
@@ -37,7 +38,7 @@ class OptionTable:
     has_clusters: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Launcher:
     """A program that is given another command.
 
@@ -70,18 +71,18 @@ def _options(
     has_clusters: bool = True,
 ) -> OptionTable:
     """Return a table of options that are given as words, by their role."""
-    groups = {
-        Role.SKIP: skip,
-        Role.PAIR: pair,
-        Role.GLUED: glued,
-        Role.CODE: code,
-        Role.STATEMENT: statement,
-        Role.MODULE: module,
-        Role.SCRIPT: script,
-        Role.COMMAND: command,
-        Role.FOLDER: folder,
-    }
-    roles = {word: role for role, words in groups.items() for word in words.split()}
+    groups = (
+        (Role.SKIP, skip),
+        (Role.PAIR, pair),
+        (Role.GLUED, glued),
+        (Role.CODE, code),
+        (Role.STATEMENT, statement),
+        (Role.MODULE, module),
+        (Role.SCRIPT, script),
+        (Role.COMMAND, command),
+        (Role.FOLDER, folder),
+    )
+    roles = {word: role for role, words in groups if words for word in words.split()}
     return OptionTable(roles, has_clusters)
 
 

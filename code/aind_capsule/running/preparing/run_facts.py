@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from aind_capsule.frozen import frozen
 from aind_capsule.settings.model import Settings
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class RunFacts:
     """What is known of a run from its start on.
 

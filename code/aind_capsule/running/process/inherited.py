@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from aind_capsule.frozen import frozen
 from aind_capsule.running.process import start_state
 from aind_capsule.running.process.limits import raise_soft_limits, restore_limits
 
@@ -14,7 +14,7 @@ from aind_capsule.running.process.limits import raise_soft_limits, restore_limit
 _IGNORED_BY_PYTHON = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Inherited:
     """What this process was started with.
 

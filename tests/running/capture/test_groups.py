@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.line_levels.literals import LITERALS
 from aind_capsule.records.redaction.names import SecretNames
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.running.capture.stream_capture import StreamCapture
@@ -19,8 +20,8 @@ FRAME = b'  File "a.py", line 1, in f\n    f()\n'
 def _capture(pieces: Iterable[bytes | None]) -> Journal:
     """Capture what stderr brings; None stands for a pause."""
     writer = LogWriter("/dev/null", reserves=False)
-    journal = Journal(writer, {}, redactor=Redactor(SecretNames()))
-    stream = StreamCapture("stderr", journal, has_tracebacks=True)
+    journal = Journal(writer, {}, redactor=Redactor(SecretNames(), words=LITERALS))
+    stream = StreamCapture("stderr", journal, has_stderr=True)
     for piece in pieces:
         if piece is None:
             stream.tick()
@@ -35,7 +36,7 @@ def _capture(pieces: Iterable[bytes | None]) -> Journal:
     ("pieces", "kind", "message"),
     [
         ([START + FRAME + b"a.B: why\n"], "B", "why"),
-        ([START, FRAME * 8000, b"RecursionError: too deep\nplain\n"], "RecursionError", "too deep"),
+        ([START, FRAME * 8000, b"RecursionError: too deep\n"], "RecursionError", "too deep"),
         ([START + FRAME * 8000 + b"\n" + FRAME, b"a.B: why\n"], "B", "why"),
         ([START + FRAME + b"ValueError: " + b"x" * 250_000 + b"\n"], "ValueError", "x" * 250_000),
         ([START + FRAME + b"ValueError: " + b"x" * 600_000 + b"\n"], "ValueError", "x" * 1988),

@@ -1,0 +1,1 @@
+"""Logging inside a Python processing: loguru, the standard library, stderr, the user's sinks."""

@@ -1,0 +1,110 @@
+"""The level of one line."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+
+from aind_capsule.records.levels import find_standard_level
+from aind_capsule.records.line_levels.forms import EXCEPTION, FORMS, WORD, Form
+from aind_capsule.records.line_levels.leads import begins_with_time, find_starts
+from aind_capsule.records.line_levels.values import ends_with_value, is_value
+
+#: Levels are stated early in a line; what is further on is the message.
+LOOK_AT_CHARACTERS = 300
+
+_LETTERS = {
+    "D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL", "C": "CRITICAL",
+}  # fmt: skip
+#: syslog(3): emergency, alert, critical, error, warning, notice, informational, debug.
+_NUMBERS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
+#: Lines of `set -x`, of quotes and diffs, of comments, of tables.
+_STATE_NOTHING = ("+ ", "++", "> ", "# ", "| ", "- ")
+_PAIRS = (
+    r"(?:[\w.]{1,40}=(?:\"[^\"]{0,200}\"|\S{1,200})\s{1,4}){0,8}"
+    rf"(?:level|lvl|severity)=\"?(?P<word>(?i:{WORD}))\"?\s{{1,4}}.{{0,200}}="
+)
+#: `root INFO x`, `[INFO] x`, `my.logger.WARNING x`: what a line of a logger begins with.
+_LOGGED = rf"\[?(?:{WORD})\b|\[\w{{1,40}}\]\s|\w{{1,40}}[.:](?:{WORD})\b"
+
+
+@functools.cache
+def _compile(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def infer_level(line: str) -> str:
+    """Return the level that a line of text states itself; INFO where it states none.
+
+    A word somewhere in a sentence is no statement, and a word before a value is a metric.
+
+    >>> infer_level("[WARNING] 3 labels missing"), infer_level("ERROR: no such file")
+    ('WARNING', 'ERROR')
+    >>> infer_level("the error was small"), infer_level("[INFO] retry after ERROR: x")
+    ('INFO', 'INFO')
+    >>> infer_level("Error: 0.02"), infer_level("MeanSquaredError: 0.2")
+    ('INFO', 'INFO')
+    """
+    line = line[:LOOK_AT_CHARACTERS].rstrip("\r\n")
+    if line.startswith(_STATE_NOTHING):
+        return "INFO"
+    for form, match in _find_forms(line):
+        level = _read(form, match)
+        if level:
+            return level
+    pairs = _compile(_PAIRS).match(line)
+    if pairs is not None:
+        return find_standard_level(pairs["word"]) or "INFO"
+    raised = _compile(EXCEPTION).match(line)
+    if raised is None or is_value(raised["rest"]):
+        return "INFO"
+    return "WARNING" if raised["name"].endswith("Warning") else "ERROR"
+
+
+def begins_record(line: str) -> bool:
+    """Return whether a line begins a new record for certain: it states a level or a time."""
+    start = line[:LOOK_AT_CHARACTERS]
+    return (
+        begins_with_time(start)
+        or _compile(_LOGGED).match(start) is not None
+        or infer_level(start) != "INFO"
+    )
+
+
+def _find_forms(line: str) -> Iterator[tuple[Form, re.Match[str]]]:
+    """Yield the forms that a line has; the earliest place in the line comes first."""
+    for place, has_time, has_other in find_starts(line):
+        for form in FORMS:
+            if form.needs == "time" and not has_time:
+                continue
+            if form.needs == "group" and (has_time or line[:1] == " "):
+                continue
+            if not form.needs and (place or has_time or has_other):
+                continue
+            match = _compile(form.pattern).match(line, place)
+            if match is not None:
+                yield form, match
+    if line[:4].isspace():
+        for form in FORMS:
+            if form.pattern.startswith(r"\s{8"):
+                match = _compile(form.pattern).match(line)
+                if match is not None:
+                    yield form, match
+
+
+def _read(form: Form, match: re.Match[str]) -> str:
+    """Return the level of a form's match. A metric is INFO, and then nothing else is looked for."""
+    groups = match.groupdict()
+    if form.level:
+        return form.level
+    rest = groups.get("rest")
+    if rest is not None and (is_value(rest) or (form.is_prose and ends_with_value(rest))):
+        return "INFO"
+    if "letter" in groups:
+        return _LETTERS[groups["letter"]]
+    if "number" in groups:
+        return _NUMBERS[int(groups["number"])]
+    word = groups["word"]
+    # git says `fatal:` of every failure of its own, however small.
+    return "ERROR" if word == "fatal" else find_standard_level(word) or "INFO"

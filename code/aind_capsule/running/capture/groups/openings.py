@@ -1,0 +1,41 @@
+"""Which line begins which group."""
+
+from __future__ import annotations
+
+from aind_capsule.running.capture.groups import python_traceback, python_warning, stack_traces
+from aind_capsule.running.capture.groups.crashes import (
+    CppException,
+    FatalPythonError,
+    GoPanic,
+    RustPanic,
+)
+from aind_capsule.running.capture.groups.line_group import LineGroup
+from aind_capsule.running.capture.groups.python_traceback import PythonTraceback, SyntaxErrorLines
+from aind_capsule.running.capture.groups.python_warning import PythonWarning
+from aind_capsule.running.capture.groups.stack_traces import (
+    PhpError,
+    RubyError,
+    StackTrace,
+)
+
+#: In this order: the first that knows a line has it.
+_OPENINGS = (
+    (python_traceback.opens, PythonTraceback),
+    (python_traceback.opens_syntax_error, SyntaxErrorLines),
+    (python_warning.opens, PythonWarning),
+    (GoPanic.opens, GoPanic),
+    (RustPanic.opens, RustPanic),
+    (CppException.opens, CppException),
+    (FatalPythonError.opens, FatalPythonError),
+    (RubyError.opens, RubyError),
+    (PhpError.opens, PhpError),
+    (stack_traces.opens, StackTrace),
+)
+
+
+def open_group(line: str) -> LineGroup | None:
+    """Return the group that a line begins, or None."""
+    for opens, group in _OPENINGS:
+        if opens(line):
+            return group(line)
+    return None
