@@ -126,8 +126,7 @@ def make_cases(rng: random.Random, count: int, known: list[str]) -> Iterator[Cas
     """Yield cases of all shapes and known values in all places."""
     for number in range(count):
         kind, text, secret = _make_text(rng, known)
-        is_bare = text == secret and (kind != "known" or text in known)
-        around = _choose_around(rng, text, is_bare=is_bare)
+        around = _choose_around(rng, kind, text, secret, known)
         place = rng.choice(_RARE if rng.random() < _RARELY else _USUAL)
         change, change_secret = _AROUND[around]
         filler = make_filler(rng) if around in ("plain", "prefix") else ""
@@ -147,11 +146,19 @@ def _make_text(rng: random.Random, known: list[str]) -> tuple[str, str, str]:
             return kind, text, secret
 
 
-def _choose_around(rng: random.Random, text: str, *, is_bare: bool) -> str:
-    """Choose what is around a text: around names and values there are neither colours nor a URL."""
-    if "\n" in text:
-        return "plain"
-    return rng.choice([name for name in _AROUND if is_bare or name not in ("URL", "colour")])
+def _choose_around(
+    rng: random.Random, kind: str, text: str, secret: str, known: Sequence[str]
+) -> str:
+    """Choose what is around a text: only what is no form within another that nobody looks for."""
+    names = set(_AROUND)
+    is_bare = text == secret and (kind != "known" or text in known)
+    if not is_bare:
+        names -= {"URL", "colour"}
+    elif kind != "known" and urllib.parse.quote(text, safe="") != text:
+        names -= {"URL"}
+    if kind != "known" and set(secret) & set("\"'\\"):
+        names -= {"repr"} if "'" not in secret else {"repr", "JSON"}
+    return "plain" if "\n" in text else rng.choice(sorted(names))
 
 
 class Leak(AssertionError):
