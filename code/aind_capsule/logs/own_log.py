@@ -60,7 +60,7 @@ class OwnLog:
         cwd: str,
         redactor: Redactor,
     ) -> None:
-        self.process_name = process_name
+        self.process_name = redactor.redact_text(process_name)  # the log's file bears it
         self.path: str | None = None
         self.fields: Mapping[str, Any] = {}
         self._settings = settings
@@ -159,7 +159,8 @@ class OwnLog:
             "level": "INFO",
             "message": f"{self.process_name} logs to {self.path}",
         }
-        shipping = {"shipping": build_shipping(self.fields, self._settings.shipping)}
+        hide = self.redactor.redact_text
+        shipping = {"shipping": build_shipping(self.fields, self._settings.shipping, hide)}
         self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
             self._console.show_start(first)

@@ -25,6 +25,7 @@ from aind_capsule.settings.model import Settings, find_secret_values
 
 Finder = Assignments | Rule
 MARK = "[redacted]"
+KNOWN_RULE = "known value"
 _MARK_BYTES = MARK.encode()
 _CUT_BYTES = CUT_MARK.encode()
 #: Made by the machinery, or of a form that the standard fixes: nothing of a user's is in them.
@@ -134,7 +135,7 @@ class Redactor:
         for index, start, end in sorted(found, key=_get_start):
             for finder in self._finders[index]:
                 if finder is None:
-                    yield (start, end), "known value"
+                    yield (start, end), KNOWN_RULE
                 elif start >= done.get(finder, 0):
                     spans, done[finder] = finder.find_at(text, start)
                     for span in spans:
