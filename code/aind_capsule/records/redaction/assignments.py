@@ -30,7 +30,7 @@ _PARAMETER = r"""([^&\s"'<>#]+)"""
 _IN_JSON = r"""([^\s,}\]]+)"""
 _LINE = r"([^\r\n]+)"
 _TEXT = r"([^\s]+)"
-_BEFORE_TAG = r"([^<]*)"
+_BEFORE_TAG = r"([^<]*)(?=</)"
 _QUOTED = (_DOUBLE, _SINGLE, _ESCAPED_QUOTE, _BEFORE_TAG)
 _HEADERS = ("authorization", "cookie", "cookies")
 
