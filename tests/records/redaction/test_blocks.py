@@ -165,6 +165,7 @@ CONTINUED = {
         'curl -s \\\n  -H "Accept: x/y" \\\n  -H "Authorization: Bearer kjYgHufPdxRt" \\\n  https://h',
         "kjYgHufPdxRt",
     ),
+    "a deep indent": ("tool --password \\\n              kjYgHufPdxRt", "kjYgHufPdxRt"),
     "curl -u": ("curl -X POST \\\n  -u me:kjYgHufPdxRt \\\n  https://host/x", "kjYgHufPdxRt"),
     "curl --user": ("curl \\\n --retry 3 \\\n --user me:kjYgHufPdxRt", "kjYgHufPdxRt"),
     "an option and its value": ("tool run --password \\\n  kjYgHufPdxRt \\\n  --verbose", "kjYgHufPdxRt"),
@@ -191,7 +192,7 @@ def test_what_goes_on_with_the_lines_before(case: str) -> None:
 TEXTS = ["tool --password \\\n\nkjYgHufPdxRt", *KEYS.values(), *(text for text, _ in CONTINUED.values()), "token=abc\\", "a\\\nb", "",
          "x Wombat-in-the-lab y", "Bearer\rkjYgHufPdxRt", "12 %\r13 %", *(
              "\n".join(change(n, line) for n, line in enumerate(KEYS["RSA"].split("\n")))
-             for change in LINES.values())]  # fmt: skip
+             for change in [*LINES.values()][:5])]  # fmt: skip
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
