@@ -218,6 +218,32 @@ raise RuntimeError({TOKEN!r})
     assert "uses [redacted]" in [record["message"] for record in records]
 
 
+COLOUR_SCRIPT = r"""
+import json, logging, os, sys
+from aind_capsule import configure_logging
+from loguru import logger
+configure_logging()
+v = os.environ["LAB_TOKEN"].replace("b", "b\x1b[0m")
+logger.info(v); logger.bind(x=[v]).info("field"); logging.getLogger("a").warning(v)
+print(v, flush=True); print("\x1e" + json.dumps({"message": v}), file=sys.stderr, flush=True)
+print(json.dumps({"level": "INFO", "message": v}), flush=True)
+try: raise ValueError(v)
+except ValueError: logger.exception("f")
+"""
+
+
+def test_a_colour_within_a_value(capsule: Capsule) -> None:
+    """A colour's code within a known value hides it from nobody: no record holds code or value."""
+    script = capsule.write("colour.py", COLOUR_SCRIPT)
+    done = capsule.run(
+        PY, str(script), env={"LAB_TOKEN": "Wombat-in-the-lab"}, options=("--session",)
+    )
+    assert done.messages.count("[redacted]") == 2
+    for part in (b"Womb", b"at-in-the-lab"):
+        assert part not in b"".join(line for line in done.lines if b"File " not in line)
+    assert b"u001b" not in b"".join(done.lines)
+
+
 NAMES_SCRIPT = """
 import os
 from aind_capsule import capsule_run, configure_logging

@@ -125,15 +125,11 @@ def test_what_is_no_block_stays(text: str) -> None:
 def test_a_block_without_its_end_is_over_soon() -> None:
     """A key that breaks off hides three lines behind it and no more, whatever words they end with."""
     lines = KEYS["RSA"].split("\n")[:3]
-    more = [
-        "trial 1",
-        "see /usr/lib/python3/dist-packages",
-        "Loading",
-        "trial 2",
-        "356a192b7913b04c",
-    ]
-    done = redact_whole("\n".join([*lines, *more])).split("\n")
-    assert done == ["[redacted]"] * 6 + more[3:]
+    for word in ("Loading", "/usr/lib/python3/lists", "ACGTACGTACGTACGTACGTACGT", "run-OfOneMouseAndItsProbes",
+                 "356a192b7913b04c54574d18c28d46e6395428ab"):  # fmt: skip
+        more = ["trial 1", f"see {word}", "trial 2", "trial 3", "trial 4"]
+        done = redact_whole("\n".join([*lines, *more])).split("\n")
+        assert done == ["[redacted]"] * 6 + more[3:], word
 
 
 def test_lines_between_those_of_a_key() -> None:
@@ -144,11 +140,32 @@ def test_lines_between_those_of_a_key() -> None:
     assert not any(secret in done for secret in find_secrets(KEYS["RSA"]))
 
 
+def test_the_key_on_its_markers_lines() -> None:
+    """Text of a key behind its first line's marker, and before its last line's, goes with them."""
+    lines = KEYS["RSA"].split("\n")
+    joined = [lines[0] + lines[1], *lines[2:4], lines[4] + lines[6], "after 1", "after 2"]
+    assert redact_whole("\n".join(joined)).split("\n") == ["[redacted]"] * 4 + joined[4:]
+
+
+def test_a_key_that_begins_in_a_long_line() -> None:
+    """A long line that comes in pieces may end with a key's first line, and one in a key may be long."""
+    lines = [line.encode() for line in KEYS["RSA"].split("\n")]
+    stream = StreamRedactor(REDACTOR)
+    done = stream.redact_piece(b"x" * 500, is_first=True)
+    done += stream.redact_piece(b"y" * 500 + lines[0], is_first=False)
+    assert done == b"x" * 500 + b"y" * 500 + b"[redacted]"
+    assert [stream.redact_line(line) for line in lines[1:3]] == [b"[redacted]"] * 2
+    assert stream.redact_piece(b"z " * 100 + lines[3], is_first=True) == b"z " * 100 + b"[redacted]"
+    assert stream.redact_line(lines[-1]) == b"[redacted]"
+    assert stream.redact_line(b"after it") == b"after it"
+
+
 CONTINUED = {
     "curl -H": (
         'curl -s \\\n  -H "Accept: x/y" \\\n  -H "Authorization: Bearer kjYgHufPdxRt" \\\n  https://h',
         "kjYgHufPdxRt",
     ),
+    "a deep indent": ("tool --password \\\n              kjYgHufPdxRt", "kjYgHufPdxRt"),
     "curl -u": ("curl -X POST \\\n  -u me:kjYgHufPdxRt \\\n  https://host/x", "kjYgHufPdxRt"),
     "curl --user": ("curl \\\n --retry 3 \\\n --user me:kjYgHufPdxRt", "kjYgHufPdxRt"),
     "an option and its value": ("tool run --password \\\n  kjYgHufPdxRt \\\n  --verbose", "kjYgHufPdxRt"),
@@ -172,10 +189,10 @@ def test_what_goes_on_with_the_lines_before(case: str) -> None:
         assert redacted == hidden or ("Authorization" in line and secret not in redacted)
 
 
-TEXTS = [*KEYS.values(), *(text for text, _ in CONTINUED.values()), "token=abc\\", "a\\\nb", "",
+TEXTS = ["tool --password \\\n\nkjYgHufPdxRt", *KEYS.values(), *(text for text, _ in CONTINUED.values()), "token=abc\\", "a\\\nb", "",
          "x Wombat-in-the-lab y", "Bearer\rkjYgHufPdxRt", "12 %\r13 %", *(
              "\n".join(change(n, line) for n, line in enumerate(KEYS["RSA"].split("\n")))
-             for change in LINES.values())]  # fmt: skip
+             for change in [*LINES.values()][:5])]  # fmt: skip
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

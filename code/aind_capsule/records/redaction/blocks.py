@@ -34,7 +34,6 @@ class SecretBlocks:
     def __init__(self) -> None:
         self._lines_left = 0
         self._strange_left = 0
-        self._has_end_line = False
         self._is_strict = False  # ends before the first line that is not base64
 
     @property
@@ -42,16 +41,11 @@ class SecretBlocks:
         """Whether the next line may belong to a block."""
         return self._lines_left > 0
 
-    def take(self, line: bytes, begin: int = 0) -> Span | None:
-        """Return what of the next line belongs to a block that began before it.
-
-        Args:
-            line: The line, or the next piece of a long one.
-            begin: So much of it was taken before.
-        """
+    def take(self, line: bytes) -> Span | None:
+        """Return what of the next line belongs to a block that began before it."""
         span = self._take_body(line) if self._lines_left > 0 else None
         if any(opening in line for opening in OPENINGS):
-            self._open(line, begin if span is None else max(begin, span[1]))
+            self._open(line)
         return span
 
     def _take_body(self, line: bytes) -> Span | None:
@@ -63,27 +57,26 @@ class SecretBlocks:
         if self._is_strict:
             self._lines_left = 0
             return None
-        end = compile_once(KEY_ENDS).search(line) if self._has_end_line else None
+        end = compile_once(KEY_ENDS).search(line)
         if end is not None:
             self._lines_left = 0
             before = find_key_text(line[: end.start()])
             return (end.start() if before is None else before[0], end.end())
         if not line.strip():
             return None
-        if not self._has_end_line or compile_once(_HEADER).search(line) is None:
+        if compile_once(_HEADER).search(line) is None:
             self._strange_left -= 1
             if not self._strange_left:
                 self._lines_left = 0
         return 0, len(line)
 
-    def _open(self, line: bytes, start: int) -> None:
+    def _open(self, line: bytes) -> None:
         begins = [match.end() for match in compile_once(KEY_BEGINS).finditer(line)]
-        if begins and begins[-1] > start:
+        if begins:
             rest = line[begins[-1] :]
-            has_ended = compile_once(KEY_ENDS).search(rest) is not None
             # Behind it is nothing, or the key. A sentence about such a line opens no block.
-            if not has_ended and (_strip_end(rest) == b"" or find_key_text(rest) is not None):
-                self._begin(_MAX_LINES, has_end_line=True)
+            if not _strip_end(rest) or find_key_text(rest) is not None:
+                self._begin(_MAX_LINES)
             return
         counted = compile_once(_COUNTED).search(_strip_end(line))
         if counted is not None:
@@ -91,9 +84,9 @@ class SecretBlocks:
         elif compile_once(_NAMED).search(line) is not None:
             self._begin(_MAX_LINES, is_strict=True)
 
-    def _begin(self, lines: int, *, has_end_line: bool = False, is_strict: bool = False) -> None:
+    def _begin(self, lines: int, *, is_strict: bool = False) -> None:
         self._lines_left, self._strange_left = lines, _MAX_STRANGE_LINES
-        self._has_end_line, self._is_strict = has_end_line, is_strict
+        self._is_strict = is_strict
 
 
 def find_key_text(line: bytes) -> Span | None:

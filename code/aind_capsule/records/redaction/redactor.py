@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from aind_capsule.records.colours import strip_colours
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.literals import Hit, LiteralFinder
 from aind_capsule.records.merge import fits
@@ -28,6 +29,8 @@ MARK = "[redacted]"
 KNOWN_RULE = "known value"
 _MARK_BYTES = MARK.encode()
 _CUT_BYTES = CUT_MARK.encode()
+#: How a record has the beginning of a colour's code, which may stand within a secret.
+_ESCAPED_COLOUR = b"\\u001b"
 #: Made by the machinery, or of a form that the standard fixes: nothing of a user's is in them.
 _UNTOUCHED = frozenset(
     name
@@ -106,6 +109,8 @@ class Redactor:
         # To ask whether a text is ASCII costs a tenth of a search.
         if self._patterns or (self.known and not text.isascii() and _CUT_BYTES in text):
             return True
+        if _ESCAPED_COLOUR in text:
+            return True
         found = self._literals.find(text)
         return bool(found) and min(found)[0] < len(self._finders)
 
@@ -151,6 +156,9 @@ class Redactor:
     def redact_text(self, text: str) -> str:
         """A text with a mark in the place of each secret."""
         data = simplify_text(text).encode()
+        if b"\x1b" in data:  # a colour's code may stand within a secret
+            plain = strip_colours(data)
+            data = plain if self.find_spans(plain) else data
         spans = self.find_spans(data)
         if _CUT_BYTES in data and self.known:
             self._cuts = self._cuts or CutFinder(self.known)

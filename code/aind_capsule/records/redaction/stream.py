@@ -1,7 +1,7 @@
 """Hide secrets in a stream of bytes: line by line, in long lines piece by piece.
 
-What goes over several lines is seen in the lines before: blocks of keys, commands that a backslash
-carries on, and entries of a `.netrc`. The result does not depend on where the stream is cut.
+What goes over several lines is seen in the lines before: blocks of keys, and commands that a
+backslash carries on. The result does not depend on where the stream is cut.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from aind_capsule.records.literals import Hit
 from aind_capsule.records.redaction.blocks import OPENINGS, SecretBlocks
 from aind_capsule.records.redaction.redactor import Redactor, replace_spans
-from aind_capsule.records.redaction.rules import Span, compile_once
+from aind_capsule.records.redaction.rules import Span
 
 #: So far behind the place of a cut a secret is looked for that may lie across it.
 LOOK_AHEAD_BYTES = 16 * 1024
@@ -23,15 +23,6 @@ _BEFORE_BYTES, _BEGINNING_BYTES = 160, 64
 #: So much of the lines before is looked at where a line goes on with them.
 _CONTEXT_BYTES, _CONTEXT_LINES = 1024, 16
 _CONTINUED = (b"\\\n", b"\\\r\n")
-#: The lines of a `.netrc` that may stand before the one with the password.
-_NETRC_LINE, _NETRC_LINES = (
-    (
-        r"\s{0,8}(?:(?:machine|login|account)\s{1,8}\S{1,200}|default)"
-        r"(?:\s{1,8}(?:login|account)\s{1,8}\S{1,200}){0,2}\s{0,8}$"
-    ),
-    3,
-)
-_NETRC_PASSWORD = (b"password", b"passwd")
 #: A carriage return ends a line, too: a state of a progress bar.
 _LINE_END = r"(\r\n|\n|\r)"
 #: A line that is passed on is cut into pieces of this size.
@@ -95,7 +86,7 @@ class StreamRedactor:
             start = spans[-1][0]
             self._carry = text[max(0, start - _BEFORE_BYTES) : start + _BEGINNING_BYTES]
         self._before = b""
-        spans = _unite(spans, self._blocks.take(text, len(carry)))
+        spans = _unite(spans, self._blocks.take(text))
         return replace_spans(piece, _shift(spans, len(carry), 0))
 
     def find_cut(self, text: bytes, limit_bytes: int) -> int:
@@ -108,9 +99,9 @@ class StreamRedactor:
 
     def _redact(self, line: bytes, before: bytes) -> bytes:
         """Return a line without its secrets, given the end of the lines before it."""
-        context = _find_context(line, before)
+        context = _find_context(before)
         indent = len(line) - len(line.lstrip()) if context else 0
-        text = context + line[indent:].removesuffix(b"\\")
+        text = context + line[indent:]
         spans = _shift(self._redactor.find_spans(text), len(context) - indent, indent)
         return replace_spans(line, _unite(spans, self._blocks.take(line)))
 
@@ -151,20 +142,16 @@ def _shift(spans: Iterable[Span], by: int, first: int) -> list[Span]:
     return [(max(first, start - by), end - by) for start, end in spans if end - by > first]
 
 
-def _find_context(line: bytes, before: bytes) -> bytes:
-    """Return the lines that a line goes on with, as one text."""
-    is_netrc = line.lstrip()[:8].lower().startswith(_NETRC_PASSWORD)
-    if not is_netrc and not before.endswith(_CONTINUED):
+def _find_context(before: bytes) -> bytes:
+    """Return the lines that the next line goes on with, as one text."""
+    if not before.endswith(_CONTINUED):
         return b""
     context: list[bytes] = []
     for previous in reversed(before.split(b"\n")[-_CONTEXT_LINES - 1 : -1]):
         text = previous.rstrip(b"\r")
-        is_entry = is_netrc and len(context) < _NETRC_LINES
-        if text.endswith(b"\\"):
-            text = text[:-1]
-        elif not is_entry or compile_once(_NETRC_LINE).match(text) is None:
+        if not text.endswith(b"\\"):
             break
-        context.append(text.lstrip())
+        context.append(text[:-1].lstrip())
     # A value that goes to its line's end does not go on, but what stands between two words may.
     return b"\n ".join([*reversed(context), b""])
 

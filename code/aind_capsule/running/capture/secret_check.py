@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aind_capsule.logs.foreign_file import MAX_LINE_BYTES, Piece, cut_lines
+from aind_capsule.records.colours import strip_colours
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.redaction.naming import RuleNamer
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.redaction.stream import StreamRedactor
 from aind_capsule.running.capture.line_assembler import RECORD_SEPARATOR
-from aind_capsule.running.capture.stream_capture import strip_colours
 from aind_capsule.settings.model import Settings
 
 #: Named where no rule finds anything in the line itself.
