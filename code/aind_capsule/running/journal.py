@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aind_capsule.frozen import frozen
 from aind_capsule.logs.console import format_record
 from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.colours import strip_record
 from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
@@ -210,7 +211,8 @@ class Journal:
         line = line.rstrip()
         # Escapes that need not be hide what is looked for.
         if b"\\" in line and (b"\\u" in line or b"\\/" in line):
-            line = encode(record)
+            plain = strip_record(encode(record))
+            line, record = plain, decode(plain) or {}
         redacted = self.redactor.redact_record(line)
         if redacted is not line:
             line, record = redacted, decode(redacted) or {}
@@ -353,9 +355,9 @@ class Journal:
         is_beginning: bool = False,
         is_own: bool = False,
     ) -> None:
-        data = encode(record)
-        redacted = self.redactor.redact_record(data)
-        shown = record if redacted is data else decode(redacted) or {}
+        encoded = encode(record)
+        redacted = self.redactor.redact_record(strip_record(encoded))
+        shown = record if redacted is encoded else decode(redacted) or {}
         level = str(record["level"])
         self._put(
             redacted[:-1] + suffix,
