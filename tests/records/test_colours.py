@@ -31,7 +31,7 @@ def test_records_of_every_origin(tmp_path: Path) -> None:
     journal.write_inside(encode_line(**{**BASE, "message": RED, "exception": exception}))
     text = (tmp_path / "log").read_text()
     assert "\\u001b" not in text
-    assert text.count(PLAIN) == 8
+    assert text.count(PLAIN) == 10
 
 
 def test_other_fields_stay_as_they_are() -> None:

@@ -276,6 +276,18 @@ def test_json_stays_json() -> None:
         assert REDACTOR.redact_text(text) == text.replace("abc123x", MARK)
 
 
+def test_what_takes_too_long_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be looked at in time is never let through: the rest of the text is withheld."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(time, "thread_time", lambda: float(next(clock)))
+    text = "token: 3 " * 2000 + "the end"
+    redacted = REDACTOR.redact_text(text)
+    assert redacted.startswith("token: 3 ")
+    assert redacted.endswith(MARK)
+    assert "the end" not in redacted
+    assert REDACTOR.redact_text("token: 3 the end") == "token: 3 the end"
+
+
 HOSTILE = [
     *sorted({literal for rule in RULES for literal in rule.literals}), "password=", "token: ", '"token": "', "--token ", "password='", "a.b@", "eyJA.",
     "-----BEGIN PRIVATE KEY-----", "Bearer ", "Basic ", "://a:b", " -p x", "sk-ant-", "AKIAAAAAAAAAAAAAAAA7 ", '\\"token\\": \\"', "A", "/", "-eyJ", "_ghp_",
