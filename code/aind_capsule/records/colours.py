@@ -27,7 +27,7 @@ def strip_colours(text: bytes) -> bytes:
 def strip_record(data: bytes) -> bytes:
     r"""Return an encoded record without such sequences in its message and its exception.
 
-    >>> strip_record(b'{"message":"\u001b[31mred\u001b[0m","n":1}')
+    >>> strip_record(b'{"message":"\\u001b[31mred\\u001b[0m","n":1}')
     b'{"message":"red","n":1}'
     """
     if b"\\u001b" not in data:
