@@ -44,7 +44,7 @@ STATED = {
         '  "level": "error",', "    level: ERROR", "  ERROR          error mode", "--level=debug", "+ echo ERROR: x", "> ERROR: x", "# ERROR: x",
         "| ERROR | 3 |", "ERROR     2", "DEBUG text without a sign", "INFO: start", "E   assert 1 == 2", "I0102 03:04:05.6 12 f.cc:5] x", "<6>x",
         "ls: cannot access x: No such file", "error_rate: high", "errors.py:3 is fine", "See Error 3 below", "level: 3", "1   error 1",
-        "Using tolerance (error) = 0.3", "- ERROR: in a list", "++ ERROR: x", "D: 3", "ok: no error: x", "critical: 3 (p < 0.05)",
+        "Using tolerance (error) = 0.3", "- ERROR: in a list", "Error handling", "Error checking is on", "++ ERROR: x", "D: 3", "ok: no error: x", "critical: 3 (p < 0.05)",
     ],
 }  # fmt: skip
 CASES = [(line, level) for level, lines in STATED.items() for line in lines]
