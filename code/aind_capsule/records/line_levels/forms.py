@@ -119,7 +119,8 @@ FORMS: tuple[Form, ...] = (
         "/code/a.py:3: UserWarning: x",
     ),
     Form(
-        rf"{_DECORATED}(?P<word>Error) (?!handling|checking|reporting|logging)(?:\w{{1,30}}ing|response|termination)\b{_REST}",
+        rf"{_DECORATED}(?P<word>Error) (?!handling|checking|reporting|logging)"
+        rf"(?:\w{{1,30}}ing|response|termination)\b{_REST}",
         "Error opening input file",
     ),
     Form(r"(?P<word>Error) in .{1,200} : ", "Error in read.csv(x) : no such file"),
