@@ -21,7 +21,7 @@ STATED = {
         "[WARNING] 3 labels missing", "warning: unused", "Warning message:", "WARN  12:00:00 x", "2026-01-02 03:04:05 WARN a.b - x",
         "W0102 03:04:05.678 1234 f.cc:5] slow", "[W 03:04:05.678 LabApp] slow", "W: no index", "<4>disk slow", "(pid=33) WARNING: x", "(worker 3) WARNING: x",
         "/code/a.py:3: UserWarning: careful", "/a path/with blank.py:12: RuntimeWarning: x", "npm WARN old lockfile", "UserWarning: x y",
-        "CMake Warning at a.cmake:3:", "PHP Warning:  Undefined variable", "WARNING:root:low signal", "** WARNING: x",
+        "CMake Warning at a.cmake:3:", "PHP Warning:  Undefined variable", "WARNING:root:low signal", "WARNING:root:no", "** WARNING: x",
         "2026-01-01 10:00:00.123 | WARNING  | mod:f:3 - x", "level=warning msg=x n=3",
     ],
     "ERROR": [

@@ -90,7 +90,7 @@ FORMS: tuple[Form, ...] = (
         is_prose=True,
         needs="group",
     ),
-    Form(rf"(?P<word>{WORD}):[\w.]{{1,80}}:(?P<rest>.+)$", "WARNING:root:low signal"),
+    Form(rf"(?P<word>{WORD}):[\w.]{{1,80}}:.", "WARNING:root:low signal"),
     Form(
         rf"\w{{1,40}}\.(?P<word>{WORD}): (?P<rest>.+)$",
         "app.ERROR: no connection",
