@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Capsule, parse_strictly
+from tests.shipping.loki_double import LokiDouble
 
 PY = sys.executable
 TOKEN = "git-tok/9+A=zz"
@@ -214,6 +216,90 @@ raise RuntimeError({TOKEN!r})
     (log,) = secretive.scratch.rglob("*.log.jsonl")
     records = [parse_strictly(line) for line in log.read_bytes().splitlines()]
     assert "uses [redacted]" in [record["message"] for record in records]
+
+
+COLOUR_SCRIPT = r"""
+import json, logging, os, sys
+from aind_capsule import configure_logging
+from loguru import logger
+configure_logging()
+v = os.environ["LAB_TOKEN"].replace("b", "b\x1b[0m")
+logger.info(v); logger.bind(x=[v]).info("field"); logging.getLogger("a").warning(v)
+print(v, flush=True); print("\x1e" + json.dumps({"message": v}), file=sys.stderr, flush=True)
+print(json.dumps({"level": "INFO", "message": v}), flush=True)
+try: raise ValueError(v)
+except ValueError: logger.exception("f")
+"""
+
+
+def test_a_colour_within_a_value(capsule: Capsule) -> None:
+    """A colour's code within a known value hides it from nobody: no record holds code or value."""
+    script = capsule.write("colour.py", COLOUR_SCRIPT)
+    done = capsule.run(
+        PY, str(script), env={"LAB_TOKEN": "Wombat-in-the-lab"}, options=("--session",)
+    )
+    assert done.messages.count("[redacted]") == 2
+    for part in (b"Womb", b"at-in-the-lab"):
+        assert part not in b"".join(line for line in done.lines if b"File " not in line)
+    assert b"u001b" not in b"".join(done.lines)
+
+
+NAMES_SCRIPT = """
+import os
+from aind_capsule import capsule_run, configure_logging
+from loguru import logger
+secret = os.environ["LAB_TOKEN"]
+with capsule_run() as run:
+    configure_logging()
+    run.log_metric("metric " + secret, 1)
+    run.log_parameters(**{"parameter " + secret: [secret, secret.encode(), {secret: 1}]})
+    run.set(**{"field " + secret: repr(secret.encode())}); run.note("note " + secret)
+    run.log_artifact("../results/" + secret.encode().hex(), "artifact " + secret)
+    with run.step("https://user:" + secret + "@host/x"), run.step(secret), run.step(repr(secret.encode())):
+        logger.bind(bytes=secret.encode(), tags=[secret]).info("sends {}", secret.encode())
+    print(secret.encode()); print(ascii(secret)); print(secret[:4] + "\\x1b[0m" + secret[4:], flush=True)
+    raise RuntimeError(str(secret.encode()))
+"""  # noqa: E501
+
+
+def test_known_values_in_names(capsule: Capsule) -> None:
+    """No file of a run, no file's name and nothing sent to a server holds a known value, whatever is named after it."""
+    secret = "pässwörd-für-zwei"
+    loki = LokiDouble()
+    name = "x" * 118 + secret  # a process's name is cut where the value is
+    labels = f"lab={secret},process_name"
+    env = {"LAB_TOKEN": secret, "CAPSULE_LOKI__URL": loki.url, "CAPSULE_RUN_FILES": "all",
+           "CAPSULE_SHIPPING__LABELS": labels}  # fmt: skip
+    (capsule.data / f"asset {secret}").mkdir()
+    script = capsule.write("names.py", NAMES_SCRIPT)
+    for shown in (name, secret):
+        options = (
+            "--session",
+            "--resources",
+            "1",
+            "--process-name",
+            shown,
+            "--field",
+            f"{secret}=1",
+        )
+        done = capsule.run(PY, str(script), "--key", secret, env=env, options=options)
+        assert done.canonical["status"] == "fail"
+    loki.stop()
+    sent = b"".join(gzip.decompress(request.body) for request in loki.requests)
+    assert b'"lab":"[redacted]"' in sent
+    paths = [*capsule.scratch.rglob("*"), *capsule.results.rglob("*")]
+    shown = "\n".join(path.name for path in paths)
+    assert shown.count("_redacted_-") >= 10
+    texts = {path.name: path.read_bytes() for path in paths if path.is_file()}
+    data = secret.encode()
+    forms = (secret, secret[:8], repr(data)[2:10], ascii(secret)[1:9], data.hex())
+    for place, content in {**texts, "names": shown.encode(), "Loki": sent}.items():
+        for form in forms:
+            encoded = json.dumps(form, ensure_ascii=False)[1:-1]
+            assert encoded.encode() not in content.replace(data[:4] + b"\\u001b", b""), (
+                place,
+                form,
+            )
 
 
 @pytest.mark.slow

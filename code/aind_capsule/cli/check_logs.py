@@ -19,24 +19,39 @@ from aind_capsule.records.schema import build_json_schema
     "check-logs",
     cls=CapsuleCommand,
     statuses={
-        "0": "every line meets the standard",
-        "1": "some lines do not",
+        "0": "every line meets the standard; with --secrets: nothing would be hidden",
+        "1": "some lines do not; with --secrets: some lines would be changed",
         "2": "a file cannot be read",
+        "78": "capsule.toml cannot be read, with --secrets",
     },
+    examples=[
+        "capsule check-logs results/*.log.jsonl",
+        "bash run 2>&1 | capsule check-logs --secrets -",
+    ],
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a record and exit.")
+@click.option(
+    "--secrets",
+    is_flag=True,
+    help="Show the lines of any text that a run here would hide something of, with the rule.",
+)
 @click.argument("files", nargs=-1, metavar="FILE…")
-def command(files: tuple[str, ...], *, as_json: bool, schema: bool) -> int:
+def command(files: tuple[str, ...], *, as_json: bool, schema: bool, secrets: bool) -> int:
     """Validate log files against the AIND logging standard, line by line.
 
-    FILE may be - for standard input.
+    FILE may be - for standard input. With --secrets it may be any text. The settings and the
+    environment are those that a run in this folder would have, and no secret is printed.
     """
     if schema:
         click.echo(json.dumps(build_json_schema(), indent=2))
         return 0
     if not files:
         raise UsageError("capsule check-logs: no file was named", hint="capsule check-logs FILE…")
+    if secrets:
+        from aind_capsule.cli.check_secrets import check_secrets
+
+        return check_secrets(files, as_json=as_json)
     verdicts: dict[str, Verdict] = {}
     is_unreadable = False
     for name in files:

@@ -119,7 +119,7 @@ def convert_log(
     told = {name: known[name] for name in usual or {} if _is_told(name, known.get(name))}
     constant = _clean({**(usual or {}), **told, **fields})
     run_id = _make_run_id(first_us, file.digest, constant, timezone)
-    process = str(constant.get("process_name", find_stem(given)))
+    process = redactor.redact_text(str(constant.get("process_name", find_stem(given))))
     folder = os.path.join(os.fspath(base_folder), run_id)
     target = os.path.join(folder, make_file_stem(process, run_id, in_pipeline=False) + LOG_SUFFIX)
     records = _count_records(target)

@@ -18,6 +18,7 @@ from aind_capsule.logs.place import make_run_folder
 from aind_capsule.logs.python.stderr_console import StderrConsole
 from aind_capsule.logs.stderr import say
 from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.colours import strip_record
 from aind_capsule.records.encode import encode
 from aind_capsule.records.naming import LOG_SUFFIX, build_shipping, make_file_stem, make_run_id
 from aind_capsule.records.redaction.redactor import Redactor
@@ -60,7 +61,7 @@ class OwnLog:
         cwd: str,
         redactor: Redactor,
     ) -> None:
-        self.process_name = process_name
+        self.process_name = redactor.redact_text(process_name)  # the log's file bears it
         self.path: str | None = None
         self.fields: Mapping[str, Any] = {}
         self._settings = settings
@@ -85,7 +86,7 @@ class OwnLog:
         """Write a record, and show it; one that cannot be written is shown in any case."""
         if self._must_open:
             self._open(is_told=False)
-        writer, suffix = self._writer, self._suffix
+        writer, suffix, record = self._writer, self._suffix, strip_record(record)
         if len(record) > self._longest:
             record, suffix = fit_record(record[:-1] + suffix) + b"}", b""
             self._cut += 1
@@ -159,7 +160,8 @@ class OwnLog:
             "level": "INFO",
             "message": f"{self.process_name} logs to {self.path}",
         }
-        shipping = {"shipping": build_shipping(self.fields, self._settings.shipping)}
+        hide = self.redactor.redact_text
+        shipping = {"shipping": build_shipping(self.fields, self._settings.shipping, hide)}
         self._writer.append_one(encode({**first, **shipping})[:-1] + self._suffix)
         if is_told:
             self._console.show_start(first)

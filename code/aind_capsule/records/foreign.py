@@ -88,7 +88,13 @@ def normalise(
     >>> normalise({"msg": "hi", "level": "warn", "n": 1}, 1700000000000000)["level"]
     'WARNING'
     """
-    read = read_object(foreign, lambda value: parse_timestamp(str(value)))
+    return complete(read_object(foreign, _read_time), now_us, reserved)
+
+
+def complete(
+    read: ForeignRecord, now_us: int, reserved: Collection[str] = RESERVED_FIELDS
+) -> dict[str, Any]:
+    """Return the standard's record of one that was understood; see `normalise`."""
     record = {
         "timestamp": format_timestamp(read.time_us if read.time_us is not None else now_us),
         "level": read.level or "INFO",
@@ -97,8 +103,12 @@ def normalise(
     return {**record, **rename_taken(read.fields, {*record, *reserved})}
 
 
-def read_logged(text: bytes) -> dict[str, Any] | None:
-    """Return the object of a line that a logger printed as JSON; None where it is none.
+def _read_time(value: Any) -> int | None:
+    return parse_timestamp(str(value))
+
+
+def read_logged(text: bytes) -> ForeignRecord | None:
+    """Return what a line says that a logger printed as JSON; None where it is none.
 
     A logger's object is whole and has a level and a message. A number is a level from 10 to 60,
     which is the scale of Python's and of Node's loggers.
@@ -111,13 +121,15 @@ def read_logged(text: bytes) -> dict[str, Any] | None:
     foreign = decode(text)
     if foreign is None:
         return None
-    read = read_object(foreign, lambda _: None)
+    if not any(name in foreign for name in _LEVEL_NAMES) and "record" not in foreign:
+        return None
+    read = read_object(foreign, _read_time)
     if read.level is None or read.message is None:
         return None
     numbers = [
         foreign[name] for name in _LEVEL_NAMES if isinstance(foreign.get(name), (int, float))
     ]
-    return foreign if all(10 <= number <= 60 for number in numbers) else None
+    return read if all(10 <= number <= 60 for number in numbers) else None
 
 
 def read_object(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aind_capsule.records.shrink import MAX_LINE_BYTES
+from aind_capsule.records.simplify import CUT_MARK
 from aind_capsule.settings.groups import ShippingSettings
 
 #: How the names of logs end.
@@ -88,7 +89,10 @@ def clean_process_name(name: str) -> str:
     """
     text = name.encode("utf-8", "replace").decode()
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:_MAX_NAME_CHARACTERS].rstrip()
+    text = " ".join(printable.split())
+    return (
+        text if len(text) <= _MAX_NAME_CHARACTERS else text[: _MAX_NAME_CHARACTERS - 1] + CUT_MARK
+    )
 
 
 def make_file_stem(process_name: str, run_id: str, *, in_pipeline: bool) -> str:
@@ -115,16 +119,23 @@ def make_label_name(name: str) -> str:
 
 
 def build_shipping(
-    fields: Mapping[str, Any], settings: ShippingSettings = _USUAL
+    fields: Mapping[str, Any],
+    settings: ShippingSettings = _USUAL,
+    hide: Callable[[str], str] = str,
 ) -> dict[str, Any]:
-    """How every destination labels the log: settled once, in the log's first record.
+    """Return how every destination labels the log: settled once, in the log's first record.
+
+    Args:
+        fields: What every record bears, without secrets.
+        settings: Which labels there are.
+        hide: Hides secrets in a label that has a text of its own.
 
     >>> build_shipping({"process_name": "qc"})["labels"]
     {'service_name': 'qc', 'process_name': 'qc'}
     """
     labels = {"service_name": _make_label(fields.get("process_name")) or "capsule"}
     for label in settings.labels:
-        name, sign, text = label.partition("=")
+        name, sign, text = (hide(label) if "=" in label else label).partition("=")
         value = _make_label(text.strip() if sign else fields.get(name))
         if value:
             labels[make_label_name(name.strip())] = value

@@ -20,7 +20,9 @@ def write_start(journal: Journal, prepared: Prepared) -> None:
         "INFO",
         f"{facts.process_name} started",
         event_type="stage_start",
-        shipping=build_shipping(prepared.fields, prepared.settings.shipping),
+        shipping=build_shipping(
+            prepared.fields, prepared.settings.shipping, prepared.redactor.redact_text
+        ),
         command=list(facts.command),
         run_mode=facts.run_mode,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aind_capsule.frozen import frozen
 from aind_capsule.logs.console import format_record
 from aind_capsule.logs.writer import LogWriter
+from aind_capsule.records.colours import strip_record
 from aind_capsule.records.encode import decode, encode, encode_members
 from aind_capsule.records.levels import LEVEL_NUMBERS, LEVELS
 from aind_capsule.records.merge import RESERVED_FIELDS, rename_taken
@@ -37,6 +38,7 @@ from aind_capsule.running.additions import KIND, Additions
 from aind_capsule.version import __version__
 
 if TYPE_CHECKING:
+    from aind_capsule.records.foreign import ForeignRecord
     from aind_capsule.running.recording.failure_evidence import FailureEvidence
     from aind_capsule.running.recording.traceback_info import Traceback
 
@@ -209,7 +211,8 @@ class Journal:
         line = line.rstrip()
         # Escapes that need not be hide what is looked for.
         if b"\\" in line and (b"\\u" in line or b"\\/" in line):
-            line = encode(record)
+            plain = strip_record(encode(record))
+            line, record = plain, decode(plain) or {}
         redacted = self.redactor.redact_record(line)
         if redacted is not line:
             line, record = redacted, decode(redacted) or {}
@@ -237,11 +240,14 @@ class Journal:
         if foreign.get("capsule") == KIND:
             self.additions.take(foreign)
             return
-        self.write_printed(foreign, self._suffix)
+        self._write_record(self._adopt(foreign), self._suffix, is_printed=True)
 
-    def write_printed(self, foreign: Mapping[str, Any], suffix: bytes) -> None:
+    def write_printed(self, read: ForeignRecord, suffix: bytes) -> None:
         """Write a record that a logger of the processing printed as JSON."""
-        self._write_record(self._adopt(foreign), suffix, is_printed=True)
+        from aind_capsule.records.foreign import complete  # few runs need it
+
+        record = rename_taken(complete(read, self._take_times(1)), self.fields)
+        self._write_record(record, suffix, is_printed=True)
 
     def write_beginning(
         self, data: bytes, name: StatedName | None = None, *, is_printed: bool = False
@@ -349,9 +355,9 @@ class Journal:
         is_beginning: bool = False,
         is_own: bool = False,
     ) -> None:
-        data = encode(record)
-        redacted = self.redactor.redact_record(data)
-        shown = record if redacted is data else decode(redacted) or {}
+        encoded = encode(record)
+        redacted = self.redactor.redact_record(strip_record(encoded))
+        shown = record if redacted is encoded else decode(redacted) or {}
         level = str(record["level"])
         self._put(
             redacted[:-1] + suffix,

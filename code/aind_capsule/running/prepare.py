@@ -110,8 +110,10 @@ def prepare(request: RunRequest) -> Prepared:
             problems.append(Problem(message, hint, is_error=True))
     run_id = make_run_id()
     task = find_pipeline_task(environ)
+    redactor = Redactor.from_settings(settings, environ, LITERALS)
     name = find_process_name(settings, request.command, cwd, environ, task)
-    stem = make_file_stem(name.text, run_id, in_pipeline=task is not None)
+    process_name = redactor.redact_text(name.text)  # the run's files bear it
+    stem = make_file_stem(process_name, run_id, in_pipeline=task is not None)
     place = make_run_folder(run_id, folders["scratch"].path, environ)
     if place is None:
         message = "There is no folder that the log could be written to; the run has no log"
@@ -124,7 +126,7 @@ def prepare(request: RunRequest) -> Prepared:
     run_files, why_not = choose_run_files(settings, task)
     facts = RunFacts(
         run_id=run_id,
-        process_name=name.text,
+        process_name=process_name,
         is_name_guess=name.is_guess,
         command=tuple(request.command),
         parameters=find_parameters(request.command) if request.command else {},
@@ -136,8 +138,7 @@ def prepare(request: RunRequest) -> Prepared:
         folders={kind: folder.path for kind, folder in folders.items()},
         pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
     )
-    redactor = Redactor.from_settings(settings, environ, LITERALS)
-    fields = build_run_fields(run_id, name.text, settings, build_environment_fields(environ))
+    fields = build_run_fields(run_id, process_name, settings, build_environment_fields(environ))
     return Prepared(
         facts=facts,
         settings=settings,

@@ -100,10 +100,10 @@ def _key(rng: random.Random) -> tuple[str, str]:
 
 def _assigned(rng: random.Random) -> tuple[str, str]:
     name = rng.choice(NAMES)
-    secret = make_text(rng, PRINTABLE.replace('"', "").replace("'", "").replace("\\", ""), 6, 40)
+    secret = make_text(rng, "".join(sorted(set(PRINTABLE) - set("\"'\\("))), 6, 40)
     # A word, a number or a call is none: those stay.
     secret = "x" + secret + "7Qy"
-    quoted = make_text(rng, PRINTABLE + "  ", 6, 40) + "x7Qz"
+    quoted = "q" + make_text(rng, PRINTABLE + "  ", 6, 40) + "x7Qz"
     forms: list[tuple[str, str]] = [
         (f"{name}={secret}", secret),
         (f"{name}: {secret}", secret),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -275,6 +276,18 @@ def test_json_stays_json() -> None:
         assert REDACTOR.redact_text(text) == text.replace("abc123x", MARK)
 
 
+def test_what_takes_too_long_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be looked at in time is never let through: the rest of the text is withheld."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(time, "thread_time", lambda: float(next(clock)))
+    text = "token: 3 " * 2000 + "the end"
+    redacted = REDACTOR.redact_text(text)
+    assert redacted.startswith("token: 3 ")
+    assert redacted.endswith(MARK)
+    assert "the end" not in redacted
+    assert REDACTOR.redact_text("token: 3 the end") == "token: 3 the end"
+
+
 HOSTILE = [
     *sorted({literal for rule in RULES for literal in rule.literals}), "password=", "token: ", '"token": "', "--token ", "password='", "a.b@", "eyJA.",
     "-----BEGIN PRIVATE KEY-----", "Bearer ", "Basic ", "://a:b", " -p x", "sk-ant-", "AKIAAAAAAAAAAAAAAAA7 ", '\\"token\\": \\"', "A", "/", "-eyJ", "_ghp_",
@@ -299,3 +312,18 @@ def test_time_is_linear(piece: str) -> None:
     small, middle, large = (measure(size) for size in (100_000, 200_000, 400_000))
     assert large <= 1.5 * min(small, middle) + 2e-9
     assert large < 4e-6  # 4 s for a megabyte
+
+
+@pytest.mark.parametrize("password", ['a"b-7Qx', '"-start-7Q', 'end-7Q"', "it's-7Qx", "back\\-7Qx"])
+def test_a_quote_within_a_value_of_nested_json(password: str) -> None:
+    """A quote in a password ends nothing in JSON, nor in JSON that is a text in JSON; the fields around it stay."""
+    inner = json.dumps({"password": password, "n": 7})
+    for text in (
+        inner,
+        json.dumps({"body": inner}),
+        json.dumps({"body": json.dumps({"x": inner})}),
+    ):
+        left = REDACTOR.redact_text(text)
+        assert "7Q" not in left
+        assert left.replace("\\", "").count('"n": 7') == 1
+        json.loads(left)

@@ -20,8 +20,8 @@ KNOWN = [make_known(RNG) for _ in range(5)]
 REDACTOR = Redactor(SecretNames(), known=KNOWN)
 KEY_LINES = [
     b"-----BEGIN RSA PRIVATE KEY-----",
-    b"A" * 64,
-    b"b" * 64,
+    b"MIIEpAIBAAKCAQEA" * 4,
+    b"u4Lrz5VqLxu0ZzWv" * 4,
     b"Cc==",
     b"-----END RSA PRIVATE KEY-----",
 ]

@@ -54,6 +54,7 @@ class Form:
         is_prose: The word may also begin a sentence: then a value at the end makes it a metric.
         needs: What must stand before it: "" for the line's start, "time", "group" (a group or
             nothing), or "any".
+        is_padded: It stands behind many blanks.
     """
 
     pattern: str
@@ -61,6 +62,7 @@ class Form:
     level: str = ""
     is_prose: bool = False
     needs: str = ""
+    is_padded: bool = False
 
 
 FORMS: tuple[Form, ...] = (
@@ -106,13 +108,19 @@ FORMS: tuple[Form, ...] = (
         needs="group",
     ),
     Form(rf"(?P<word>{WORD}):[\w.]{{1,80}}:(?P<rest>.+)$", "WARNING:root:low signal"),
-    Form(rf"\w{{1,40}}\.(?P<word>{WORD}): (?P<rest>.+)$", "app.ERROR: no connection", needs="any"),
+    Form(
+        rf"\w{{1,40}}\.(?P<word>{WORD}): (?P<rest>.+)$",
+        "app.ERROR: no connection",
+        needs="any",
+    ),
     Form(
         r"\s{8,80}(?P<word>ERROR|WARNING|CRITICAL|DEBUG)\s{1,4}(?P<rest>.*\S\s{1,80}\S{1,80}:\d{1,6})$",
         "           WARNING  low signal            main.py:3",
+        is_padded=True,
     ),
     Form(
-        rf"{_NAME}:\s?(?P<word>ERROR|WARNING|CRITICAL|FATAL)[:\s]{_REST}", "sorter: ERROR: no units"
+        rf"{_NAME}:\s?(?P<word>ERROR|WARNING|CRITICAL|FATAL)[:\s]{_REST}",
+        "sorter: ERROR: no units",
     ),
     Form(
         rf"{_NAME}(?::\d{{1,9}}){{0,3}}:\s(?:(?:fatal|internal compiler|internal|runtime) )?"
@@ -163,7 +171,10 @@ FORMS: tuple[Form, ...] = (
         rf"{TIME}: (?P<letter>[IWEF]) \S{{1,100}}:\d{{1,6}}\] ",
         "2026-01-02 03:04:05.6: E a.cc:5] x",
     ),
-    Form(rf"\[(?P<letter>[DIWEC]) {TIME}[^\]]{{0,60}}\] ", "[W 03:04:05.678 LabApp] slow"),
+    Form(
+        rf"\[(?P<letter>[DIWEC]) {TIME}[^\]]{{0,60}}\] ",
+        "[W 03:04:05.678 LabApp] slow",
+    ),
     Form(r"(?P<letter>[EW]): (?P<rest>.*)$", "E: Unable to locate package"),
     Form(r"<(?P<number>[0-7])>", "<3>disk failed"),
     Form(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from aind_capsule.records.levels import find_standard_level
 from aind_capsule.records.line_levels.forms import EXCEPTION, FORMS, WORD, Form
@@ -27,6 +28,7 @@ _PAIRS = (
 )
 #: `root INFO x`, `[INFO] x`, `my.logger.WARNING x`: what a line of a logger begins with.
 _LOGGED = rf"\[?(?:{WORD})\b|\[\w{{1,40}}\]\s|\w{{1,40}}[.:](?:{WORD})\b"
+_NAMED = r"\(\?P<\w+>"
 
 
 @functools.cache
@@ -72,25 +74,41 @@ def begins_record(line: str) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """Some forms, and one expression for all of them, which says quickly that none is there."""
+
+    each: tuple[tuple[Form, re.Pattern[str]], ...]
+    any: re.Pattern[str]
+
+
+@functools.cache
+def _group_forms(*, is_start: bool) -> _Forms:
+    """Return the forms that may stand at a line's start, or further on."""
+    forms = [form for form in FORMS if (is_start or form.needs) and not form.is_padded]
+    unnamed = "|".join(f"(?:{re.sub(_NAMED, '(?:', form.pattern)})" for form in forms)
+    return _Forms(tuple((form, re.compile(form.pattern)) for form in forms), re.compile(unnamed))
+
+
 def _find_forms(line: str) -> Iterator[tuple[Form, re.Match[str]]]:
     """Yield the forms that a line has; the earliest place in the line comes first."""
+    is_indented = line[:1] == " "
     for place, has_time, has_other in find_starts(line):
-        for form in FORMS:
+        forms = _group_forms(is_start=not (place or has_time or has_other))
+        if forms.any.match(line, place) is None:
+            continue
+        for form, pattern in forms.each:
             if form.needs == "time" and not has_time:
                 continue
-            if form.needs == "group" and (has_time or line[:1] == " "):
+            if form.needs == "group" and (has_time or is_indented):
                 continue
-            if not form.needs and (place or has_time or has_other):
-                continue
-            match = _compile(form.pattern).match(line, place)
+            match = pattern.match(line, place)
             if match is not None:
                 yield form, match
-    if line[:4].isspace():
+    if line[:8].isspace():  # rich puts the level of a second line below that of the first
         for form in FORMS:
-            if form.pattern.startswith(r"\s{8"):
-                match = _compile(form.pattern).match(line)
-                if match is not None:
-                    yield form, match
+            if form.is_padded and (padded := _compile(form.pattern).match(line)) is not None:
+                yield form, padded
 
 
 def _read(form: Form, match: re.Match[str]) -> str:

@@ -24,12 +24,13 @@ _QUOTES = (b'"', b"'", b"\\")
 
 _DOUBLE = r'[bBrRuUfF]{0,2}"((?:[^"\\]|\\.)*)'
 _SINGLE = r"[bBrRuUfF]{0,2}'((?:[^'\\]|\\.)*)"
-_ESCAPED_QUOTE = r"""(\\{1,8}["'])(.*?)(?=\1|\Z)"""
+#: A quote behind more backslashes than the first one's is part of the value.
+_ESCAPED_QUOTE = r"""(\\{1,8}["'])(.*?)(?:(?<!\\)(?=\1)|\Z)"""
 _PARAMETER = r"""([^&\s"'<>#]+)"""
 _IN_JSON = r"""([^\s,}\]]+)"""
 _LINE = r"([^\r\n]+)"
 _TEXT = r"([^\s]+)"
-_BEFORE_TAG = r"([^<]*)"
+_BEFORE_TAG = r"([^<]*)(?=</)"
 _QUOTED = (_DOUBLE, _SINGLE, _ESCAPED_QUOTE, _BEFORE_TAG)
 _HEADERS = ("authorization", "cookie", "cookies")
 

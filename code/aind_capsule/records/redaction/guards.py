@@ -10,7 +10,7 @@ import re
 #: Values that say that there is none, and words that stand for one.
 _NOTHING = (
     rb"(?i:none|null|nil|nan|true|false|undefined|unset|empty|yes|no|on|off|redacted|hidden)"
-    rb"|\*+|\.{2,}|x{3,}|X{3,}|\xe2\x80\xa6|[-<>=|&]+|\[\]|\{\}|\(\)"
+    rb"|[*/.-]+|[^\x00-\x7f]{1,8}|x{3,}|X{3,}|\xe2\x80\xa6|[-<>=|&]+|\[\]|\{\}|\(\)"
 )
 #: Numbers with a unit, dates, times, versions, ranges.
 _NUMBER = (
@@ -24,10 +24,12 @@ _PLACEHOLDER = (
     rb"|\[[a-z_ ]{1,40}\]?|[A-Z][A-Z_]{0,60}"
 )
 #: `get_token()`, `os.environ["TOKEN"]`, `Optional[str]`, `hashlib.sha256()`.
+_NAME = rb"[A-Za-z_](?:[a-z_.]{1,40}|[A-Z]){0,12}\d{0,2}"
 _CODE = (
-    rb"[A-Za-z_][a-z_.]{0,80}\((?:[\w'\".,=\[\]{}/-]{0,200}[,)(]|)|[A-Za-z_][\w.]{0,80}\(\)"
+    _NAME + rb"\((?:[\w'\".,=:+\[\]{}/-]{0,200}[,)(\]]|)"
+    rb"|[A-Za-z_][\w.]{0,80}\(\)|" + _NAME + rb"\[-?\d{0,9}:?-?\d{0,9}\]"
     rb"|[A-Za-z_][\w.]{0,80}\[(?:['\"][\w.-]{1,60}['\"]|[A-Za-z][A-Za-z_., |\[\]]{0,80})\]"
-    rb"|(?:Optional|Union|Literal|[Ll]ist|[Dd]ict|[Tt]uple)\[.{0,100}"
+    rb"|(?:typing\.|t\.)?(?:Optional|Union|Literal|[Ll]ist|[Dd]ict|[Tt]uple)\[.{0,100}"
 )
 #: `/code`, `/run/secrets/token`.
 _PATH = rb"(?:/[a-z][a-z_.-]{0,40}\d{0,3}){1,12}/?"
@@ -35,6 +37,7 @@ _WORD = rb"(?:[A-Z]?[a-z]{1,24}|[A-Z]{1,24}|(?:[A-Z][a-z]{1,15}){2,5})"
 _WORDS = rb"_{0,2}" + _WORD + rb"(?:[._]" + _WORD + rb"){0,8}_{0,2}"
 _HYPHENATED = _WORD + rb"(?:-" + _WORD + rb"){1,8}"
 _TRAILING = b",;)]}.:!?`'\"\\"
+_LEADING = b"([:`'\""
 _DIGITS_OF_A_PASSWORD = 6
 
 
@@ -54,12 +57,14 @@ def is_no_value(value: bytes, *, is_password: bool) -> bool:
             with hyphens between them, or several words.
     """
     value = value.strip()
-    plain = value.rstrip(_TRAILING) if value[:1] not in b"([{<" else value
+    plain = value.rstrip(_TRAILING).lstrip(_LEADING)
     if not plain or value.startswith(b"[redacted]"):
         return True
     if len(plain) > 500:
         return False
     if any(_compile(form).fullmatch(plain) for form in (_NOTHING, _PLACEHOLDER, _PATH)):
+        return True
+    if _compile(_PLACEHOLDER).fullmatch(value):
         return True
     if _compile(_NUMBER).fullmatch(plain):
         return not (is_password and plain.isdigit() and len(plain) >= _DIGITS_OF_A_PASSWORD)
@@ -134,9 +139,10 @@ def is_no_commit(text: bytes, match: re.Match[bytes]) -> bool:
 def is_basic(text: bytes, _match: object = None) -> bool:
     """Return whether it is a user and a password, and not a word of English."""
     try:
-        return b":" in base64.b64decode(text + b"=" * (-len(text) % 4))
+        pair = base64.b64decode(text + b"=" * (-len(text) % 4)).decode()
     except (binascii.Error, ValueError):
         return False
+    return ":" in pair and pair.isprintable()
 
 
 def is_netrc(text: bytes, match: re.Match[bytes]) -> bool:
@@ -157,7 +163,7 @@ def is_users_password(text: bytes, match: re.Match[bytes]) -> bool:
 
 
 _PASSWORD_COMMANDS = (
-    rb"\b(?:login|sshpass|mysql\w{0,20}|mariadb\w{0,20}|zip|unzip|7z|openssl|redis-cli|mongo\w{0,20}|sqlcmd"
+    rb"\b(?:login|sshpass|mysql\w{0,20}|mariadb\w{0,20}|zip|unzip|7z|redis-cli|mongo\w{0,20}|sqlcmd"
     rb"|smbclient|plink|pscp|psftp|ldapsearch|htpasswd|expect|kinit)\b"
 )
 
@@ -169,6 +175,9 @@ def is_commands_password(text: bytes, match: re.Match[bytes]) -> bool:
     before = match.string[max(0, match.start() - 200) : match.start()].rpartition(b"\n")[2]
     commands = list(re.finditer(_PASSWORD_COMMANDS, before))
     if not commands or re.search(rb"[|;&]", before[commands[-1].end() :]):
+        return False
+    is_joined = match[0][3:4] not in (b" ", b"'", b'"')
+    if is_joined and not re.match(rb"mysql|mariadb|sshpass|7z", commands[-1][0]):
         return False
     is_redis = commands[-1][0] == b"redis-cli"
     if (match[0][:3] == b" -a") != is_redis:

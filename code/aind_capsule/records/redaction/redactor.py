@@ -8,9 +8,11 @@ that overlap leave nothing behind.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from aind_capsule.records.colours import strip_colours
 from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.literals import Hit, LiteralFinder
 from aind_capsule.records.merge import fits
@@ -25,8 +27,14 @@ from aind_capsule.settings.model import Settings, find_secret_values
 
 Finder = Assignments | Rule
 MARK = "[redacted]"
+KNOWN_RULE = "known value"
 _MARK_BYTES = MARK.encode()
+#: What of a text has not been looked at in this CPU time is withheld.
+TIME_LIMIT_S = 1.0
+_MANY_HITS = 500
 _CUT_BYTES = CUT_MARK.encode()
+#: How a record has the beginning of a colour's code, which may stand within a secret.
+_ESCAPED_COLOUR = b"\\u001b"
 #: Made by the machinery, or of a form that the standard fixes: nothing of a user's is in them.
 _UNTOUCHED = frozenset(
     name
@@ -105,6 +113,8 @@ class Redactor:
         # To ask whether a text is ASCII costs a tenth of a search.
         if self._patterns or (self.known and not text.isascii() and _CUT_BYTES in text):
             return True
+        if _ESCAPED_COLOUR in text:
+            return True
         found = self._literals.find(text)
         return bool(found) and min(found)[0] < len(self._finders)
 
@@ -130,11 +140,17 @@ class Redactor:
         self, text: bytes, hits: Sequence[Hit] | None = None
     ) -> Iterator[tuple[Span, str]]:
         done: dict[Finder, int] = {}  # how far each has looked
-        found = self.find(text)[0] if hits is None else hits
-        for index, start, end in sorted(found, key=_get_start):
+        found = sorted(self.find(text)[0] if hits is None else hits, key=_get_start)
+        # The clock is asked only where there is very much to look at.
+        is_timed = len(found) > _MANY_HITS
+        end_s = time.thread_time() + TIME_LIMIT_S if is_timed else 0.0
+        for number, (index, start, end) in enumerate(found):
+            if is_timed and number % _MANY_HITS == 0 and time.thread_time() > end_s:
+                yield (start, len(text)), "the rest, for it takes too long to look at"
+                break
             for finder in self._finders[index]:
                 if finder is None:
-                    yield (start, end), "known value"
+                    yield (start, end), KNOWN_RULE
                 elif start >= done.get(finder, 0):
                     spans, done[finder] = finder.find_at(text, start)
                     for span in spans:
@@ -150,6 +166,9 @@ class Redactor:
     def redact_text(self, text: str) -> str:
         """A text with a mark in the place of each secret."""
         data = simplify_text(text).encode()
+        if b"\x1b" in data:  # a colour's code may stand within a secret
+            plain = strip_colours(data)
+            data = plain if self.find_spans(plain) else data
         spans = self.find_spans(data)
         if _CUT_BYTES in data and self.known:
             self._cuts = self._cuts or CutFinder(self.known)

@@ -1,29 +1,30 @@
 """Hide secrets in a stream of bytes: line by line, in long lines piece by piece.
 
-What goes over several lines (a private key block) or over the cut of a long line is remembered
-from one call to the next.
+What goes over several lines is seen in the lines before: blocks of keys, and commands that a
+backslash carries on. The result does not depend on where the stream is cut.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aind_capsule.records.literals import Hit
-from aind_capsule.records.redaction.redactor import MARK, Redactor, replace_spans
-from aind_capsule.records.redaction.rules import KEY_BEGINS, KEY_ENDS, PRIVATE_KEY, compile_once
+from aind_capsule.records.redaction.blocks import OPENINGS, SecretBlocks
+from aind_capsule.records.redaction.redactor import Redactor, replace_spans
+from aind_capsule.records.redaction.rules import Span
 
 #: So far behind the place of a cut a secret is looked for that may lie across it.
 LOOK_AHEAD_BYTES = 16 * 1024
 #: What is remembered of the text before a cut, where a secret's name may stand; and of a secret
 #: that is so long that it must be cut, its beginning.
 _BEFORE_BYTES, _BEGINNING_BYTES = 160, 64
-
-_KEY_LITERAL = PRIVATE_KEY.upper().encode()
-#: A line of a key's block is base64 or a header of its own; after three others it is over.
-_KEY_LINE = r"[A-Za-z0-9+/=]{16,}|^\s*$|Proc-Type|DEK-Info|Comment"
-_MAX_STRANGE_LINES = 3
-_MARK = MARK.encode()
+#: So much of the lines before is looked at where a line goes on with them.
+_CONTEXT_BYTES, _CONTEXT_LINES = 1024, 16
+_CONTINUED = (b"\\\n", b"\\\r\n")
+#: A carriage return ends a line, too: a state of a progress bar.
+_LINE_END = r"(\r\n|\n|\r)"
 #: A line that is passed on is cut into pieces of this size.
 _PIECE_BYTES = 256 * 1024
 
@@ -37,50 +38,46 @@ class StreamRedactor:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._strange_lines = -1  # in a key's block so many of late were none of its own
+        self._blocks = SecretBlocks()
+        self._before = b""  # the end of the lines before
         self._carry = b""
 
     def redact_block(self, block: bytes, hits: Sequence[Hit]) -> bytes:
-        """Whole lines without their secrets; their number stays.
+        """Return whole lines without their secrets; their number stays.
 
         Args:
+            block: The lines. The last one may lack its end.
             hits: Where literals of secrets stand in the block (`Redactor.find`).
         """
-        looks_at_all = self._redactor.looks_at_all
-        if not hits and not self._is_in_key and not looks_at_all:
+        is_open = self._blocks.is_open or self._redactor.looks_at_all
+        is_continued = self._before.endswith(_CONTINUED)
+        if not hits and not is_open and not is_continued:
+            self._remember(block)
             return block
         lines = block.split(b"\n")
-        if self._is_in_key or looks_at_all or _KEY_LITERAL in block:
-            last = [self.redact_line(line) if line else line for line in lines[-1:]]
-            return b"\n".join([self.redact_line(line) for line in lines[:-1]] + last)
         offsets = [0]
         for line in lines:
             offsets.append(offsets[-1] + len(line) + 1)
-        for index in {bisect_right(offsets, start) - 1 for _, start, _ in hits}:
-            lines[index] = self._redactor.redact_bytes(lines[index])
-        return b"\n".join(lines)
+        if is_open or any(opening in block for opening in OPENINGS):
+            wanted = set(range(len(lines) - (not lines[-1])))
+        else:
+            wanted = {bisect_right(offsets, start) - 1 for _, start, _ in hits}
+        if is_continued:
+            wanted.add(0)
+        redacted = list(lines)
+        for index in _follow(sorted(wanted), lines):
+            redacted[index] = self._redact(lines[index], self._find_before(block, offsets[index]))
+        self._remember(block)
+        return b"\n".join(redacted)
 
     def redact_line(self, line: bytes) -> bytes:
-        """One whole line without its secrets."""
-        begins = 0
-        if self._is_in_key:
-            end = compile_once(KEY_ENDS).search(line)
-            if end is None:
-                is_strange = compile_once(_KEY_LINE).search(line) is None
-                self._strange_lines = self._strange_lines + 1 if is_strange else 0
-                if self._strange_lines >= _MAX_STRANGE_LINES:
-                    self._strange_lines = -1
-                return _MARK
-            self._strange_lines = -1
-            begins = end.end()
-        rest = line[begins:]
-        start = max((match.end() for match in compile_once(KEY_BEGINS).finditer(rest)), default=-1)
-        if start >= 0 and compile_once(KEY_ENDS).search(rest, start) is None:
-            self._strange_lines = 0
-        return (_MARK if begins else b"") + self._redactor.redact_bytes(rest)
+        """Return one whole line without its secrets."""
+        redacted = self._redact(line, self._before)
+        self._remember(line + b"\n")
+        return redacted
 
     def redact_piece(self, piece: bytes, *, is_first: bool) -> bytes:
-        """One piece of a long line without its secrets; those that go on into the next too."""
+        """Return one piece of a long line without its secrets; they may go on in the next."""
         carry = b"" if is_first else self._carry
         text = carry + piece
         spans = self._redactor.find_spans(text)
@@ -88,21 +85,75 @@ class StreamRedactor:
         if spans and spans[-1][1] == len(text):  # it may go on in the next piece
             start = spans[-1][0]
             self._carry = text[max(0, start - _BEFORE_BYTES) : start + _BEGINNING_BYTES]
-        begin = len(carry)
-        own = [(max(0, start - begin), end - begin) for start, end in spans if end > begin]
-        return replace_spans(piece, own)
+        self._before = b""
+        spans = _unite(spans, self._blocks.take(text))
+        return replace_spans(piece, _shift(spans, len(carry), 0))
 
     def find_cut(self, text: bytes, limit_bytes: int) -> int:
-        """Where to cut a long line: at the limit, or beside a secret that lies across it."""
+        """Return where to cut a long line: at the limit, or beside a secret that lies across it."""
         window = text[: limit_bytes + LOOK_AHEAD_BYTES]
         for start, end in self._redactor.find_spans(window):
             if start < limit_bytes < end and (end < len(window) or len(window) == len(text)):
                 return start or end
         return limit_bytes
 
-    @property
-    def _is_in_key(self) -> bool:
-        return self._strange_lines >= 0
+    def _redact(self, line: bytes, before: bytes) -> bytes:
+        """Return a line without its secrets, given the end of the lines before it."""
+        context = _find_context(before)
+        indent = len(line) - len(line.lstrip()) if context else 0
+        text = context + line[indent:]
+        spans = _shift(self._redactor.find_spans(text), len(context) - indent, indent)
+        return replace_spans(line, _unite(spans, self._blocks.take(line)))
+
+    def _find_before(self, block: bytes, offset: int) -> bytes:
+        """Return the end of what stands before a place of a block."""
+        if offset >= _CONTEXT_BYTES:
+            return block[offset - _CONTEXT_BYTES : offset]
+        return (self._before + block[:offset])[-_CONTEXT_BYTES:]
+
+    def _remember(self, text: bytes) -> None:
+        is_enough = len(text) >= _CONTEXT_BYTES
+        self._before = (text if is_enough else self._before + text)[-_CONTEXT_BYTES:]
+
+
+def _follow(indexes: Sequence[int], lines: Sequence[bytes]) -> Iterable[int]:
+    """Yield the indexes of lines, and of those that a backslash at their ends carries on."""
+    done = -1
+    for first in indexes:
+        index = max(first, done + 1)
+        while index == first or (index < len(lines) and lines[index - 1].endswith(b"\\")):
+            if index > done:
+                yield index
+                done = index
+            index += 1
+
+
+def _unite(spans: list[Span], more: Span | None) -> list[Span]:
+    """Return spans and one more, in order and apart from one another."""
+    if more is None:
+        return spans
+    start = min([more[0], *(s for s, e in spans if s <= more[1] and e >= more[0])])
+    end = max([more[1], *(e for s, e in spans if s <= more[1] and e >= more[0])])
+    return sorted([*(span for span in spans if span[1] < start or span[0] > end), (start, end)])
+
+
+def _shift(spans: Iterable[Span], by: int, first: int) -> list[Span]:
+    """Return spans so much further to the left, as far as they do not lie before a place."""
+    return [(max(first, start - by), end - by) for start, end in spans if end - by > first]
+
+
+def _find_context(before: bytes) -> bytes:
+    """Return the lines that the next line goes on with, as one text."""
+    if not before.endswith(_CONTINUED):
+        return b""
+    context: list[bytes] = []
+    for previous in reversed(before.split(b"\n")[-_CONTEXT_LINES - 1 : -1]):
+        text = previous.rstrip(b"\r")
+        if not text.endswith(b"\\"):
+            break
+        context.append(text[:-1].lstrip())
+    # A value that goes to its line's end does not go on, but what stands between two words may.
+    return b"\n ".join([*reversed(context), b""])
 
 
 class OutputRedactor:
@@ -117,6 +168,7 @@ class OutputRedactor:
         self._stream = StreamRedactor(redactor)
         self._rest = b""
         self._is_first = True
+        self._is_half_end = False  # a line feed that comes next belongs to the line before
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes; returns those that may be passed on."""
@@ -128,19 +180,27 @@ class OutputRedactor:
         return self._redact(block) + self._take_pieces()
 
     def finish(self) -> bytes:
-        """The stream has ended: what is left of it."""
+        """Return what is left: the stream has ended."""
         rest, self._rest = self._rest, b""
         return self._redact(rest) if rest else b""
 
     def _redact(self, block: bytes) -> bytes:
-        """Whole lines, the first of which may have begun in pieces."""
+        """Return whole lines, the first of which may have begun in pieces."""
         head = b""
-        if not self._is_first:
-            self._is_first = True
+        if self._is_half_end and block[:1] == b"\n":
+            head, block = b"\n", block[1:]
+        elif not self._is_first:
             end = min(i for i in (block.find(b"\n"), block.find(b"\r"), len(block)) if i >= 0)
             head, block = block[:end], block[end:]
             head = self._stream.redact_piece(head, is_first=False)
-        return head + self._stream.redact_block(block, self._redactor.find(block)[0])
+        self._is_first = True
+        self._is_half_end = block[-1:] == b"\r"
+        if b"\r" not in block:
+            return head + self._stream.redact_block(block, self._redactor.find(block)[0])
+        *parts, rest = re.split(_LINE_END.encode(), block)
+        lines = zip(parts[::2], parts[1::2], strict=True)
+        done = [self._stream.redact_line(line) + end for line, end in lines]
+        return b"".join([head, *done, self._stream.redact_line(rest) if rest else b""])
 
     def _take_pieces(self) -> bytes:
         done = b""

@@ -6,12 +6,11 @@ reads or writes a descriptor.
 
 from __future__ import annotations
 
-import functools
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from aind_capsule.records.colours import strip_colours
 from aind_capsule.records.encode import decode, encode_members, encode_text
 from aind_capsule.records.foreign import read_logged
 from aind_capsule.records.line_levels.infer import LOOK_AT_CHARACTERS, infer_level
@@ -40,11 +39,6 @@ _MAX_ESCAPE = 6
 _MARK = "\U0010ffff"
 _MARK_BYTES = _MARK.encode()
 _LINE_END = 0x0A
-#: Sequences for terminals (ECMA-48): CSI, OSC with either end, and those of two characters.
-_COLOURS = (
-    rb"\x1b\[[0-?]{0,40}[ -/]{0,4}[@-~]|\x1b\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)"
-    rb"|\x1b[@-Z\\-_]|\x1b[()][A-Z0-9]"
-)
 
 
 class StreamCapture:
@@ -281,20 +275,6 @@ class StreamCapture:
             marks = {"split_part": self._part, "split_last": line.is_last and index == len(pieces)}
             suffix = self._suffix + encode_members(marks).encode()
             self._journal.write_captured([piece], {0: level}, suffix)
-
-
-def strip_colours(text: bytes) -> bytes:
-    r"""Return a text without colours and other sequences for terminals.
-
-    >>> strip_colours(b"\x1b[1;31mred\x1b[0m")
-    b'red'
-    """
-    return _compile_colours().sub(b"", text)
-
-
-@functools.cache
-def _compile_colours() -> re.Pattern[bytes]:
-    return re.compile(_COLOURS)
 
 
 def _find_candidates(block: bytes, starts: Sequence[int]) -> list[Span]:

@@ -70,7 +70,7 @@ class GoPanic(LineGroup):
     def _takes(self, line: str) -> bool:
         if self.kept:
             return _GO_LINE.match(line) is not None
-        return len(self.lines) < self._MAX_LINES_BEFORE_STACK
+        return len(self.lines) < self._MAX_LINES_BEFORE_STACK and not self.opens(line)
 
     def _note(self, line: str) -> None:
         if line.startswith("goroutine ") or (self.kept and line.strip()):

@@ -30,7 +30,13 @@ def opens(line: str) -> bool:
     return _read_head(line) is not None
 
 
+#: One of these stands in each.
+_WORDS = ("Error", "Exception", "Exit: ", "Interrupt: ", "Warning: ", "ExceptionGroup")
+
+
 def _read_head(line: str) -> re.Match[str] | None:
+    if not any(word in line for word in _WORDS):
+        return None
     return next((match for head in _HEADS if (match := head.match(line))), None)
 
 
