@@ -54,6 +54,8 @@ ONE = {
         "    | ValueError: a\nb\n    +---------------- 2 ----------------\n    | TypeError: c\n    +------------------------------------",
         "ERROR", "ExceptionGroup", "many (2 sub-exceptions)", False,
     ),
+    "behind text": (f"ERROR:root:failed: {TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
+    "behind a bar": (f"10%|# | 1/10 [00:00<?]{TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
     "a SyntaxError": ('  File "/code/a.py", line 2\n    x = (1\n        ^\nSyntaxError: never closed', "ERROR", "SyntaxError", "never closed", False),
     "without its end": (f"{TRACEBACK}\n{FRAME}", "ERROR", "Exception", "^^^", False),
     "a warning": ("/code/a.py:3: UserWarning: careful\n  warnings.warn(x)", "WARNING", "", "", False),
@@ -61,19 +63,29 @@ ONE = {
     "Java": ('Exception in thread "main" a.b.BadException: x\ny\n\tat a.B.c(B.java:3)\nCaused by: a.C: d\ne\n\tat a.D(D.java:1)\n\t... 2 more', "ERROR", "BadException", "x\ny", False),
     "Java without a thread": ("java.lang.NullPointerException\n\tat a.B(B.java:1)", "ERROR", "NullPointerException", "", False),
     "Node": ("TypeError: x is no function\n    at f (a.js:1:2) {\n  code: 'E',\n  path: '/x'\n}", "ERROR", "TypeError", "x is no function", False),
+    "an assertion of Node": (
+        "AssertionError [ERR_ASSERTION]: equal:\n\n1 !== 2\n\n    at a.js:1:2 {\n  actual: 1\n}",
+        "ERROR", "AssertionError", "equal:\n\n1 !== 2", False,
+    ),
+    ".NET": ("Unhandled exception. System.IO.IOException: x\n   at A.B() in /a.cs:line 3", "ERROR", "IOException", "x", False),
     "Ruby": ("a.rb:1:in `f': bad (ArgumentError)\n\tfrom a.rb:3:in `<main>'", "ERROR", "ArgumentError", "bad", False),
     "PHP": ("PHP Fatal error:  Uncaught RuntimeException: no x in /a.php:2\nStack trace:\n#0 {main}\n  thrown in /a.php on line 2", "ERROR", "RuntimeException", "no x", False),
     "Go": ("panic: nil map\n\ngoroutine 1 [running]:\nmain.main()\n\t/a.go:4 +0x1\nexit status 2", "ERROR", "panic", "nil map", False),
     "Rust": ("thread 'main' (12) panicked at a.rs:1:2:\nno x\nstack backtrace:\n   0: f\n             at a.rs\nnote: run with RUST_BACKTRACE", "ERROR", "panic", "no x", False),
     "old Rust": ("thread 'main' panicked at 'no x', a.rs:1:2\nnote: run with", "ERROR", "panic", "no x", False),
     "C++": ("terminate called after throwing an instance of 'std::runtime_error'\n  what():  no x", "ERROR", "std::runtime_error", "no x", False),
+    "C++ of more lines": (
+        "terminate called after throwing an instance of 'a::Bad'\n  what():  no x\n\nsee y",
+        "ERROR", "a::Bad", "no x\n\nsee y", False,
+    ),
+    "PHP of a command": ("PHP Fatal error:  Uncaught Exception: x in Command line code:1\nStack trace:\n#0 {main}\n  thrown in Command line code on line 1", "ERROR", "Exception", "x", False),
     "faulthandler": ('Fatal Python error: Aborted\n\nCurrent thread 0x7f (most recent call first):\n  File "a", line 1 in f', "CRITICAL", "Fatal Python error", "Aborted", False),
     "a time limit": ('Timeout (0:00:05)!\nThread 0x7f (most recent call first):\n  File "a", line 1 in f', "ERROR", "Timeout", "Timeout (0:00:05)!", False),
 }  # fmt: skip
 #: These end by themselves: nothing behind them is taken.
 PLAIN = [
     "a line", "Process finished: all", "Timeout (5 s)!", "Exception: none", '  File "x", line 3', "panic: x", "thread pool started",
-    "terminate called without an active exception", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
+    "terminate called without an active exception", f"it ends with {TRACEBACK}", f"+ echo {TRACEBACK}", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
 ]  # fmt: skip
 
 

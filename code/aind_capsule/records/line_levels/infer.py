@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aind_capsule.records.levels import find_standard_level
 from aind_capsule.records.line_levels.forms import EXCEPTION, FORMS, WORD, Form
 from aind_capsule.records.line_levels.leads import begins_with_time, find_starts
-from aind_capsule.records.line_levels.values import ends_with_value, is_value
+from aind_capsule.records.line_levels.values import ends_with_value, is_setting, is_value
 
 #: Levels are stated early in a line; what is further on is the message.
 LOOK_AT_CHARACTERS = 300
@@ -117,7 +117,9 @@ def _read(form: Form, match: re.Match[str]) -> str:
     if form.level:
         return form.level
     rest = groups.get("rest")
-    if rest is not None and (is_value(rest) or (form.is_prose and ends_with_value(rest))):
+    if rest is not None and is_value(rest):
+        return "INFO"
+    if form.is_prose and (ends_with_value(rest or "") or is_setting(rest or "")):
         return "INFO"
     if "letter" in groups:
         return _LETTERS[groups["letter"]]

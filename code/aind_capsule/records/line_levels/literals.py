@@ -12,7 +12,11 @@ LEVELS = (
     "trace", "debug", "warn", "err", "severe", "crit", "fatal", "emergency", "alert", "emerg",
     "panic", "exception", "exit: ", "interrupt: ", "terminate called", "assertion",
     "segmentation fault", "aborted", "killed", "bus error", "illegal instruction",
-    "floating point exception", ": line ", "[d ", "[w ", "[e ", "[c ", ": w ", ": e ", ": f ",
+    "floating point exception", ": line ", "not found", "permission denied", "is a directory",
+    "not set", "no such file", "can't cd", "arithmetic", "substitution", "cannot ",
+    "free()", "alloc()", "munmap_chunk", "corrupt", " detected ***", "libc++abi",
+    "]:w", "]:e", "]:f",
+    "[d ", "[w ", "[e ", "[c ", ": w ", ": e ", ": f ",
     "\nw0", "\nw1", "\ne0", "\ne1", "\nf0", "\nf1", "\ne: ", "\nw: ",
     *(f"\n<{number}>" for number in range(8)),
 )  # fmt: skip

@@ -8,11 +8,29 @@ import re
 _NUMBER = (
     r"(?:[-+]?\d[\d.,]{0,30}(?:e[-+]?\d{1,3})?|[-+]?\.\d{1,30}(?:e[-+]?\d{1,3})?|nan|[-+]?inf)"
 )
+#: `<0.001`, `~3`, `array([0.1, 0.2])`.
+_BEFORE_NUMBER = (
+    r"[<>~≈±=]{0,2}\s?(?:(?:array|tensor|Decimal|(?:np|numpy)\.\w{1,12})\(\s{0,4})?[\[(]{0,3}"
+)
 _UNIT = r"(?:(?:%|px|ms|µs|us|ns|s|min|h|m?V|[kM]?Hz|dB|°C?|[µumnk]?m|rad|deg|[kmgt]i?b)(?!\w))"
 #: What may stand behind a number that is a whole value: nothing, a bracket, another value.
-_STOP = r"(?=\s{0,8}(?:$|[,;)\]}(+±|/]|[A-Za-z][\w ]{0,30}[:=])|\s{1,8}-?[\d.])"
-_NUMBERS = rf"[\[({{]?\s{{0,4}}{_NUMBER}\s{{0,2}}{_UNIT}?(?: CI)?[\])}}]?{_STOP}"
-_WORDS = r"(?:none|null|true|false|yes|no|on|off|n/a|-|\[\]|\{\}|\(\))\s{0,8}(?=$|[,;])"
+_STOP = (
+    r"(?=\s{0,8}(?:$|[,;)}(+±|]|/\s{0,4}\d{1,9}\s{0,4}$|[A-Za-z]\w{0,30}\s?[:=]\s{0,4}[-+.\d])"
+    r"|\s{1,8}-?[\d.])"
+)
+#: A fraction is a measure of something: `0.02 Val loss: 0.9`. So many files are a number.
+_FRACTION = r"[-+]?\d{1,9}\.\d{1,12}(?=\s{1,8}[A-Za-z][\w ]{0,30}[:=])"
+_LIST = (
+    rf"[\[({{]\s{{0,4}}{_NUMBER}(?:[\s,;]{{1,4}}{_NUMBER}){{0,40}}\s{{0,4}}"
+    rf"(?:[\])}}]{_STOP}|,?\s{{0,4}}$|\s?\.\.\.)"
+)
+_NUMBERS = (
+    rf"(?:{_LIST}|{_FRACTION}|{_BEFORE_NUMBER}\s{{0,4}}[+±-]{{0,2}}{_NUMBER}\s{{0,2}}{_UNIT}?"
+    rf"(?: CI)?\]{{0,3}}\){{0,3}}{_STOP})"
+)
+_WORDS = r"(?:none|null|true|false|yes|no|on|off|n/a|-{1,10}|\[\]|\{\}|\(\))\s{0,8}(?=$|[,;])"
+#: `MODE: strict` behind `ERROR`: the name of a setting.
+_SETTING = r"[A-Z][A-Z_ ]{1,30}[:=]\s{0,8}\S{1,40}$"
 _VALUE = rf"(?:{_NUMBERS}|{_WORDS})"
 
 
@@ -42,3 +60,12 @@ def ends_with_value(rest: str) -> bool:
         for place, sign in enumerate(tail)
         if sign in ":="
     )
+
+
+def is_setting(rest: str) -> bool:
+    """Return whether a text is the rest of a setting's name in capitals, and its value.
+
+    >>> is_setting("MODE: strict"), is_setting("no such file: x")
+    (True, False)
+    """
+    return re.match(_SETTING, rest) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from aind_capsule.running.capture.groups import python_traceback
 from aind_capsule.running.capture.groups.line_group import GroupedLines, LineGroup, MessageLines
 
 _FAULT_LINE = re.compile(
@@ -15,7 +16,12 @@ _GO_LINE = re.compile(
     r"|[\w./*$\[\]{}()-]{1,400}\(.{0,400}\)$|r\w\w? "
 )
 _RUST = re.compile(r"thread '.{0,200}' (?:\(\d{1,9}\) )?panicked at ")
+_WHAT = "  what():"
 _THROWN = re.compile(r"terminate called after throwing an instance of '(.{1,400})'$")
+
+
+def _goes_on(message: MessageLines, line: str) -> bool:
+    return message.takes(line) and not python_traceback.opens(line)
 
 
 class FatalPythonError(LineGroup):
@@ -98,7 +104,7 @@ class RustPanic(LineGroup):
             return True
         if self._is_backtrace:
             return line.startswith("  ")
-        return self._message.takes(line)
+        return _goes_on(self._message, line)
 
     def _note(self, line: str) -> None:
         self._keep()
@@ -118,7 +124,13 @@ class RustPanic(LineGroup):
 
 
 class CppException(LineGroup):
-    """An exception of C++ that nobody caught."""
+    """An exception of C++ that nobody caught; what it says may have several lines."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__(first)
+        match = _THROWN.match(first)
+        self._name = match[1] if match is not None else "exception"
+        self._message: MessageLines | None = None
 
     @classmethod
     def opens(cls, line: str) -> bool:
@@ -126,15 +138,20 @@ class CppException(LineGroup):
         return _THROWN.match(line) is not None
 
     def _takes(self, line: str) -> bool:
-        return line.startswith("  what():")
+        if self._message is None:
+            return line.startswith(_WHAT)
+        return _goes_on(self._message, line)
 
     def _note(self, line: str) -> None:
-        self._keep()
-        self.is_done = bool(line)
+        if self._message is None:
+            self._message = MessageLines(line.removeprefix(_WHAT).strip())
+            self._keep()
+            return
+        self._message.add(line)
+        if line.strip():
+            self._keep()
 
     def build(self) -> GroupedLines:
         """Return the record."""
-        match = _THROWN.match(self.lines[0])
-        name = match[1] if match is not None else "exception"
-        message = self.lines[self.kept - 1].partition("what():")[2].strip()
-        return GroupedLines("ERROR", self._join_kept(), name, message)
+        message = "" if self._message is None else self._message.text
+        return GroupedLines("ERROR", self._join_kept(), self._name, message)

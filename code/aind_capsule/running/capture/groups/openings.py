@@ -33,13 +33,13 @@ _OPENINGS = (
 )
 
 
-#: Lines that begin with these are no exception's, whatever stands in them: times, groups, JSON.
+#: Lines that begin with these are no exception's: times, groups, JSON.
 _RARE_STARTS = frozenset("0123456789[{(=*#")
 
 
 def open_group(line: str) -> LineGroup | None:
     """Return the group that a line begins, or None."""
-    if line[:1] in _RARE_STARTS:
+    if line[:1] in _RARE_STARTS and "Traceback (" not in line:
         return PythonWarning(line) if python_warning.opens(line) else None
     for opens, group in _OPENINGS:
         if opens(line):

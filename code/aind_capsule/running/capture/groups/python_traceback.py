@@ -24,6 +24,9 @@ _BEFORE = re.compile(
     r"|[\w.]{0,200}RemoteTraceback:\s?|\"\"\"|'''|Original exception was:|)$"
 )
 _MAX_LINES_BEFORE = 4
+#: `ERROR:root:failed: Traceback (…`, a progress bar that was not ended: a frame must follow.
+_HEADER = "Traceback (most recent call last):"
+_FIRST_FRAME = re.compile(r"  File \"|> File \"|  [|] ")
 _IGNORED = "Exception ignored"
 _LOGGING_ERROR = "--- Logging error ---"
 #: A class of a function has `<locals>` in its name.
@@ -50,7 +53,13 @@ def is_start(line: str) -> bool:
 
 def opens(line: str) -> bool:
     """Return whether a line begins a traceback, or may stand before one."""
-    return bool(line) and (is_start(line) or _BEFORE.match(line) is not None)
+    return bool(line) and (
+        is_start(line) or _BEFORE.match(line) is not None or _ends_with_header(line)
+    )
+
+
+def _ends_with_header(line: str) -> bool:
+    return line.rstrip().endswith(_HEADER) and not line.startswith(("+", "|"))
 
 
 class PythonTraceback(LineGroup):
@@ -70,6 +79,8 @@ class PythonTraceback(LineGroup):
         self._is_logging_error = first == _LOGGING_ERROR
         if is_start(first):
             self._begin_frames(first)
+        elif _ends_with_header(first):
+            self._state = "header"
 
     @classmethod
     def from_ending(cls, line: str) -> PythonTraceback | None:
@@ -100,6 +111,8 @@ class PythonTraceback(LineGroup):
             return is_start(line) or (
                 len(self.lines) < _MAX_LINES_BEFORE and _BEFORE.match(line) is not None
             )
+        if self._state == "header":
+            return _FIRST_FRAME.match(line) is not None
         if self._state == "stack":
             return True
         if self._state == "chain":
@@ -144,6 +157,10 @@ class PythonTraceback(LineGroup):
         if self._state in ("before", "chain"):
             if is_start(line):
                 self._begin_frames(line)
+        elif self._state == "header":
+            self._state, self._is_group = "frames", line.startswith("  |")
+            self.is_unfinished = True
+            self._keep()
         elif self._state == "stack":
             self._keep()
             self.is_done = line.startswith("Arguments:")

@@ -1,4 +1,4 @@
-"""Stack traces of the JVM, Node, Ruby and PHP: an exception's line, then where it came from."""
+"""Stack traces of the JVM, Node, .NET, Ruby and PHP: an exception, then where it came from."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _IN_THREAD = (
     r'Exception in thread "[^"]{0,200}" (?:[\w$]{1,200}\.){0,20}'
     r"(?P<name>[\w$]{1,200})(?:: (?P<rest>.*))?$"
 )
-_PLAIN_ERROR = r"(?:Uncaught )?(?P<name>Error|AssertionError \[\w{1,80}\])(?:: (?P<rest>.*))?$"
+_PLAIN_ERROR = r"(?:Uncaught )?(?P<name>Error)(?: \[\w{1,80}\])?(?:: (?P<rest>.*))?$"
 #: `java.lang.NullPointerException` alone, without a message.
 _BARE = r"(?:[\w$]{1,80}\.){1,20}(?P<name>[A-Z][\w$]{0,200}(?:Error|Exception))(?P<rest>)$"
-_NODE_CODE = r"(?P<name>[A-Z]\w{0,200}Error) \[\w{1,80}\]: (?P<rest>.*)$"
+_DOTNET = r"Unhandled exception\. (?:[\w.]{1,200}\.)?(?P<name>\w{1,200}): (?P<rest>.*)$"
 _HEADS = tuple(
-    re.compile(head, re.DOTALL) for head in (_IN_THREAD, EXCEPTION, _PLAIN_ERROR, _BARE, _NODE_CODE)
+    re.compile(head, re.DOTALL) for head in (_IN_THREAD, EXCEPTION, _PLAIN_ERROR, _BARE, _DOTNET)
 )
 _FRAME = re.compile(
     r"\s{1,80}(?:at |\.\.\. |Suppressed: |Caused by: |\[cause\]|\[)|Caused by: |\}$"
@@ -41,7 +41,7 @@ def _read_head(line: str) -> re.Match[str] | None:
 
 
 class StackTrace(LineGroup):
-    """An exception of the JVM or of Node, with its causes.
+    """An exception of the JVM, of Node or of .NET, with its causes.
 
     Args:
         first: A line that `opens`.
@@ -51,7 +51,7 @@ class StackTrace(LineGroup):
         super().__init__(first)
         match = _read_head(first)
         assert match is not None
-        self._type = match["name"].split(" ")[0]
+        self._type = match["name"]
         self._message = MessageLines(match["rest"] or "")
         self._has_fields = False
         self._cause: MessageLines | None = None
@@ -62,7 +62,7 @@ class StackTrace(LineGroup):
         if self._has_fields and _FIELD.match(line):
             return True
         if not self.kept:
-            return bool(line.strip()) and self._message.takes(line)
+            return self._message.takes(line)
         return self._cause is not None and self._cause.takes(line)
 
     def _note(self, line: str) -> None:
@@ -116,7 +116,7 @@ class RubyError(LineGroup):
 
 _PHP = re.compile(
     r"(?:PHP )?Fatal error:  Uncaught (?P<name>[\w\\]{1,400})"
-    r"(?:: (?P<rest>.*))? in \S{1,400}:\d{1,9}$"
+    r"(?:: (?P<rest>.*))? in .{1,400}:\d{1,9}$"
 )
 
 
