@@ -83,9 +83,16 @@ class _Forms:
 
 
 @functools.cache
-def _group_forms(*, is_start: bool) -> _Forms:
-    """Return the forms that may stand at a line's start, or further on."""
-    forms = [form for form in FORMS if (is_start or form.needs) and not form.is_padded]
+def _select_forms(*, is_start: bool, has_time: bool, is_indented: bool) -> _Forms:
+    """Return the forms that may stand at a place of a line."""
+    needs = ["any"]
+    if is_start:
+        needs.append("")
+    if has_time:
+        needs.append("time")
+    elif not is_indented:
+        needs.append("group")
+    forms = [form for form in FORMS if form.needs in needs and not form.is_padded]
     unnamed = "|".join(f"(?:{re.sub(_NAMED, '(?:', form.pattern)})" for form in forms)
     return _Forms(tuple((form, re.compile(form.pattern)) for form in forms), re.compile(unnamed))
 
@@ -94,14 +101,11 @@ def _find_forms(line: str) -> Iterator[tuple[Form, re.Match[str]]]:
     """Yield the forms that a line has; the earliest place in the line comes first."""
     is_indented = line[:1] == " "
     for place, has_time, has_other in find_starts(line):
-        forms = _group_forms(is_start=not (place or has_time or has_other))
+        is_start = not (place or has_time or has_other)
+        forms = _select_forms(is_start=is_start, has_time=has_time, is_indented=is_indented)
         if forms.any.match(line, place) is None:
             continue
         for form, pattern in forms.each:
-            if form.needs == "time" and not has_time:
-                continue
-            if form.needs == "group" and (has_time or is_indented):
-                continue
             match = pattern.match(line, place)
             if match is not None:
                 yield form, match

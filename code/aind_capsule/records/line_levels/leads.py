@@ -35,6 +35,7 @@ _OTHER_LEADS = (
     # An arrow, a star, a sign. Not `+`, `>`, `#` and `|`, which begin traces, diffs and tables.
     r"[^\w\s\[\]<>|+#({\"'`~/\\.-][^\w\s\[\]<>|+#({\"'`~/\\-]{0,10}\s{1,8}",
 )
+_OTHER_LEAD = "|".join(_OTHER_LEADS)
 
 
 @functools.cache
@@ -62,8 +63,7 @@ def find_starts(line: str) -> Iterator[tuple[int, bool, bool]]:
         if match is not None and match.end() > position:
             has_time = True
         else:
-            tried = (_compile(lead).match(line, position) for lead in _OTHER_LEADS)
-            match = next(filter(None, tried), None)
+            match = _compile(_OTHER_LEAD).match(line, position)
             has_other = True
         if match is None or match.end() == position:
             return

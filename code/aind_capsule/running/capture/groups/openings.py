@@ -39,7 +39,9 @@ _RARE_STARTS = frozenset("0123456789[{(=*#")
 
 def open_group(line: str) -> LineGroup | None:
     """Return the group that a line begins, or None."""
-    if line[:1] in _RARE_STARTS and "Traceback (" not in line:
+    if line[:1] in _RARE_STARTS:
+        if python_traceback.ends_with_header(line):
+            return PythonTraceback(line)
         return PythonWarning(line) if python_warning.opens(line) else None
     for opens, group in _OPENINGS:
         if opens(line):

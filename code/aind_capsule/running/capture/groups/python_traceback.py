@@ -54,11 +54,12 @@ def is_start(line: str) -> bool:
 def opens(line: str) -> bool:
     """Return whether a line begins a traceback, or may stand before one."""
     return bool(line) and (
-        is_start(line) or _BEFORE.match(line) is not None or _ends_with_header(line)
+        is_start(line) or _BEFORE.match(line) is not None or ends_with_header(line)
     )
 
 
-def _ends_with_header(line: str) -> bool:
+def ends_with_header(line: str) -> bool:
+    """Return whether a traceback may begin at a line's end, behind text of the program's."""
     return line.rstrip().endswith(_HEADER) and not line.startswith(("+", "|"))
 
 
@@ -79,7 +80,7 @@ class PythonTraceback(LineGroup):
         self._is_logging_error = first == _LOGGING_ERROR
         if is_start(first):
             self._begin_frames(first)
-        elif _ends_with_header(first):
+        elif ends_with_header(first):
             self._state = "header"
 
     @classmethod

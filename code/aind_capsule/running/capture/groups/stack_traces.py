@@ -31,7 +31,15 @@ def opens(line: str) -> bool:
 
 
 #: One of these stands in each.
-_WORDS = ("Error", "Exception", "Exit: ", "Interrupt: ", "Warning: ", "ExceptionGroup")
+_WORDS = (
+    "Error",
+    "Exception",
+    "Unhandled exception",
+    "Exit: ",
+    "Interrupt: ",
+    "Warning: ",
+    "ExceptionGroup",
+)
 
 
 def _read_head(line: str) -> re.Match[str] | None:
