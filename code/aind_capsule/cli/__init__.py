@@ -136,6 +136,9 @@ def _is_of_output(error: OSError) -> bool:
 def _print_error(message: str, hint: str) -> None:
     if sys.stderr is None:  # closed; `print` would take stdout
         return
+    from aind_capsule.cli.messages import hide_secrets  # not before a processing's start
+
+    message, hint = hide_secrets(message), hide_secrets(hint)
     if sys.stderr.isatty():
         message = _wrap(message)
     lines = [message, *(f"{_INDENT}{line}" for line in hint.splitlines())]

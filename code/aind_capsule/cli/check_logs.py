@@ -10,6 +10,7 @@ from typing import BinaryIO
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
+from aind_capsule.cli.messages import hide_secrets
 from aind_capsule.errors import UsageError
 from aind_capsule.logs.check import Verdict, check_log
 from aind_capsule.records.schema import build_json_schema
@@ -58,7 +59,8 @@ def command(files: tuple[str, ...], *, as_json: bool, schema: bool, secrets: boo
         try:
             verdicts[name] = check_log(sys.stdin.buffer) if name == "-" else _check(Path(name))
         except OSError as error:
-            click.echo(f"capsule check-logs: {name} cannot be read: {error.strerror}", err=True)
+            text = hide_secrets(f"{name} cannot be read: {error.strerror}")
+            click.echo(f"capsule check-logs: {text}", err=True)
             is_unreadable = True
     if as_json:
         click.echo(json.dumps({name: _describe(item) for name, item in verdicts.items()}, indent=2))

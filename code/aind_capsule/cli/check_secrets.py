@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from aind_capsule.cli.messages import hide_secrets
 from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import LogFileError
 from aind_capsule.logs.console import escape_controls
@@ -34,13 +35,14 @@ def check_secrets(files: Sequence[str], *, as_json: bool) -> int:
     for name in files:
         check = SecretCheck(settings, os.environ)
         variables = check.variables
-        report = _Report(name, as_json=as_json)
+        report = _Report(name if as_json else hide_secrets(name), as_json=as_json)
         try:
             for line in check.check(_read(name)):
                 report.take(line)
         except (OSError, LogFileError) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "message", error)
-            click.echo(f"capsule check-logs: {name} cannot be read: {reason}", err=True)
+            text = hide_secrets(f"{name} cannot be read: {reason}")
+            click.echo(f"capsule check-logs: {text}", err=True)
             click.echo("         Name a text that you may read, or - for standard input.", err=True)
             is_unreadable = True
             continue

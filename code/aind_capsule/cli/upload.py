@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
+from aind_capsule.cli.messages import hide_secrets
 from aind_capsule.context.folders import find_folder, get_cwd
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.logs.screen import find_screen
@@ -126,7 +127,8 @@ def _load() -> Settings:
     for problem in loaded.problems:
         if problem.is_error and problem.key and problem.key.startswith(("s3.", "upload.")):
             raise SettingsError(f"capsule upload: {problem.message}", hint=problem.hint)
-        click.echo(f"capsule upload: {problem.message}. {problem.hint}", err=True)
+        text = hide_secrets(f"{problem.message}. {problem.hint}")
+        click.echo(f"capsule upload: {text}", err=True)
     return loaded.settings
 
 

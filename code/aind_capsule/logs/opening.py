@@ -25,7 +25,7 @@ from aind_capsule.logs.target import Target
 from aind_capsule.records.encode import encode
 from aind_capsule.records.redaction.redactor import Redactor
 from aind_capsule.records.run_fields import build_run_fields
-from aind_capsule.settings.load import find_code_folder, load_settings
+from aind_capsule.settings.load import Problem, find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
 
 
@@ -92,14 +92,17 @@ def load_redactor() -> Redactor:
 def _load_settings(cwd: str) -> Settings:
     """The settings; what is wrong with them is said, and never stops a processing."""
     folder = find_code_folder(getattr(sys, "argv", [])[:1], cwd)
+    faults: list[SettingsError | Problem] = []
     try:
         loaded = load_settings({}, os.environ, folder)
     except SettingsError as error:
-        say(f"{error.message}. {error.hint}")
+        faults.append(error)
         loaded = load_settings({}, os.environ, None)
-    for problem in loaded.problems:
-        if problem.is_error:
-            say(f"{problem.message}. {problem.hint}")
+    faults += [problem for problem in loaded.problems if problem.is_error]
+    if faults:
+        redactor = Redactor.from_settings(loaded.settings, os.environ)
+        for fault in faults:
+            say(redactor.redact_text(f"{fault.message}. {fault.hint}"))
     return loaded.settings
 
 

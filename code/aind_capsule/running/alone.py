@@ -95,7 +95,13 @@ class LoneRun:
         prepared, settings = self._prepared, self._prepared.settings
         self.run_id = prepared.facts.run_id
         self.process_name = prepared.facts.process_name
-        self._console = ConsoleView(_Stderr(), settings.console, environ, prepared.fields)
+        self._console = ConsoleView(
+            _Stderr(),
+            settings.console,
+            environ,
+            prepared.fields,
+            redact=prepared.redactor.redact_text,
+        )
         self._files = RunFiles(prepared, self._console.say, environ)
         self.found = _read_inputs(request, prepared)
         run_fields = add_identity(prepared.fields, self.found.get("identity", {}), settings)

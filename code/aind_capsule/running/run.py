@@ -58,7 +58,12 @@ class Run:
         self._out, self._err = self._open_outlet(1), self._open_outlet(2)
         settings = prepared.settings
         self._console = ConsoleView(
-            self._err, settings.console, environ, prepared.fields, self._out
+            self._err,
+            settings.console,
+            environ,
+            prepared.fields,
+            self._out,
+            prepared.redactor.redact_text,
         )
         # The results of a task that fails are published nowhere, whatever is in them.
         self._console.keeps_canonical = prepared.task is not None or prepared.run_folder is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aind_capsule.context.files import write_all
@@ -51,6 +51,7 @@ class ConsoleView:
         environ: Our environment (`NO_COLOR`, `TERM`).
         fields: What every record of the run bears.
         beside: Our stdout, which may be on the same terminal.
+        redact: Hides secrets in sentences of ours; records and banners come without theirs.
 
     Attributes:
         keeps_canonical: Whether the canonical record is left to the run, whose last line it is.
@@ -63,12 +64,14 @@ class ConsoleView:
         environ: Mapping[str, str],
         fields: Mapping[str, Any],
         beside: Output | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
         mode = settings.mode
         self._screen = find_screen(outlet.fd, environ)
         self.keeps_canonical = False
         self.mode = "plain" if mode == "pretty" and not self._screen.has_colours else mode
         self._outlet = outlet
+        self._redact = redact
         self._threshold = LEVEL_NUMBERS[settings.level]
         self._fields = fields
         # One offset for all of the run, for the first banner names it once.
@@ -130,7 +133,8 @@ class ConsoleView:
 
     def say(self, sentence: str) -> None:
         """Show a sentence of ours, whatever the mode."""
-        columns, text = self._screen.count_columns(), f"capsule: {escape_controls(sentence)}"
+        text = f"capsule: {escape_controls(self._redact(sentence))}"
+        columns = self._screen.count_columns()
         lines = fold(text, columns, 0, 9) if columns is not None else [text]
         self.write(f"\n{' ' * 9}".join(lines).encode("utf-8", "replace") + b"\n")
 

@@ -122,6 +122,32 @@ def test_each_form(form: str) -> None:
         assert record == {"message": shown, "deep": [{"x": shown}]}, text
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("SOURCE_TOKEN", "ghx_9aB8c7D6e5F4g3H2j1K0", True),
+        ("TARGET_TOKEN", "0123456789abcdef0123456789abcdef", True),
+        ("GITHUB_PAT", "a1b2c3d4e5f6", True),
+        ("DB_PASS", "hunter2x", True),
+        ("SMTP_PASS", "123456", True),
+        ("DB_PASS", "abc12", False),
+        ("USER_PASS", "required", False),
+        ("PAD_TOKEN", "<|reserved_special_token_0|>", False),
+        ("INPUT_TOKEN", "ecephys_123456_2026-01-02_03-04-05", False),
+        ("NEXT_TOKEN", "4096", False),
+        ("TARGET_TOKEN", "abcdefghijklmnopqrstuvwxyz", False),
+        ("SOURCE_TOKEN", "20260102030405060708090", False),
+        ("LOW_PASS", "results_v2", False),
+        ("COMPAT", "abc123xyz9", False),
+        ("GITHUB_PATH", "abc123xyz9", False),
+    ],
+)
+def test_variables_that_may_hold_a_secret(name: str, value: str, is_secret: bool) -> None:
+    """Where a variable's name does not tell, its value does; a name that is off holds none."""
+    assert find_known_values({name: value}, SecretNames()) == [value] * is_secret
+    assert find_known_values({name: value}, SecretNames(off=[name.lower()])) == []
+
+
 def test_output_that_is_not_utf8() -> None:
     """A value in Latin-1 is hidden in captured bytes."""
     redactor = Redactor(SecretNames(), known=["pässwörd-für"])

@@ -9,12 +9,17 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from aind_capsule.records.redaction.names import SecretNames
+from aind_capsule.records.redaction.guards import is_mixed, is_no_value
+from aind_capsule.records.redaction.names import SecretNames, is_token_of_text
 
 #: Shorter values stand everywhere by chance; they are not looked for.
 MIN_CHARACTERS = 4
 #: From this length on a value is looked for in its other forms too.
 MIN_ENCODED_CHARACTERS = 8
+#: Of a variable that may hold a password, a shorter value is taken for something else.
+_LEAST_PASSWORD = 6
+#: No word, date or id is so long.
+_RANDOM = rb"[A-Za-z0-9]{20,}"
 _ORDINARY = frozenset({"true", "false", "none", "null", "undefined", "unknown", "default"})
 _URL_PASSWORD = r"://[^\s/:@]*:([^\s/]+)@"
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
@@ -52,7 +57,7 @@ def find_known_sources(
     found: dict[str, str] = {}
     for name, value in environ.items():
         is_named = any(fnmatch.fnmatchcase(name, pattern) for pattern in more)
-        if is_named or (name in names and not _is_file(name, value)):
+        if is_named or _is_secret(name, value, names):
             found.setdefault(value, name)
         if "://" in value:
             for password in re.findall(_URL_PASSWORD, value):
@@ -65,6 +70,17 @@ def _unquote(text: str) -> str:
     from urllib.parse import unquote  # slow to import, and rarely needed
 
     return unquote(text)
+
+
+def _is_secret(name: str, value: str, names: SecretNames) -> bool:
+    if name in names:
+        return not _is_file(name, value)
+    if not names.is_doubtful(name):
+        return False
+    data = os.fsencode(value.strip())
+    if is_token_of_text(name):  # `PAD_TOKEN` may be `<|special_0|>`, `INPUT_TOKEN` a session's name
+        return any(map(is_mixed, re.findall(_RANDOM, data)))
+    return len(data) >= _LEAST_PASSWORD and not is_no_value(data, is_password=True)
 
 
 def _is_file(name: str, value: str) -> bool:

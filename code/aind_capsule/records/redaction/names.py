@@ -145,6 +145,13 @@ _OF_TEXT = frozenset(
         "word",
     }
 )
+#: A variable whose name ends with one of these may hold a secret (a token, a personal access token).
+_DOUBTFUL = ("TOKEN", "PASS", "PAT")
+#: A pass of these is one of a filter, or of several.
+_OF_FILTERS = frozenset(
+    {"low", "high", "band", "notch", "filter", "first", "second", "third", "final", "one", "two",
+     "single", "multi", "next", "last", "all", "by", "com"}
+)  # fmt: skip
 #: What may be digits alone, or several words.
 _PASSWORDS = ("password", "passwd", "passphrase", "passcode", "pwd", "secret")
 #: The shell's working directories.
@@ -182,10 +189,10 @@ def is_secret_name(name: str) -> bool:
     [False, False, False, False, False]
     """
     plain = squeeze(name)
-    words = re.split(_NOT_PART, re.sub(_HUMP, r"\1_\2", name).lower())
+    words = _split(name)
     if name in _FOLDERS or words[-1] in _ABOUT:
         return False
-    if words[-1] == "token" and len(words) > 1 and words[-2] in _OF_TEXT:
+    if is_token_of_text(name):
         return False
     return (
         plain in _EXACTLY
@@ -193,6 +200,20 @@ def is_secret_name(name: str) -> bool:
         or any(word in plain for word in _ANYWHERE)
         or "secret" in words
     )
+
+
+def is_token_of_text(name: str) -> bool:
+    """Return whether a name is that of a language model's token.
+
+    >>> is_token_of_text("eosToken"), is_token_of_text("api_token")
+    (True, False)
+    """
+    words = _split(name)
+    return words[-1] == "token" and len(words) > 1 and words[-2] in _OF_TEXT
+
+
+def _split(name: str) -> list[str]:
+    return re.split(_NOT_PART, re.sub(_HUMP, r"\1_\2", name).lower())
 
 
 def spell(name: str) -> tuple[str, ...]:
@@ -234,6 +255,19 @@ class SecretNames:
     def has_users(self, name: str) -> bool:
         """Return whether a user has named it: then no value of it is taken for harmless."""
         return bool(self._more) and squeeze(name) in self._more
+
+    def is_doubtful(self, name: str) -> bool:
+        """Return whether a variable may hold a secret: only its value tells.
+
+        >>> names = SecretNames()
+        >>> [names.is_doubtful(name) for name in ("SOURCE_TOKEN", "DB_PASS", "LOW_PASS", "X")]
+        [True, True, False, False]
+        """
+        if not name.upper().endswith(_DOUBTFUL) or squeeze(name) in self._off:
+            return False
+        words = _split(name)
+        is_password = words[-1] in ("pass", "pat") and not _OF_FILTERS.intersection(words)
+        return is_password or is_token_of_text(name)
 
     def __contains__(self, name: str) -> bool:
         if self._off and squeeze(name) in self._off:
