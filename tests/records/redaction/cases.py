@@ -30,13 +30,20 @@ from tests.records.redaction.secrets import (
     encode_known,
     make_filler,
     make_known,
+    make_lines,
 )
 from tests.shipping.loki_double import LokiDouble
 
 CASES_PER_RUN = 10_000
 #: Shorter ones stand in some megabytes by chance.
 _LEAST_CHARACTERS = 10
-_KNOWN_VALUES = 20
+#: What holds the known values.
+_VARIABLES = (
+    "LAB_TOKEN", "GIT_ACCESS_TOKEN", "AWS_SECRET_ACCESS_KEY", "DB_PASSWORD", "API_KEY", "X_API_KEY",
+    "CLIENT_SECRET", "SIGNING_PRIVATE_KEY", "SESSION_COOKIE", "GPG_PASSPHRASE", "AUTHORIZATION",
+    "SERVICE_CREDENTIALS", "MYSQL_PWD", "LAB_DOOR", "CAPSULE_LOKI__PASSWORD", "SMTP_PASS", "GITHUB_PAT",
+    "secretValue", "DEPLOY_KEYS", "SERVICE_URL",
+)  # fmt: skip
 #: A run is no data store: of these places a run has few.
 _RARE = ("metric", "parameter", "field of the run", "note", "step", "artifact", "long line")
 _RARELY = 0.01
@@ -51,6 +58,13 @@ _AROUND: dict[str, tuple[Transform, Transform]] = {
     "prefix": (lambda text: f"2026-01-02 03:04:05,678 [main] {text}", str),
     "colour": (lambda text: f"\x1b[1;31m{text}\x1b[0m", str),
     "JSON": (lambda text: json.dumps({"id": 7, "v": text, "w": None}), lambda s: json.dumps(s)[1:-1]),
+    "quotation": (lambda text: f"> {text}", str),
+    "trace of a shell": (lambda text: f"+ echo {text}", str),
+    "message": (lambda text: f'ts=2026-01-02T03:04:05Z level=info msg="got {text} back" n=3', str),
+    "table": (lambda text: f"| 7 | {text} | ok |", str),
+    "bytes": (lambda text: repr(text.encode()), lambda s: repr(s.encode())[2:-1]),
+    "JSON in JSON": (lambda text: json.dumps({"body": json.dumps({"v": text})}),
+                     lambda s: json.dumps(json.dumps(s)[1:-1])[1:-1]),
     "repr": (lambda text: repr(["it's", text]), lambda s: repr(s)[1:-1]),
     "URL": (lambda text: f"GET https://host/x?q={urllib.parse.quote(text, safe='')}&n=1",
             lambda s: urllib.parse.quote(s, safe="")),
@@ -138,8 +152,8 @@ def make_cases(rng: random.Random, count: int, known: list[str]) -> Iterator[Cas
 def _make_text(rng: random.Random, known: list[str]) -> tuple[str, str, str]:
     while True:
         if rng.random() < 0.5:
-            make = rng.choice(SHAPES)
-            kind, (text, secret) = make.__name__.strip("_"), make(rng)
+            make = rng.choice((*SHAPES, make_lines))
+            kind, (text, secret) = make.__name__.removeprefix("make").strip("_"), make(rng)
         else:
             kind, (text, secret) = "known", encode_known(rng, rng.choice(known))
         if len(secret) >= _LEAST_CHARACTERS:
@@ -152,12 +166,18 @@ def _choose_around(
     """Choose what is around a text: only what is no form within another that nobody looks for."""
     names = set(_AROUND)
     is_bare = text == secret and (kind != "known" or text in known)
-    if not is_bare:
-        names -= {"URL", "colour"}
+    if not is_bare:  # a form within a form is not looked for
+        names -= {"URL", "colour", "bytes", "JSON in JSON"}
     elif kind != "known" and urllib.parse.quote(text, safe="") != text:
         names -= {"URL"}
     if kind != "known" and set(secret) & set("\"'\\"):
         names -= {"repr"} if "'" not in secret else {"repr", "JSON"}
+    if kind == "known" and text.startswith('{"v": "b'):  # bytes in JSON
+        names -= {"JSON", "repr"}
+    if "'" in text:  # the quotes around bytes depend on it
+        names -= {"bytes"}
+    if '"' in text:  # ends the message
+        names -= {"message"}
     return "plain" if "\n" in text else rng.choice(sorted(names))
 
 
@@ -172,7 +192,7 @@ def run_cases(seed: str, count: int, folder: Path) -> int:
         Leak: A secret was left, with its case and the place.
     """
     rng = random.Random(seed)  # noqa: S311 (cases, not secrets)
-    known = [make_known(rng) for _ in range(_KNOWN_VALUES)]
+    known = [make_known(rng) for _ in _VARIABLES]
     cases = list(make_cases(rng, count, known))
     capsule = Capsule(folder / "capsule")
     given = folder / "cases.jsonl"
@@ -180,12 +200,23 @@ def run_cases(seed: str, count: int, folder: Path) -> int:
     script = folder / "child.py"
     script.write_text(_CHILD)
     loki = LokiDouble()
-    env = {f"LAB_TOKEN_{n}": value for n, value in enumerate(known)}
+    env = dict(zip(_VARIABLES, known, strict=True))
+    env["SERVICE_URL"] = (
+        f"postgresql://user:{urllib.parse.quote(env['SERVICE_URL'], safe='')}@host/x"
+    )
+    plain = next(value for value in known if value.isalnum())
+    env |= {
+        "PIPELINE_NAME": f"pipeline {known[1]}",
+        "CAPSULE_REDACT__VALUES_FROM_ENV": "LAB_*",
+        "CAPSULE_SHIPPING__LABELS": f"process_name,lab=at {plain}",
+    }
     env |= {"CAPSULE_RUN_FILES": "all", "CAPSULE_LOKI__URL": loki.url}
     try:
         done = capsule.run(
-            sys.executable, str(script), str(given), str(rng.randint(200_000, 262_000)), env=env,
-            options=("--session", "--console", "off", "--process-name", f"p {known[0]}"),
+            sys.executable, str(script), str(given), str(rng.randint(200_000, 262_000)), known[3],
+            f"--note={known[4]}", "--db-password", known[5], env=env,
+            options=("--session", "--console", "off", "--process-name", f"p {known[0]}",
+                     "--field", f"note={known[2]}", "--field", f"n{plain}=1"),
             timeout_s=600,
         )  # fmt: skip
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import random
 import shlex
@@ -96,6 +97,43 @@ def _key(rng: random.Random) -> tuple[str, str]:
         [f"-----BEGIN {kind}PRIVATE KEY-----", *lines, f"-----END {kind}PRIVATE KEY-----"]
     )
     return body, rng.choice(lines)
+
+
+def make_lines(rng: random.Random) -> tuple[str, str]:
+    """Secrets that go over several lines, with a prefix on each."""
+    word = make_text(rng, ALNUM, 8, 20) + "7Q"
+    lines = [make_text(rng, ALNUM + "+/", 62, 62) + "7q" for _ in range(rng.randint(1, 5))]
+    key = ["-----BEGIN RSA PRIVATE KEY-----", *lines, "-----END RSA PRIVATE KEY-----"]
+    pgp = [
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        "",
+        *lines,
+        "=aB3d",
+        "-----END PGP PRIVATE KEY BLOCK-----",
+    ]
+    putty = [
+        "PuTTY-User-Key-File-2: ssh-rsa",
+        f"Private-Lines: {len(lines)}",
+        *lines,
+        "Private-MAC: x",
+    ]
+    forms: list[tuple[list[str], str]] = [
+        (key, rng.choice(lines)), (pgp, rng.choice(lines)), (putty, rng.choice(lines)),
+        (["client-key-data: |", *(f"  {line}" for line in lines)], rng.choice(lines)),
+    ]  # fmt: skip
+    prefix = rng.choice(["", "> ", "  ", "\t", "# ", "2026-01-02 03:04:05 INFO: ", "[main] ", "+ "])
+    commands: list[tuple[list[str], str]] = [
+        (["curl -s \\", f'  -H "Authorization: Bearer {word}" \\', "  https://host/x"], word),
+        (["curl \\", f"  -u bob:{word} \\", "  https://host/x"], word),
+        (["docker login \\", "  -u bob \\", f"  -p {word} reg"], word),
+        (["tool \\", "  --password \\", f"  {word} \\", "  --fast"], word),
+        (["machine host", "  login bob", f"  password {word}"], word),
+    ]
+    if rng.random() < 0.5:
+        parts, secret = rng.choice(commands)
+        return "\n".join(parts), secret
+    parts, secret = rng.choice(forms)
+    return "\n".join(f"{prefix}{part}" for part in parts), secret
 
 
 def _assigned(rng: random.Random) -> tuple[str, str]:
@@ -194,7 +232,7 @@ SHAPES: list[Callable[[random.Random], tuple[str, str]]] = [
 def make_known(rng: random.Random) -> str:
     """A value as an environment variable may hold it."""
     alphabet = rng.choice([ALNUM, PRINTABLE, ALNUM + "/+=", ALNUM + "éß猫 ", string.digits])
-    return "k" + make_text(rng, alphabet, 7, 40) + "v"
+    return "k" + make_text(rng, alphabet, 7, 40) + "7v"
 
 
 def encode_known(rng: random.Random, value: str) -> tuple[str, str]:
@@ -217,6 +255,11 @@ def encode_known(rng: random.Random, value: str) -> tuple[str, str]:
             (json.dumps({"v": value}), json.dumps(value)[1:-1]),
             (json.dumps({"v": value}, ensure_ascii=False), json.dumps(value, ensure_ascii=False)[1:-1]),
             (repr([value]), repr(value)[1:-1]),
+            (ascii(value), ascii(value)[1:-1]),
+            (repr(data), repr(data)[2:-1]),
+            (json.dumps({"v": str(data)}), json.dumps(repr(data)[2:-1])[1:-1]),
+            (data.hex(), data.hex()),
+            (f"<v a='{html.escape(value)}'/>", html.escape(value)),
         ]
     )  # fmt: skip
 

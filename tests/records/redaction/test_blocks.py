@@ -89,6 +89,10 @@ def test_keys_behind_any_prefix(kind: str) -> None:
         secrets = find_secrets(KEYS[kind])
         assert secrets
         assert not any(secret in line for secret in secrets for line in done), (name, done)
+        text = REDACTOR.redact_text("\n".join(["before it", *lines, "done 1", "done 2"]))
+        assert not any(secret in text for secret in secrets), (name, text)
+        assert text.startswith("before it\n"), (name, text)
+        assert text.endswith("done 1\ndone 2"), (name, text)
 
 
 def test_prefixes_stay() -> None:
@@ -170,6 +174,8 @@ CONTINUED = {
     "curl --user": ("curl \\\n --retry 3 \\\n --user me:kjYgHufPdxRt", "kjYgHufPdxRt"),
     "an option and its value": ("tool run --password \\\n  kjYgHufPdxRt \\\n  --verbose", "kjYgHufPdxRt"),
     "set -x": ("+ curl \\\n+   -u me:kjYgHufPdxRt", "kjYgHufPdxRt"),
+    "docker login": ("docker login \\\n  -u me \\\n  -p kjYgHufPdxRt \\\n  registry", "kjYgHufPdxRt"),
+    "mysql": ("mysql \\\n  -u root \\\n  -pkjYgHufPdxRt db", "kjYgHufPdxRt"),
     "netrc": ("machine host\n  login me\n  password kjYgHufPdxRt\nmachine b", "kjYgHufPdxRt"),
     "netrc, default": ("default\nlogin me\npassword kjYgHufPdxRt", "kjYgHufPdxRt"),
     "netrc with accounts": ("machine h login me\n\taccount a\n\tpasswd kjYgHufPdxRt", "kjYgHufPdxRt"),
@@ -187,6 +193,17 @@ def test_what_goes_on_with_the_lines_before(case: str) -> None:
     for line, redacted in zip(["before", *lines, "after"], done, strict=True):
         hidden = line.replace(secret, "[redacted]")
         assert redacted == hidden or ("Authorization" in line and secret not in redacted)
+    shown = REDACTOR.redact_text(f"before\n{text}\nafter")
+    assert shown.replace("[redacted]", secret) == f"before\n{text}\nafter" or "Author" in shown
+    assert secret not in shown
+
+
+def test_a_value_ends_with_its_line() -> None:
+    """What a backslash carries on is no part of the value before it, in a record as in output."""
+    text = "tool --token kjYgHufPdxRt \\\n  --fast \\\n  Authorization: \\\n  next 3"
+    expected = text.replace("kjYgHufPdxRt", "[redacted]")
+    assert redact_whole(text) == expected
+    assert REDACTOR.redact_text(text) == expected
 
 
 TEXTS = ["tool --password \\\n\nkjYgHufPdxRt", *KEYS.values(), *(text for text, _ in CONTINUED.values()), "token=abc\\", "a\\\nb", "",
@@ -272,4 +289,21 @@ def test_lines_of_the_block_are_read_in_linear_time(token: str) -> None:
 
     sizes = [300, 3000, 30_000]
     small, middle, large = (measure(size) / size for size in sizes)
+    assert large < 8 * max(small, middle)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["-p x \\\n", "--password \\\n", "  \\\n", "PRIVATE KEY\n", "a\n"])
+def test_texts_of_many_lines_are_read_in_linear_time(line: str) -> None:
+    """A record's text of very many continued lines, or of lines that may begin a key, is no slower a line."""
+
+    def measure(count: int) -> float:
+        text, best = line * count, 9.0
+        for _ in range(3):
+            started = time.perf_counter()
+            REDACTOR.redact_text(text)
+            best = min(best, time.perf_counter() - started)
+        return best / count
+
+    small, middle, large = (measure(size) for size in (300, 3000, 30_000))
     assert large < 8 * max(small, middle)

@@ -6,6 +6,8 @@ prefix, quotes and indentation do not matter.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aind_capsule.records.redaction.rules import KEY_BEGINS, KEY_ENDS, Span, compile_once
 
 #: One of these stands in every line that begins a block.
@@ -87,6 +89,18 @@ class SecretBlocks:
     def _begin(self, lines: int, *, is_strict: bool = False) -> None:
         self._lines_left, self._strange_left = lines, _MAX_STRANGE_LINES
         self._is_strict = is_strict
+
+
+def find_block_spans(text: bytes) -> Iterator[Span]:
+    """Yield where lines of blocks are in a whole text."""
+    if not any(opening in text for opening in OPENINGS):
+        return
+    blocks, start = SecretBlocks(), 0
+    for line in text.split(b"\n"):
+        span = blocks.take(line)
+        if span is not None:
+            yield start + span[0], start + span[1]
+        start += len(line) + 1
 
 
 def find_key_text(line: bytes) -> Span | None:

@@ -145,7 +145,7 @@ _OF_TEXT = frozenset(
         "word",
     }
 )
-#: A variable whose name ends with one of these may hold a secret (a token, a personal access token).
+#: A variable whose name ends with one of these may hold a secret (of PAT: a personal access token).
 _DOUBTFUL = ("TOKEN", "PASS", "PAT")
 #: A pass of these is one of a filter, or of several.
 _OF_FILTERS = frozenset(

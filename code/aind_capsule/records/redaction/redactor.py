@@ -17,6 +17,8 @@ from aind_capsule.records.encode import decode, encode
 from aind_capsule.records.literals import Hit, LiteralFinder
 from aind_capsule.records.merge import fits
 from aind_capsule.records.redaction.assignments import Assignments
+from aind_capsule.records.redaction.blocks import find_block_spans
+from aind_capsule.records.redaction.continued import CONTINUED, find_in_continued
 from aind_capsule.records.redaction.cuts import CutFinder
 from aind_capsule.records.redaction.known import find_known_values, is_worth_finding, spell_forms
 from aind_capsule.records.redaction.names import SecretNames
@@ -170,10 +172,18 @@ class Redactor:
             plain = strip_colours(data)
             data = plain if self.find_spans(plain) else data
         spans = self.find_spans(data)
+        if b"\n" in data:
+            spans = _join([*spans, *self._find_over_lines(data)])
         if _CUT_BYTES in data and self.known:
             self._cuts = self._cuts or CutFinder(self.known)
             spans = _join([*spans, *self._cuts.find(data)])
         return replace_spans(data, spans).decode("utf-8", "replace") if spans else text
+
+    def _find_over_lines(self, data: bytes) -> Iterator[Span]:
+        """Yield the secrets that are seen in the lines before them."""
+        yield from find_block_spans(data)
+        if any(end in data for end in CONTINUED):
+            yield from find_in_continued(data, self.find_spans)
 
     def redact_record(self, data: bytes) -> bytes:
         """An encoded record (a whole JSON object, without needless escapes) without its secrets."""

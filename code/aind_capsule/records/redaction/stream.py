@@ -12,6 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from aind_capsule.records.literals import Hit
 from aind_capsule.records.redaction.blocks import OPENINGS, SecretBlocks
+from aind_capsule.records.redaction.continued import (
+    CONTEXT_BYTES,
+    CONTINUED,
+    find_behind,
+    find_context,
+)
 from aind_capsule.records.redaction.redactor import Redactor, replace_spans
 from aind_capsule.records.redaction.rules import Span
 
@@ -20,9 +26,6 @@ LOOK_AHEAD_BYTES = 16 * 1024
 #: What is remembered of the text before a cut, where a secret's name may stand; and of a secret
 #: that is so long that it must be cut, its beginning.
 _BEFORE_BYTES, _BEGINNING_BYTES = 160, 64
-#: So much of the lines before is looked at where a line goes on with them.
-_CONTEXT_BYTES, _CONTEXT_LINES = 1024, 16
-_CONTINUED = (b"\\\n", b"\\\r\n")
 #: A carriage return ends a line, too: a state of a progress bar.
 _LINE_END = r"(\r\n|\n|\r)"
 #: A line that is passed on is cut into pieces of this size.
@@ -50,7 +53,7 @@ class StreamRedactor:
             hits: Where literals of secrets stand in the block (`Redactor.find`).
         """
         is_open = self._blocks.is_open or self._redactor.looks_at_all
-        is_continued = self._before.endswith(_CONTINUED)
+        is_continued = self._before.endswith(CONTINUED)
         if not hits and not is_open and not is_continued:
             self._remember(block)
             return block
@@ -99,21 +102,18 @@ class StreamRedactor:
 
     def _redact(self, line: bytes, before: bytes) -> bytes:
         """Return a line without its secrets, given the end of the lines before it."""
-        context = _find_context(before)
-        indent = len(line) - len(line.lstrip()) if context else 0
-        text = context + line[indent:]
-        spans = _shift(self._redactor.find_spans(text), len(context) - indent, indent)
+        spans = list(find_behind(find_context(before), line, self._redactor.find_spans))
         return replace_spans(line, _unite(spans, self._blocks.take(line)))
 
     def _find_before(self, block: bytes, offset: int) -> bytes:
         """Return the end of what stands before a place of a block."""
-        if offset >= _CONTEXT_BYTES:
-            return block[offset - _CONTEXT_BYTES : offset]
-        return (self._before + block[:offset])[-_CONTEXT_BYTES:]
+        if offset >= CONTEXT_BYTES:
+            return block[offset - CONTEXT_BYTES : offset]
+        return (self._before + block[:offset])[-CONTEXT_BYTES:]
 
     def _remember(self, text: bytes) -> None:
-        is_enough = len(text) >= _CONTEXT_BYTES
-        self._before = (text if is_enough else self._before + text)[-_CONTEXT_BYTES:]
+        is_enough = len(text) >= CONTEXT_BYTES
+        self._before = (text if is_enough else self._before + text)[-CONTEXT_BYTES:]
 
 
 def _follow(indexes: Sequence[int], lines: Sequence[bytes]) -> Iterable[int]:
@@ -140,20 +140,6 @@ def _unite(spans: list[Span], more: Span | None) -> list[Span]:
 def _shift(spans: Iterable[Span], by: int, first: int) -> list[Span]:
     """Return spans so much further to the left, as far as they do not lie before a place."""
     return [(max(first, start - by), end - by) for start, end in spans if end - by > first]
-
-
-def _find_context(before: bytes) -> bytes:
-    """Return the lines that the next line goes on with, as one text."""
-    if not before.endswith(_CONTINUED):
-        return b""
-    context: list[bytes] = []
-    for previous in reversed(before.split(b"\n")[-_CONTEXT_LINES - 1 : -1]):
-        text = previous.rstrip(b"\r")
-        if not text.endswith(b"\\"):
-            break
-        context.append(text[:-1].lstrip())
-    # A value that goes to its line's end does not go on, but what stands between two words may.
-    return b"\n ".join([*reversed(context), b""])
 
 
 class OutputRedactor:
