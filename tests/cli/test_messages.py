@@ -51,6 +51,21 @@ def test_errors_of_commands(
     assert "quokka" not in shown
 
 
+def test_a_texts_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is found in a text is shown with the text's name, but without a secret in it."""
+    monkeypatch.setenv("LAB_TOKEN", "quokka-pw-9")
+    path = tmp_path / "of quokka-pw-9.txt"
+    path.write_text("password=hunter2hunter2\n")
+    with pytest.raises(SystemExit):
+        main(["check-logs", "--secrets", str(path)])
+    shown = "".join(capsys.readouterr())
+    assert "of [redacted].txt:1: " in shown
+    assert "of [redacted].txt: 1 of 1 lines" in shown
+    assert "quokka" not in shown
+
+
 def test_problems_of_settings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -206,6 +206,22 @@ def test_a_value_ends_with_its_line() -> None:
     assert REDACTOR.redact_text(text) == expected
 
 
+def test_a_value_over_the_end_of_a_line() -> None:
+    """A value between quotes that a backslash carries on is hidden on both lines, and nothing around it."""
+    text = 'tool --password "Zq9 x7 \\\n  kjY8gHuf" --fast'
+    assert redact_whole(text) == 'tool --password "[redacted]\\\n  [redacted]" --fast'
+    assert REDACTOR.redact_text(text) == 'tool --password "[redacted]" --fast'
+
+
+def test_only_the_keys_lines_go_in_a_record() -> None:
+    """In a record's text the prefix of a key's line stays, and every line around the key."""
+    text = "\n".join(f"12:00 {line}" for line in ("x", *KEYS["PuTTY"].split("\n"), "y"))
+    lines = REDACTOR.redact_text(text).split("\n")
+    assert lines[:2] == ["12:00 x", "12:00 Private-Lines: 3"]
+    assert lines[2:5] == ["12:00 [redacted]", "12:00 [redacted]", "[redacted]"]
+    assert lines[5:] == ["12:00 Private-MAC: 0123456789abcdef", "12:00 y"]
+
+
 TEXTS = ["tool --password \\\n\nkjYgHufPdxRt", *KEYS.values(), *(text for text, _ in CONTINUED.values()), "token=abc\\", "a\\\nb", "",
          "x Wombat-in-the-lab y", "Bearer\rkjYgHufPdxRt", "12 %\r13 %", *(
              "\n".join(change(n, line) for n, line in enumerate(KEYS["RSA"].split("\n")))
