@@ -198,6 +198,39 @@ def test_what_goes_on_with_the_lines_before(case: str) -> None:
     assert secret not in shown
 
 
+def test_a_long_line_that_goes_on_with_others() -> None:
+    """A line that comes in pieces goes on with the lines before it as well."""
+    stream = StreamRedactor(REDACTOR)
+    stream.redact_line(b"docker login \\")
+    piece = b"  -p kjYgHufPdxRt reg " + b"y" * 500
+    assert stream.redact_piece(piece, is_first=True) == b"  -p [redacted] reg " + b"y" * 500
+    stream.redact_line(b"docker login")
+    assert stream.redact_piece(piece, is_first=True) == piece
+
+
+def test_a_short_line_of_a_key_keeps_its_prefix() -> None:
+    """Of a short line behind a prefix only the key goes, too."""
+    text = f"-----BEGIN RSA PRIVATE KEY-----\n12:00 {make_base64(20)}"
+    assert redact_whole(text) == "[redacted]\n12:00 [redacted]"
+
+
+def test_words_behind_a_keys_line() -> None:
+    """A key's line goes though words are behind it; a path, a hash and a long word there stay."""
+    for opening in ("client-key-data: |", "-----BEGIN RSA PRIVATE KEY-----"):
+        key = make_base64(50) + "7="
+        for text in (f"{opening}\n  {key} done in 3 s", f"{opening}\n{key} (line 2 of 3)"):
+            expected = text.replace(key, "[redacted]")
+            assert redact_whole(text).split("\n")[1] == expected.split("\n")[1]
+            assert key not in REDACTOR.redact_text(text)
+    for word in (
+        "356a192b7913b04c54574d18c28d46e6395428ab",
+        "A" * 44,
+        "WordsOfManyLettersInOneNameThatIsNoKeyAtAll",
+    ):
+        text = f"client-key-data: |\n  {word} is here"
+        assert redact_whole(text) == text
+
+
 def test_a_value_ends_with_its_line() -> None:
     """What a backslash carries on is no part of the value before it, in a record as in output."""
     text = "tool --token kjYgHufPdxRt \\\n  --fast \\\n  Authorization: \\\n  next 3"

@@ -22,6 +22,8 @@ _MAX_LINES, _MAX_STRANGE_LINES = 1000, 3
 #: A line of a key is at least so long, but for the last one.
 _LEAST_BYTES = 16
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+#: A word of so many letters is a key's, whatever is behind it.
+_LONG_WORD = r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{40,1048576}={0,2}"
 #: What may stand behind the text of a key's line, and directly before it.
 _CLOSERS = b" \t\r\"'`,;)]}\\"
 _OPENERS = b" \t\"'`([{<>|#*:,=m"
@@ -52,14 +54,15 @@ class SecretBlocks:
 
     def _take_body(self, line: bytes) -> Span | None:
         self._lines_left -= 1
-        body = find_key_text(line)
+        body, end = find_key_text(line), compile_once(KEY_ENDS).search(line)
+        if body is None and end is None:
+            body = _find_long_word(line)
         if body is not None:
             self._strange_left = _MAX_STRANGE_LINES
             return body
         if self._is_strict:
             self._lines_left = 0
             return None
-        end = compile_once(KEY_ENDS).search(line)
         if end is not None:
             self._lines_left = 0
             before = find_key_text(line[: end.start()])
@@ -118,6 +121,15 @@ def find_key_text(line: bytes) -> Span | None:
     is_apart = start == 0 or text[start - 1] in _OPENERS
     is_varied = word.lower() != word and word.upper() != word
     return (start, len(text)) if len(word) >= _LEAST_BYTES and is_apart and is_varied else None
+
+
+def _find_long_word(line: bytes) -> Span | None:
+    """Return where a key's text is that something else stands behind."""
+    for match in compile_once(_LONG_WORD).finditer(line):
+        word = match[0]
+        if word.lower() != word and word.upper() != word and not word.isalpha():
+            return match.span()
+    return None
 
 
 def _strip_end(text: bytes) -> bytes:

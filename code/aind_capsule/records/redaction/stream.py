@@ -81,7 +81,7 @@ class StreamRedactor:
 
     def redact_piece(self, piece: bytes, *, is_first: bool) -> bytes:
         """Return one piece of a long line without its secrets; they may go on in the next."""
-        carry = b"" if is_first else self._carry
+        carry = find_context(self._before) if is_first else self._carry
         text = carry + piece
         spans = self._redactor.find_spans(text)
         self._carry = text[-_BEFORE_BYTES:]
