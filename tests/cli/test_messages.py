@@ -66,6 +66,25 @@ def test_a_texts_name(
     assert "quokka" not in shown
 
 
+def test_names_of_assets(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The list of assets for people shows a folder's name without a secret in it."""
+    monkeypatch.setenv("LAB_TOKEN", "quokka-pw-9")
+    folder = tmp_path / "of quokka-pw-9"
+    folder.mkdir()
+    for expected in ("There is no data asset in ", "subject      123456"):
+        with pytest.raises(SystemExit) as exited:
+            main(["assets", str(folder)])
+        shown = "".join(capsys.readouterr())
+        assert exited.value.code == 0
+        assert expected in shown
+        assert "of [redacted]" in shown
+        assert "quokka" not in shown
+        (folder / "a").mkdir(exist_ok=True)
+        (folder / "a" / "subject.json").write_text('{"subject_id": "123456"}')
+
+
 def test_problems_of_settings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import os
 import click
 
 from aind_capsule.cli.help import CapsuleCommand
+from aind_capsule.cli.messages import hide_secrets
 from aind_capsule.context.assets import DataAsset, find_assets
 from aind_capsule.context.folders import Folder, find_folder, get_cwd
 from aind_capsule.errors import UsageError
@@ -49,9 +50,10 @@ def command(folder: str | None, *, as_json: bool) -> int:
         ]
         click.echo(json.dumps(described, indent=2))
     elif not assets:
-        click.echo(f"There is no data asset in {_show(place.path)} ({place.source}).")
+        text = f"There is no data asset in {_show(place.path)} ({place.source})."
+        click.echo(hide_secrets(text))
     else:
-        click.echo("\n\n".join("\n".join(_format(*row)) for row in assets))
+        click.echo(hide_secrets("\n\n".join("\n".join(_format(*row)) for row in assets)))
     return 0
 
 
