@@ -40,7 +40,7 @@ STATED = {
         "Exception in thread main", "panic: nil map", "Error in read.csv(x)", "ERROR - giving up", "myapp.ERROR: x",
         "[2026-01-01 10:00:00,123: ERROR/MainProcess] x", "[sorter ERROR] x", "[10:00:00 ERROR] x", "10:00 ERROR x", "2026-01-01 ERROR x",
         "20260101 10:00:00 ERROR x", "Thu Jan  1 10:00:00 2026 ERROR x", "Thu Jan 01 10:00:00 UTC 2026: ERROR: x", "1700000000.123 ERROR x",
-        "10:00:00, ERROR, x", "10:00:00; ERROR; x", "10:00:00 sorter:12 ERROR x", "Jan  1 10:00:00 host sorter[12]: error: x", "sorter[12]: ERROR: x",
+        "10:00:00, ERROR, x", "10:00:00; ERROR; x", "10:00:00 sorter:12 ERROR x", "Jan  1 10:00:00 host sorter[12]: error: x", "sorter[12]: ERROR: x", "2026-01-01 10:00:00 host sorter[12] ERROR x",
         "sorter.py:12 ERROR x", "sorter.py:12: ERROR x", "meson.build:3:0: ERROR: x", "sorter ERROR: x", "rank 0: ERROR: x", "root      : ERROR    x",
         "[ERROR] [1700000000.12]: node died", "#8 ERROR: failed to solve", "==> ERROR: x", "--- ERROR: x ---", "[!] Error: x", "**ERROR**: x",
         "ERROR | main:f:3 | x", "error | no file", "ERROR! x y", "Exception: cannot read", "AssertionError [ERR_ASSERTION]: not equal",

@@ -57,6 +57,20 @@ ONE = {
     "behind text": (f"ERROR:root:failed: {TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
     "behind a time": (f"10:00:00 failed: {TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
     "behind a bar": (f" 10%|# | 1/10 [00:00<?]{TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
+    "rich's in a log": (
+        "      ╭──── Traceback (most recent call last) ────╮      \n      │ a.py:3 in f │   \n      ╰────╯   \n      E: a",
+        "ERROR", "E", "a", False,
+    ),
+    "IPython's": (
+        "ValueError                 Traceback (most recent call last)\nCell In[1], line 6\n      5 \n----> 6 f(3)\n\nFile /a.py:2, in f(x)\n"
+        "      1 def f(x):\n----> 2     raise ValueError(x)\n\nValueError: bad\nmore",
+        "ERROR", "ValueError", "bad\nmore", False,
+    ),
+    "IPython's chain": (
+        "KeyError            Traceback (most recent call last)\n/a.py in f(x)\n----> 1 {}[3]\n\nKeyError: 3\n\nDuring handling of the above exception, "
+        "another exception occurred:\n\nBad                 Traceback (most recent call last)\n<ipython-input-1-ab> in <module>\n----> 1 f(3)\n\na.Bad: x",
+        "ERROR", "Bad", "x", False,
+    ),
     "a SyntaxError": ('  File "/code/a.py", line 2\n    x = (1\n        ^\nSyntaxError: never closed', "ERROR", "SyntaxError", "never closed", False),
     "without its end": (f"{TRACEBACK}\n{FRAME}", "ERROR", "Exception", "^^^", False),
     "a warning": ("/code/a.py:3: UserWarning: careful\n  warnings.warn(x)", "WARNING", "", "", False),
@@ -86,7 +100,7 @@ ONE = {
 #: These end by themselves: nothing behind them is taken.
 PLAIN = [
     "a line", "Process finished: all", "Timeout (5 s)!", "Exception: none", '  File "x", line 3', "panic: x", "thread pool started",
-    "terminate called without an active exception", f"it ends with {TRACEBACK}", f"+ echo {TRACEBACK}", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
+    "terminate called without an active exception", "ValueError       Traceback (most recent call last)", f"it ends with {TRACEBACK}", f"+ echo {TRACEBACK}", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
 ]  # fmt: skip
 
 
