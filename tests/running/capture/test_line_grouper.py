@@ -56,6 +56,11 @@ ONE = {
     ),
     "behind text": (f"ERROR:root:failed: {TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
     "behind a time": (f"10:00:00 failed: {TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
+    "a group behind text": (
+        "failed: " + BARS + '\n  |   File "a", line 1, in f\n  | ExceptionGroup: many (1 sub-exception)\n  +-+---------------- 1 ----------------\n'
+        "    | ValueError: a\n    +------------------------------------",
+        "ERROR", "ExceptionGroup", "many (1 sub-exception)", False,
+    ),
     "behind a bar": (f" 10%|# | 1/10 [00:00<?]{TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
     "rich's in a log": (
         "      ╭──── Traceback (most recent call last) ────╮      \n      │ a.py:3 in f │   \n      ╰────╯   \n      E: a",
@@ -119,7 +124,16 @@ def test_a_group_is_one(text: str, level: str, kind: str, message: str, is_ignor
 
 
 @pytest.mark.parametrize(
-    "end", ["INFO: on", "10:00:00 x", "[a] x", "/b.py:1: UserWarning: x", TRACEBACK]
+    "end",
+    [
+        "INFO: on",
+        "10:00:00 x",
+        "[a] x",
+        "/b.py:1: UserWarning: x",
+        TRACEBACK,
+        f"failed: {TRACEBACK}",
+        "KeyError       Traceback (most recent call last)",
+    ],
 )
 @pytest.mark.parametrize("name", ONE)
 def test_a_new_beginning_ends_a_group(name: str, end: str) -> None:
@@ -138,6 +152,15 @@ def test_plain_lines_come_out_as_they_are(line: str) -> None:
         each if isinstance(each, str) else each.text for each in _group(f"{line}\nnext\n\nlast")
     ]
     assert found == [line, "next", "", "last"]
+
+
+@pytest.mark.parametrize("name", ["plain", "C++", "IPython's", "Rust"])
+def test_empty_lines_behind_a_group(name: str) -> None:
+    """Empty lines at the end are no part of a message."""
+    text = ONE[name][0]
+    first, *others = _group(f"{text}\n\nINFO: on")
+    assert isinstance(first, GroupedLines)
+    assert (first.text, others) == (text, ["", "INFO: on"])
 
 
 def test_a_message_has_a_limit() -> None:

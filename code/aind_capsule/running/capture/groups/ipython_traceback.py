@@ -56,7 +56,7 @@ class IPythonTraceback(LineGroup):
             return _FRAME.match(line) is not None or self._read_message(line) is not None
         if line in CHAIN:
             return True
-        if line and not self.lines[-1]:  # a message ends with its paragraph
+        if not self.lines[-1]:  # a message ends with its paragraph
             return False
         return not (opens(line) or HEADER in line) and self._message.takes(line)
 

@@ -62,7 +62,7 @@ def opens(line: str) -> bool:
 
 def ends_with_header(line: str) -> bool:
     """Return whether a traceback may begin at a line's end, behind text of the program's."""
-    return line.rstrip().endswith(HEADER) and not line.startswith(("+", "|"))
+    return line.rstrip().endswith(HEADER)
 
 
 class PythonTraceback(LineGroup):
@@ -151,9 +151,9 @@ class PythonTraceback(LineGroup):
 
     def _find_ending(self, line: str) -> re.Match[str] | None:
         match = _ENDING.match(line) if line.startswith(self._indent) else None
-        # `INFO: x` looks like an exception's line, and is the next record.
+        # `INFO: x` and `failed: Traceback …` look like an exception's line, and are the next record.
         is_level = match is not None and match[1].isupper() and find_standard_level(match[1])
-        return None if is_level else match
+        return None if is_level or ends_with_header(line) else match
 
     def _note(self, line: str) -> None:
         if self._state in ("before", "chain"):
