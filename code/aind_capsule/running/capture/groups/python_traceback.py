@@ -151,7 +151,7 @@ class PythonTraceback(LineGroup):
 
     def _find_ending(self, line: str) -> re.Match[str] | None:
         match = _ENDING.match(line) if line.startswith(self._indent) else None
-        # `INFO: x` and `failed: Traceback …` look like an exception's line, and are the next record.
+        # `INFO: x` and `failed: Traceback …` look like an exception's line: the next record's.
         is_level = match is not None and match[1].isupper() and find_standard_level(match[1])
         return None if is_level or ends_with_header(line) else match
 
