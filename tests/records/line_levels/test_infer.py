@@ -21,7 +21,7 @@ STATED = {
         "[WARNING] 3 labels missing", "warning: unused", "Warning message:", "WARN  12:00:00 x", "2026-01-02 03:04:05 WARN a.b - x",
         "W0102 03:04:05.678 1234 f.cc:5] slow", "[W 03:04:05.678 LabApp] slow", "W: no index", "<4>disk slow", "(pid=33) WARNING: x", "(worker 3) WARNING: x",
         "/code/a.py:3: UserWarning: careful", "/a path/with blank.py:12: RuntimeWarning: x", "npm WARN old lockfile", "UserWarning: x y",
-        "CMake Warning at a.cmake:3:", "PHP Warning:  Undefined variable", "WARNING:root:low signal", "** WARNING: x",
+        "CMake Warning at a.cmake:3:", "PHP Warning:  Undefined variable", "WARNING:root:low signal", "WARNING:root:no", "** WARNING: x",
         "2026-01-01 10:00:00.123 | WARNING  | mod:f:3 - x", "level=warning msg=x n=3",
         "[WARNING/ForkPoolWorker-1] x", "[WARNING|train.py:80] 10:00:00 >> x", "[rank0]:W0102 03:04:05.678 12 a/b.py:5] slow",
         "[WARN] [1700000000.12] [camera]: frames dropped", "Warning! no index", "WARNING -- x", "Warning 1: unknown tag", "==12==WARNING: MemorySanitizer: x",
@@ -63,7 +63,7 @@ STATED = {
         "Error: array([0.1, 0.2])", "Error: <0.001", "Error: ~3 %", "error: +-0.1", "Error: [0.1 0.2", "Error: 0.02 Val loss: 0.9", "Error: ---",
         "ERROR MODE: strict", "Error | Accuracy | Epoch", "<error>text</error>", "Step 3: error: 0.2", "PIPELINE ERROR:",
         "10:00:00 - hello: WARNING inside", "paper.txt: line 3: the quick fox", "a.txt: 3: was found", "INFO ERROR: x", "3/10 ERROR", "[No ERROR] x",
-        "Using tolerance (error) = 0.3", "- ERROR: in a list", "++ ERROR: x", "D: 3", "ok: no error: x", "critical: 3 (p < 0.05)",
+        "Using tolerance (error) = 0.3", "- ERROR: in a list", "Error handling", "Error checking is on", "++ ERROR: x", "D: 3", "ok: no error: x", "critical: 3 (p < 0.05)",
     ],
 }  # fmt: skip
 CASES = [(line, level) for level, lines in STATED.items() for line in lines]

@@ -32,6 +32,7 @@ from tests.records.redaction.secrets import (
 
 #: Each case has a seed of its own; the slow test takes those behind them.
 CASES = int(os.environ.get("REDACTION_CASES", "4000"))
+MANY = int(os.environ.get("REDACTION_MANY", "200000"))
 SEED = int(os.environ.get("REDACTION_SEED", "1"))
 
 BASE = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": "m"}
@@ -74,9 +75,9 @@ def test_no_covered_secret_is_left(part: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(8))
-def test_no_covered_secret_is_left_in_a_million(part: int) -> None:
-    """The same for a million cases."""
-    check_cases(range(CASES + part, CASES + 1_000_000, 8))
+def test_no_covered_secret_is_left_in_many(part: int) -> None:
+    """The same for very many cases: a million by hand (`REDACTION_MANY=1000000`)."""
+    check_cases(range(CASES + part, CASES + MANY, 8))
 
 
 def check_cases(cases: range) -> None:
@@ -302,15 +303,15 @@ def test_time_is_linear(piece: str) -> None:
     def measure(size: int) -> float:
         text = (piece.swapcase() + piece) * (size // len(piece) // 2)
         best = float("inf")
-        for _ in range(3):
+        for _ in range(2):
             start = time.process_time()
             REDACTOR.redact_text(text)
             best = min(best, time.process_time() - start)
         return best / len(text)
 
     measure(1000)
-    small, middle, large = (measure(size) for size in (100_000, 200_000, 400_000))
-    assert large <= 1.5 * min(small, middle) + 2e-9
+    small, middle, large = (measure(size) for size in (20_000, 40_000, 80_000))
+    assert large <= 1.5 * min(small, middle) + 2e-8
     assert large < 4e-6  # 4 s for a megabyte
 
 

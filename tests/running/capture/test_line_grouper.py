@@ -194,6 +194,16 @@ def test_lines_held_back_may_open_a_group() -> None:
     assert found == ["/a.py:1: UserWarning: x", text.partition("\n")[2]]
 
 
+def test_a_warning_without_source_before_an_exception_group() -> None:
+    """An exception group is indented as a warning's source is, and is none."""
+    text = f"<string>:1: UserWarning: a\nb\n{ONE['a group'][0]}"
+    first, second, group = _group(text)
+    assert isinstance(first, GroupedLines)
+    assert (first.level, first.text, second) == ("WARNING", "<string>:1: UserWarning: a", "b")
+    assert isinstance(group, GroupedLines)
+    assert group.error_type == "ExceptionGroup"
+
+
 @pytest.mark.parametrize("name", ONE)
 def test_the_first_line_opens(name: str) -> None:
     """The table of openings knows the first line of every form."""

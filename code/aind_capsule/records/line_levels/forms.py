@@ -107,7 +107,7 @@ FORMS: tuple[Form, ...] = (
         is_prose=True,
         needs="group",
     ),
-    Form(rf"(?P<word>{WORD}):[\w.]{{1,80}}:(?P<rest>.+)$", "WARNING:root:low signal"),
+    Form(rf"(?P<word>{WORD}):[\w.]{{1,80}}:.", "WARNING:root:low signal"),
     Form(
         rf"\w{{1,40}}\.(?P<word>{WORD}): (?P<rest>.+)$",
         "app.ERROR: no connection",
@@ -136,7 +136,8 @@ FORMS: tuple[Form, ...] = (
         "/code/a.py:3: UserWarning: x",
     ),
     Form(
-        rf"{_DECORATED}(?P<word>Error) (?:\w{{1,30}}ing|response|termination)\b{_REST}",
+        rf"{_DECORATED}(?P<word>Error) (?!handling|checking|reporting|logging)"
+        rf"(?:\w{{1,30}}ing|response|termination)\b{_REST}",
         "Error opening input file",
     ),
     Form(r"(?P<word>Error) in .{1,200} : ", "Error in read.csv(x) : no such file"),

@@ -40,7 +40,7 @@ _OPENINGS = (
 )
 
 
-#: Lines that begin with these are no exception's, whatever stands in them: times, groups, JSON.
+#: Lines that begin with these are no exception's: times, groups, JSON.
 _RARE_STARTS = frozenset("0123456789[{(=*#")
 
 

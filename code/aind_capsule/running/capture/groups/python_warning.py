@@ -30,10 +30,12 @@ class PythonWarning(LineGroup):
         self._keep()
 
     def _takes(self, line: str) -> bool:
+        if python_traceback.opens(line):
+            return False
         if self._is_source(line):
             return True
         has_room = len(self.lines) <= _MAX_MESSAGE_LINES
-        return has_room and not begins_record(line) and not python_traceback.opens(line)
+        return has_room and not begins_record(line)
 
     def _is_source(self, line: str) -> bool:
         return line.startswith("  ") and line[2:3].strip() != ""
