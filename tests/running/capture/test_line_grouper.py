@@ -78,6 +78,7 @@ ONE = {
     ),
     "a SyntaxError": ('  File "/code/a.py", line 2\n    x = (1\n        ^\nSyntaxError: never closed', "ERROR", "SyntaxError", "never closed", False),
     "without its end": (f"{TRACEBACK}\n{FRAME}", "ERROR", "Exception", "^^^", False),
+    "a box": ("╭─ Error ──────╮\n│ no option -x │\n╰──────────────╯", "ERROR", "", "", False),
     "a warning": ("/code/a.py:3: UserWarning: careful\n  warnings.warn(x)", "WARNING", "", "", False),
     "a warning of more lines": ("/code/a.py:3: a.b.MyWarning: one\ntwo\n  warn(x)", "WARNING", "", "", False),
     "Java": ('Exception in thread "main" a.b.BadException: x\ny\n\tat a.B.c(B.java:3)\nCaused by: a.C: d\ne\n\tat a.D(D.java:1)\n\t... 2 more', "ERROR", "BadException", "x\ny", False),
@@ -105,7 +106,7 @@ ONE = {
 #: These end by themselves: nothing behind them is taken.
 PLAIN = [
     "a line", "Process finished: all", "Timeout (5 s)!", "Exception: none", '  File "x", line 3', "panic: x", "thread pool started",
-    "terminate called without an active exception", "ValueError       Traceback (most recent call last)", f"it ends with {TRACEBACK}", f"+ echo {TRACEBACK}", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
+    "terminate called without an active exception", "ValueError       Traceback (most recent call last)", "╭─ Error ──────╮", "╭─ Error bars ──╮", f"it ends with {TRACEBACK}", f"+ echo {TRACEBACK}", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
 ]  # fmt: skip
 
 

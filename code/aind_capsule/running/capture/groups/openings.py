@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aind_capsule.running.capture.groups import (
+    error_box,
     ipython_traceback,
     python_traceback,
     python_warning,
@@ -14,6 +15,7 @@ from aind_capsule.running.capture.groups.crashes import (
     GoPanic,
     RustPanic,
 )
+from aind_capsule.running.capture.groups.error_box import ErrorBox
 from aind_capsule.running.capture.groups.ipython_traceback import IPythonTraceback
 from aind_capsule.running.capture.groups.line_group import LineGroup
 from aind_capsule.running.capture.groups.python_traceback import PythonTraceback, SyntaxErrorLines
@@ -29,6 +31,7 @@ _OPENINGS = (
     (python_traceback.opens, PythonTraceback),
     (python_traceback.opens_syntax_error, SyntaxErrorLines),
     (ipython_traceback.opens, IPythonTraceback),
+    (error_box.opens, ErrorBox),
     (python_warning.opens, PythonWarning),
     (GoPanic.opens, GoPanic),
     (RustPanic.opens, RustPanic),
