@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -205,7 +206,34 @@ def test_a_warning_without_source_before_an_exception_group() -> None:
     assert group.error_type == "ExceptionGroup"
 
 
+def test_heads_alone_are_fed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many lines that may each have frames behind them are not held back again and again."""
+    fed = 0
+    count = open_group
+
+    def open_counted(line: str) -> object:
+        nonlocal fed
+        fed += 1
+        return count(line)
+
+    monkeypatch.setattr("aind_capsule.running.capture.line_grouper.open_group", open_counted)
+    lines = ["java.lang.IllegalStateException"] * 1000
+    assert list(_group("\n".join(lines))) == lines
+    assert fed <= 2 * len(lines)
+
+
 @pytest.mark.parametrize("name", ONE)
 def test_the_first_line_opens(name: str) -> None:
     """The table of openings knows the first line of every form."""
     assert open_group(ONE[name][0].split("\n")[0]) is not None
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_every_line_comes_out_once(seed: int) -> None:
+    """However lines of groups are mixed, each is in one record, in its order."""
+    pool = [line for text, *_ in ONE.values() for line in text.split("\n")] + PLAIN
+    chance = random.Random(seed)
+    some = chance.sample(pool, chance.choice([1, 2, 3, 5, 9]))
+    lines = [chance.choice(some) for _ in range(300)]
+    found = [each if isinstance(each, str) else each.text for each in _group("\n".join(lines))]
+    assert "\n".join(found).split("\n") == lines
