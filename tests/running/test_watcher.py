@@ -83,7 +83,10 @@ def _find_watchers(wrapper: int) -> list[int]:
 
 def _holds_one_pipe(pid: int) -> bool:
     folder = Path(f"/proc/{pid}/fd")
-    held = [os.readlink(folder / name) for name in os.listdir(folder)]
+    try:
+        held = [os.readlink(folder / name) for name in os.listdir(folder)]
+    except FileNotFoundError:  # it has ended, or closed one, while we look
+        return False
     opened = [target for target in held if target != "/dev/null"]
     return len(opened) == 1 and opened[0].startswith("pipe:")
 

@@ -52,6 +52,13 @@ JAVA = b"""Exception in thread "main" java.lang.IllegalStateException: no frames
 Caused by: java.io.IOException: short read
 \t... 2 more
 """
+CELL = b"""ValueError          Traceback (most recent call last)
+Cell In[1], line 1
+----> 1 f(3)
+
+ValueError: bad
+in two lines
+"""
 #: Outputs, by kind. What a bar shows in between depends on the clock, which stands still here.
 OUTPUTS = {
     "plain": b"loading\nfound 384 channels\nsaved\n",
@@ -70,6 +77,17 @@ OUTPUTS = {
     "two tracebacks": TRACEBACK + TRACEBACK,
     "chained": CHAINED + b"after\n",
     "group": GROUP + b"after\n",
+    "traceback behind text": b"10%|# |"
+    + TRACEBACK
+    + b"\n10:00:00 failed: "
+    + TRACEBACK
+    + b"ERROR: x\n",
+    "no traceback behind text": b"it ends with Traceback (most recent call last):\nERROR: x\nend\n",
+    "cell": CELL + b"\nnext\n",
+    "torn cell": CELL[:70] + b"\nERROR: x\nend\n",
+    "node": b"AssertionError [ERR_ASSERTION]: equal:\n\n1 !== 2\n\n    at a.js:1:2\nERROR: x\n",
+    "no node": b"ValueError: bad\n\nplain\n10:00:00 next\n",
+    "c++": b"terminate called after throwing an instance of 'A'\n  what():  a\n\nb\nERROR: x\n",
     "torn traceback": TRACEBACK[:90] + b"\nplain\n",
     "java": JAVA + b"next\n",
     "source warning": b"a.py:3: UserWarning: few units\n  warnings.warn('few units')\nnext\n",

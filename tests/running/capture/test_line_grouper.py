@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -56,9 +57,29 @@ ONE = {
     ),
     "behind text": (f"ERROR:root:failed: {TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
     "behind a time": (f"10:00:00 failed: {TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
+    "a group behind text": (
+        "failed: " + BARS + '\n  |   File "a", line 1, in f\n  | ExceptionGroup: many (1 sub-exception)\n  +-+---------------- 1 ----------------\n'
+        "    | ValueError: a\n    +------------------------------------",
+        "ERROR", "ExceptionGroup", "many (1 sub-exception)", False,
+    ),
     "behind a bar": (f" 10%|# | 1/10 [00:00<?]{TRACEBACK}\n{FRAME}\nE: a", "ERROR", "E", "a", False),
+    "rich's in a log": (
+        "      ╭──── Traceback (most recent call last) ────╮      \n      │ a.py:3 in f │   \n      ╰────╯   \n      E: a",
+        "ERROR", "E", "a", False,
+    ),
+    "IPython's": (
+        "ValueError                 Traceback (most recent call last)\nCell In[1], line 6\n      5 \n----> 6 f(3)\n\nFile /a.py:2, in f(x)\n"
+        "      1 def f(x):\n----> 2     raise ValueError(x)\n\nValueError: bad\nmore",
+        "ERROR", "ValueError", "bad\nmore", False,
+    ),
+    "IPython's chain": (
+        "KeyError            Traceback (most recent call last)\n/a.py in f(x)\n----> 1 {}[3]\n\nKeyError: 3\n\nDuring handling of the above exception, "
+        "another exception occurred:\n\nBad                 Traceback (most recent call last)\n<ipython-input-1-ab> in <module>\n----> 1 f(3)\n\na.Bad: x",
+        "ERROR", "Bad", "x", False,
+    ),
     "a SyntaxError": ('  File "/code/a.py", line 2\n    x = (1\n        ^\nSyntaxError: never closed', "ERROR", "SyntaxError", "never closed", False),
     "without its end": (f"{TRACEBACK}\n{FRAME}", "ERROR", "Exception", "^^^", False),
+    "a box": ("╭─ Error ──────╮\n│ no option -x │\n╰──────────────╯", "ERROR", "", "", False),
     "a warning": ("/code/a.py:3: UserWarning: careful\n  warnings.warn(x)", "WARNING", "", "", False),
     "a warning of more lines": ("/code/a.py:3: a.b.MyWarning: one\ntwo\n  warn(x)", "WARNING", "", "", False),
     "Java": ('Exception in thread "main" a.b.BadException: x\ny\n\tat a.B.c(B.java:3)\nCaused by: a.C: d\ne\n\tat a.D(D.java:1)\n\t... 2 more', "ERROR", "BadException", "x\ny", False),
@@ -86,7 +107,7 @@ ONE = {
 #: These end by themselves: nothing behind them is taken.
 PLAIN = [
     "a line", "Process finished: all", "Timeout (5 s)!", "Exception: none", '  File "x", line 3', "panic: x", "thread pool started",
-    "terminate called without an active exception", f"it ends with {TRACEBACK}", f"+ echo {TRACEBACK}", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
+    "terminate called without an active exception", "ValueError       Traceback (most recent call last)", "╭─ Error ──────╮", "╭─ Error bars ──╮", f"it ends with {TRACEBACK}", f"+ echo {TRACEBACK}", "/code/a.py:3: UserWarning: alone", "ValueError: caught", '"""', "future: <x>",
 ]  # fmt: skip
 
 
@@ -105,7 +126,16 @@ def test_a_group_is_one(text: str, level: str, kind: str, message: str, is_ignor
 
 
 @pytest.mark.parametrize(
-    "end", ["INFO: on", "10:00:00 x", "[a] x", "/b.py:1: UserWarning: x", TRACEBACK]
+    "end",
+    [
+        "INFO: on",
+        "10:00:00 x",
+        "[a] x",
+        "/b.py:1: UserWarning: x",
+        TRACEBACK,
+        f"failed: {TRACEBACK}",
+        "KeyError       Traceback (most recent call last)",
+    ],
 )
 @pytest.mark.parametrize("name", ONE)
 def test_a_new_beginning_ends_a_group(name: str, end: str) -> None:
@@ -124,6 +154,15 @@ def test_plain_lines_come_out_as_they_are(line: str) -> None:
         each if isinstance(each, str) else each.text for each in _group(f"{line}\nnext\n\nlast")
     ]
     assert found == [line, "next", "", "last"]
+
+
+@pytest.mark.parametrize("name", ["plain", "C++", "IPython's", "Rust"])
+def test_empty_lines_behind_a_group(name: str) -> None:
+    """Empty lines at the end are no part of a message."""
+    text = ONE[name][0]
+    first, *others = _group(f"{text}\n\nINFO: on")
+    assert isinstance(first, GroupedLines)
+    assert (first.text, others) == (text, ["", "INFO: on"])
 
 
 def test_a_message_has_a_limit() -> None:
@@ -167,7 +206,34 @@ def test_a_warning_without_source_before_an_exception_group() -> None:
     assert group.error_type == "ExceptionGroup"
 
 
+def test_heads_alone_are_fed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many lines that may each have frames behind them are not held back again and again."""
+    fed = 0
+    count = open_group
+
+    def open_counted(line: str) -> object:
+        nonlocal fed
+        fed += 1
+        return count(line)
+
+    monkeypatch.setattr("aind_capsule.running.capture.line_grouper.open_group", open_counted)
+    lines = ["java.lang.IllegalStateException"] * 1000
+    assert list(_group("\n".join(lines))) == lines
+    assert fed <= 2 * len(lines)
+
+
 @pytest.mark.parametrize("name", ONE)
 def test_the_first_line_opens(name: str) -> None:
     """The table of openings knows the first line of every form."""
     assert open_group(ONE[name][0].split("\n")[0]) is not None
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_every_line_comes_out_once(seed: int) -> None:
+    """However lines of groups are mixed, each is in one record, in its order."""
+    pool = [line for text, *_ in ONE.values() for line in text.split("\n")] + PLAIN
+    chance = random.Random(seed)
+    some = chance.sample(pool, chance.choice([1, 2, 3, 5, 9]))
+    lines = [chance.choice(some) for _ in range(300)]
+    found = [each if isinstance(each, str) else each.text for each in _group("\n".join(lines))]
+    assert "\n".join(found).split("\n") == lines

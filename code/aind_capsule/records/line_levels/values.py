@@ -20,12 +20,8 @@ _STOP = (
 )
 #: A fraction is a measure of something: `0.02 Val loss: 0.9`. So many files are a number.
 _FRACTION = r"[-+]?\d{1,9}\.\d{1,12}(?=\s{1,8}[A-Za-z][\w ]{0,30}[:=])"
-_LIST = (
-    rf"[\[({{]\s{{0,4}}{_NUMBER}(?:[\s,;]{{1,4}}{_NUMBER}){{0,40}}\s{{0,4}}"
-    rf"(?:[\])}}]{_STOP}|,?\s{{0,4}}$|\s?\.\.\.)"
-)
 _NUMBERS = (
-    rf"(?:{_LIST}|{_FRACTION}|{_BEFORE_NUMBER}\s{{0,4}}[+±-]{{0,2}}{_NUMBER}\s{{0,2}}{_UNIT}?"
+    rf"(?:{_FRACTION}|{_BEFORE_NUMBER}\s{{0,4}}[+±-]{{0,2}}{_NUMBER}\s{{0,2}}{_UNIT}?"
     rf"(?: CI)?\]{{0,3}}\){{0,3}}{_STOP})"
 )
 _WORDS = r"(?:none|null|true|false|yes|no|on|off|n/a|-{1,10}|\[\]|\{\}|\(\))\s{0,8}(?=$|[,;])"

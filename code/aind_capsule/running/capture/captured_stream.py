@@ -116,6 +116,8 @@ class CapturedStream:
 
     def _let_out(self) -> None:
         self._tick = None
-        self._capture.tick()
+        # While nothing is read the stream is not quiet: its next bytes may be waiting.
+        if self._loop.is_watching(self.fd):
+            self._capture.tick()
         if self._capture.needs_tick:
             self._tick = self._loop.call_in(_TICK_S, self._let_out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aind_capsule.running.capture.groups import python_traceback
+from aind_capsule.running.capture.groups import ipython_traceback, python_traceback
 from aind_capsule.running.capture.groups.line_group import GroupedLines, LineGroup, MessageLines
 
 _FAULT_LINE = re.compile(
@@ -21,7 +21,8 @@ _THROWN = re.compile(r"terminate called after throwing an instance of '(.{1,400}
 
 
 def _goes_on(message: MessageLines, line: str) -> bool:
-    return message.takes(line) and not python_traceback.opens(line)
+    begins_other = python_traceback.opens(line) or ipython_traceback.opens(line)
+    return message.takes(line) and not begins_other
 
 
 class FatalPythonError(LineGroup):

@@ -11,6 +11,13 @@ from aind_capsule.records.line_levels.infer import begins_record
 MAX_GROUP_BYTES = 200 * 1024
 #: A message that has more lines or bytes behind its first line goes on as lines of their own.
 MAX_MESSAGE_LINES, MAX_MESSAGE_BYTES = 40, 16 * 1024
+#: What Python says before the frames.
+HEADER = "Traceback (most recent call last):"
+#: What stands between two tracebacks of one record.
+CHAIN = (
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from aind_capsule.running.capture.groups import python_traceback, python_warning, stack_traces
+from aind_capsule.running.capture.groups import (
+    error_box,
+    ipython_traceback,
+    python_traceback,
+    python_warning,
+    stack_traces,
+)
 from aind_capsule.running.capture.groups.crashes import (
     CppException,
     FatalPythonError,
     GoPanic,
     RustPanic,
 )
+from aind_capsule.running.capture.groups.error_box import ErrorBox
+from aind_capsule.running.capture.groups.ipython_traceback import IPythonTraceback
 from aind_capsule.running.capture.groups.line_group import LineGroup
 from aind_capsule.running.capture.groups.python_traceback import PythonTraceback, SyntaxErrorLines
 from aind_capsule.running.capture.groups.python_warning import PythonWarning
@@ -22,6 +30,8 @@ from aind_capsule.running.capture.groups.stack_traces import (
 _OPENINGS = (
     (python_traceback.opens, PythonTraceback),
     (python_traceback.opens_syntax_error, SyntaxErrorLines),
+    (ipython_traceback.opens, IPythonTraceback),
+    (error_box.opens, ErrorBox),
     (python_warning.opens, PythonWarning),
     (GoPanic.opens, GoPanic),
     (RustPanic.opens, RustPanic),

@@ -9,11 +9,18 @@ from __future__ import annotations
 import re
 
 from aind_capsule.records.levels import find_standard_level
-from aind_capsule.running.capture.groups.line_group import GroupedLines, LineGroup, MessageLines
+from aind_capsule.running.capture.groups import ipython_traceback
+from aind_capsule.running.capture.groups.line_group import (
+    CHAIN,
+    HEADER,
+    GroupedLines,
+    LineGroup,
+    MessageLines,
+)
 
 _START = re.compile(
     r"(\s{0,80})(?:\+ )?(Exception Group )?Traceback \(most recent call last\):\s{0,8}$"
-    r"|╭─{1,400} Traceback \(most recent call last\) ─{1,400}╮$"
+    r"|\s{0,80}╭─{1,400} Traceback \(most recent call last\) ─{1,400}╮\s{0,400}$"
 )
 #: Lines that stand before a traceback and belong to it.
 _BEFORE = re.compile(
@@ -25,7 +32,6 @@ _BEFORE = re.compile(
 )
 _MAX_LINES_BEFORE = 4
 #: `ERROR:root:failed: Traceback (…`, a progress bar that was not ended: a frame must follow.
-_HEADER = "Traceback (most recent call last):"
 _FIRST_FRAME = re.compile(r"  File \"|> File \"|  [|] ")
 _IGNORED = "Exception ignored"
 _LOGGING_ERROR = "--- Logging error ---"
@@ -37,10 +43,6 @@ _GROUP_ENDING = re.compile(r"\s{0,80}\| (?! )(.*)$", re.DOTALL)
 _BARS = re.compile(r"\s{1,80}[|+]")
 #: So many lines without bars may stand in a group before one with bars comes again.
 _MAX_LINES_WITHOUT_BARS = 20
-_CHAIN = (
-    "During handling of the above exception, another exception occurred:",
-    "The above exception was the direct cause of the following exception:",
-)
 #: What ends a message that another program has put into a frame of its own.
 _RULE = re.compile(r"\s{0,80}[-=]{20,}\s{0,8}$")
 _QUOTES = ('"""', "'''")
@@ -60,7 +62,7 @@ def opens(line: str) -> bool:
 
 def ends_with_header(line: str) -> bool:
     """Return whether a traceback may begin at a line's end, behind text of the program's."""
-    return line.rstrip().endswith(_HEADER) and not line.startswith(("+", "|"))
+    return line.rstrip().endswith(HEADER)
 
 
 class PythonTraceback(LineGroup):
@@ -98,7 +100,7 @@ class PythonTraceback(LineGroup):
         match = _START.match(line)
         assert match is not None
         self._indent, self._is_group = match[1] or "", bool(match[2])
-        self._is_box = line.startswith("╭")
+        self._is_box = line.lstrip().startswith("╭")
         self._type, self._message, self._state = None, None, "frames"
         self.is_unfinished = True
         self._keep()
@@ -117,7 +119,7 @@ class PythonTraceback(LineGroup):
         if self._state == "stack":
             return True
         if self._state == "chain":
-            return not line or line in _CHAIN or line in _QUOTES or is_start(line)
+            return not line or line in CHAIN or line in _QUOTES or is_start(line)
         if self._is_group:
             return self._takes_in_group(line)
         if self._state == "frames":
@@ -135,24 +137,23 @@ class PythonTraceback(LineGroup):
             return True
         assert self._message is not None
         is_outside = bool(line.strip()) and not line.startswith(self._indent)
-        return not (
-            is_outside or _RULE.match(line) or (line and opens(line))
-        ) and self._message.takes(line)
+        begins_other = opens(line) or ipython_traceback.opens(line) or _RULE.match(line)
+        return not (is_outside or begins_other) and self._message.takes(line)
 
     def _begins_chain(self, line: str) -> bool:
-        return line in _CHAIN or line in _QUOTES
+        return line in CHAIN or line in _QUOTES
 
     def _is_frame(self, line: str) -> bool:
         if self._is_box:
-            return line[:1] in ("│", "╰")
+            return line.lstrip()[:1] in ("│", "╰")
         # loguru marks the frame that caught it, and has empty lines between frames.
         return line.startswith((f"{self._indent}  ", f"{self._indent}\t", "> ")) or not line.strip()
 
     def _find_ending(self, line: str) -> re.Match[str] | None:
         match = _ENDING.match(line) if line.startswith(self._indent) else None
-        # `INFO: x` looks like an exception's line, and is the next record.
+        # `INFO: x` and `failed: Traceback …` look like an exception's line: the next record's.
         is_level = match is not None and match[1].isupper() and find_standard_level(match[1])
-        return None if is_level else match
+        return None if is_level or ends_with_header(line) else match
 
     def _note(self, line: str) -> None:
         if self._state in ("before", "chain"):

@@ -70,7 +70,8 @@ class StackTrace(LineGroup):
         if self._has_fields and _FIELD.match(line):
             return True
         if not self.kept:
-            return self._message.takes(line)
+            # Another head: else each of many would hold back all that follow it.
+            return self._message.takes(line) and not opens(line)
         return self._cause is not None and self._cause.takes(line)
 
     def _note(self, line: str) -> None:
