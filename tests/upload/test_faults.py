@@ -20,6 +20,7 @@ from aind_capsule.upload.asset import NotWholeError
 from aind_capsule.upload.events import Sent
 from aind_capsule.upload.rows import FileRow
 from aind_capsule.upload.sending import PART_BYTES, Budget, Sender
+from aind_capsule.upload.tree import FileIdentity
 from tests.conftest import wait_until
 from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, Request, answer
 from tests.upload.assets import Uploader
@@ -145,7 +146,8 @@ def test_a_file_that_changes_all_the_time(faulty: Uploader, proxy: FaultyProxy) 
 def test_a_file_that_is_emptied(uploader: Uploader) -> None:
     """A large one that is small when its turn comes is sent as it is then."""
     uploader.write("big", data=b"")
-    row = FileRow("big", b"big", os.fsencode(uploader.folder / "big"), 2 * PART_BYTES, "as it was")
+    identity = FileIdentity(2 * PART_BYTES, 1, 1, 1, 1)
+    row = FileRow("big", b"big", os.fsencode(uploader.folder / "big"), identity)
     events: list[object] = []
     bucket = Bucket(uploader.bucket, S3Settings(endpoint_url=uploader.server.url))
     with ThreadPoolExecutor(1) as workers:
@@ -160,7 +162,7 @@ def test_a_file_that_is_emptied(uploader: Uploader) -> None:
         ).send(row, None)
     (event,) = events
     assert isinstance(event, Sent)
-    assert (event.size, uploader.read()) == (3, {"big": b"big"})
+    assert (event.identity.size, uploader.read()) == (3, {"big": b"big"})
 
 
 def test_a_file_that_vanishes(faulty: Uploader, proxy: FaultyProxy) -> None:

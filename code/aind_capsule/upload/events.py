@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aind_capsule.storage.objects import Part
 from aind_capsule.upload.rows import Begun, FileRow
+from aind_capsule.upload.tree import FileIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,7 @@ class Sent:
     """
 
     row: FileRow
-    size: int
-    stamp: str
+    identity: FileIdentity
     sha256: bytes
     transferred: int = 0
 

@@ -16,6 +16,7 @@ from aind_capsule.storage.patience import Patience
 from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.progress import Progress, Tell
+from aind_capsule.upload.rows import SentRow
 from aind_capsule.upload.sending import MIB, PART_BYTES, Budget, Sender
 
 #: What may be in memory of files at a time.
@@ -149,10 +150,19 @@ class _Keeper:
         elif isinstance(event, Sent):
             key = event.row.key
             self.outstanding[event.row.size > PART_BYTES] -= 1
-            journal.set_sent(key, event.size, event.stamp, event.sha256)
+            journal.set_sent(
+                [
+                    SentRow(
+                        key,
+                        event.identity,
+                        event.sha256,
+                        has_parts=bool(event.row.size > PART_BYTES),
+                    )
+                ]
+            )
             parts = self._in_parts.pop(key, 0)
             progress.done_files += 1
-            progress.done_size += event.size - parts
+            progress.done_size += event.identity.size - parts
             progress.transferred += event.transferred
             progress.transferred_files += 1
         elif isinstance(event, Gone):

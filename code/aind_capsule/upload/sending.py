@@ -19,7 +19,7 @@ from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket, Part
 from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
 from aind_capsule.upload.rows import Begun, FileRow
-from aind_capsule.upload.tree import make_stamp
+from aind_capsule.upload.tree import FileIdentity
 
 MIB = 1024 * 1024
 #: Files up to this are sent at once, larger ones in parts of at least this.
@@ -112,28 +112,31 @@ class Sender:
         for _ in range(_TRIES):
             with open(row.path, "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
-                stamp, size = make_stamp(status), status.st_size
+                identity, size = FileIdentity.from_status(status), status.st_size
                 if size <= PART_BYTES:  # it was larger when it was found
                     return self._send_small(row)
                 earlier, begun = begun, None
                 try:
-                    digest = self._send_parts(row.key, file.fileno(), size, stamp, earlier)
+                    digest = self._send_parts(row.key, file.fileno(), identity, earlier)
                 except RefusedError as error:
                     if earlier is None or "NoSuchUpload" not in error.message:
                         raise
                     continue  # the server has forgotten it
-                if digest is not None and make_stamp(os.fstat(file.fileno())) == stamp:
-                    return Sent(row, size, stamp, digest)
+                if (
+                    digest is not None
+                    and FileIdentity.from_status(os.fstat(file.fileno())) == identity
+                ):
+                    return Sent(row, identity, digest)
         raise _tell_change(row)
 
     def _send_small(self, row: FileRow) -> Event:
         for _ in range(_TRIES):
             with open(row.path, "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
-                stamp = make_stamp(status)
+                identity = FileIdentity.from_status(status)
                 data = _read(file.fileno(), min(status.st_size, PART_BYTES) + 1)
-                after = make_stamp(os.fstat(file.fileno()))
-            if after == stamp and len(data) == status.st_size:
+                after = FileIdentity.from_status(os.fstat(file.fileno()))
+            if after == identity and len(data) == status.st_size:
                 break
         else:
             raise _tell_change(row)
@@ -141,16 +144,17 @@ class Sender:
         self._must_go_on()
         headers = self._build_headers(row.key)
         self.bucket.put(self.folder + row.key, data, digest=digest, headers=headers)
-        return Sent(row, len(data), stamp, digest, transferred=len(data))
+        return Sent(row, identity, digest, transferred=len(data))
 
     def _send_parts(
-        self, key: str, fd: int, size: int, stamp: str, begun: Begun | None
+        self, key: str, fd: int, identity: FileIdentity, begun: Begun | None
     ) -> bytes | None:
         """Send a file in parts; its SHA-256, or None where it is not what it was."""
         self._must_go_on()
         path = self.folder + key
+        size = identity.size
         part_size = choose_part_size(size)
-        mine = Begun("", part_size, stamp, self.bucket.checksum)
+        mine = Begun("", part_size, identity, self.bucket.checksum)
         if begun is not None and not begun.is_alike(mine):
             self.bucket.abort(path, begun.upload_id)
             begun = None
