@@ -93,8 +93,8 @@ class Journal:
         self._db.write(
             "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, 0, ?) ON CONFLICT (key) DO UPDATE SET"
             " sha256 = CASE WHEN identity = excluded.identity THEN sha256 END,"
-            " name = excluded.name, path = excluded.path, size = excluded.size, identity = excluded.identity,"
-            " seen = excluded.seen",
+            " name = excluded.name, path = excluded.path, size = excluded.size,"
+            " identity = excluded.identity, seen = excluded.seen",
             (
                 (key, file.name, file.path, file.identity.size, file.identity.encode(), walk)
                 for file, key in found
@@ -161,7 +161,12 @@ class Journal:
             self._db.write("DELETE FROM part WHERE key = ?", keys)
 
     def forget(self, key: str) -> None:
-        """Forget a file."""
+        """Forget a file. It stays known where it was sent, as what may be removed."""
+        self._db.do(
+            "INSERT OR IGNORE INTO known SELECT key, size, sha256 FROM file"
+            " WHERE key = ? AND sha256 IS NOT NULL",
+            (key,),
+        )
         self._db.do("DELETE FROM file WHERE key = ?", (key,))
 
     def note_parts(self) -> None:
