@@ -57,7 +57,7 @@ class FoundFile:
 
     Attributes:
         name: Its path below the folder.
-        path: Where it is.
+        path: Where it really is: no link is on the way.
     """
 
     name: bytes
@@ -91,13 +91,14 @@ Found = FoundFile | EmptyFolder | LeftOut
 
 
 def find_file(path: bytes) -> FoundFile:
-    """One file, under its own name.
+    """Return one file, under its own name.
 
     Raises:
         OSError: It is not there.
     """
-    status = os.stat(path)
-    return FoundFile(os.path.basename(path), path, FileIdentity.from_status(status))
+    place = os.path.realpath(path, strict=True)
+    identity = FileIdentity.from_status(os.stat(place))
+    return FoundFile(os.path.basename(path), place, identity)
 
 
 def walk(folder: bytes) -> Iterator[Found]:
