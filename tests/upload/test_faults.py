@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,14 @@ from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import NotWholeError
+from aind_capsule.upload.budget import Budget
+from aind_capsule.upload.content_types import ContentTypes
 from aind_capsule.upload.events import Sent
+from aind_capsule.upload.reading import FolderReader
 from aind_capsule.upload.rows import FileRow
-from aind_capsule.upload.sending import PART_BYTES, Budget, Sender
+from aind_capsule.upload.sending import PART_BYTES, Sender
+from aind_capsule.upload.tree import FileIdentity
+from aind_capsule.upload.workers import Workers
 from tests.conftest import wait_until
 from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, Request, answer
 from tests.upload.assets import Uploader
@@ -145,22 +149,20 @@ def test_a_file_that_changes_all_the_time(faulty: Uploader, proxy: FaultyProxy) 
 def test_a_file_that_is_emptied(uploader: Uploader) -> None:
     """A large one that is small when its turn comes is sent as it is then."""
     uploader.write("big", data=b"")
-    row = FileRow("big", b"big", os.fsencode(uploader.folder / "big"), 2 * PART_BYTES, "as it was")
+    identity = FileIdentity(2 * PART_BYTES, 1, 1, 1, 1)
+    row = FileRow("big", b"big", os.fsencode(uploader.folder / "big"), identity)
     events: list[object] = []
     bucket = Bucket(uploader.bucket, S3Settings(endpoint_url=uploader.server.url))
-    with ThreadPoolExecutor(1) as workers:
+    folder = os.fsencode(uploader.folder)
+    with FolderReader(folder) as reader, Workers(1, "test") as workers:
+        budget = Budget(PART_BYTES)
         Sender(
-            bucket,
-            "assets/name/",
-            {},
-            Budget(PART_BYTES),
-            workers,
-            events.append,
+            bucket, "assets/name/", reader, ContentTypes({}), budget, workers, events.append,
             threading.Event(),
-        ).send(row, None)
+        ).send_large(row, None)  # fmt: skip
     (event,) = events
     assert isinstance(event, Sent)
-    assert (event.size, uploader.read()) == (3, {"big": b"big"})
+    assert (event.identity.size, uploader.read()) == (3, {"big": b"big"})
 
 
 def test_a_file_that_vanishes(faulty: Uploader, proxy: FaultyProxy) -> None:

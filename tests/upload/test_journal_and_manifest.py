@@ -20,8 +20,8 @@ from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.keys import make_key
 from aind_capsule.upload.manifest import ManifestError, read_files, read_head, write_manifest
-from aind_capsule.upload.rows import Begun
-from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
+from aind_capsule.upload.rows import Begun, SentRow
+from aind_capsule.upload.tree import EmptyFolder, FileIdentity, FoundFile, LeftOut
 
 DIGEST = b"\1" * 32
 Open = Callable[[Path | None], Journal]
@@ -45,10 +45,14 @@ def _close(journal: Journal) -> None:
         journal.close()
 
 
-def _add(journal: Journal, *names: bytes, stamp: str = "1", size: int = 3) -> None:
+def _identify(mtime_ns: int = 1) -> FileIdentity:
+    return FileIdentity(3, mtime_ns, 1, 1, 1)
+
+
+def _add(journal: Journal, *names: bytes, mtime_ns: int = 1) -> None:
     walk = journal.begin_walk()
     journal.add_found(
-        ((FoundFile(name, name, size, stamp), make_key(name, 500)) for name in names), walk
+        ((FoundFile(name, name, _identify(mtime_ns)), make_key(name, 500)) for name in names), walk
     )
     journal.end_walk(walk)
 
@@ -69,17 +73,33 @@ def test_what_was_sent_stays_sent(tmp_path: Path, opened: Open) -> None:
     """Also when the folder is looked at again in another process; what has changed is sent again."""
     journal = opened(tmp_path)
     _add(journal, b"a", b"b", b"c")
-    for key in "ab":
-        journal.set_sent(key, 3, "1", DIGEST)
+    journal.set_sent(SentRow(key, _identify(), DIGEST) for key in "ab")
     journal.close()
     journal = opened(tmp_path)
     _add(journal, b"a", b"c")
     assert [row.key for row in journal.find_pending()] == ["c"]
-    _add(journal, b"a", b"c", stamp="2")
+    _add(journal, b"a", b"c", mtime_ns=2)
     assert [row.key for row in journal.find_pending()] == ["a", "c"]
     journal.set_held([Held("x/b", 3), Held("x/z", 1)], "x/")
     assert list(journal.find_stale()) == ["b"]
     assert journal.count_strangers() == 1
+
+
+def test_what_was_sent_in_doubt(tmp_path: Path, opened: Open) -> None:
+    """It is known in the next process too, until it was read once more; or is to be sent again."""
+    journal = opened(tmp_path)
+    _add(journal, b"a", b"b", b"c")
+    journal.set_sent(SentRow(key, _identify(), DIGEST, is_doubtful=key != "c") for key in "abc")
+    journal.close()
+    journal = opened(tmp_path)
+    _add(journal, b"a", b"b", b"c")
+    assert [(row.key, sha256) for row, sha256 in journal.find_doubtful()] == [
+        ("a", DIGEST),
+        ("b", DIGEST),
+    ]
+    journal.set_sent([SentRow("a", _identify(), DIGEST)])
+    journal.unsend(["b"])
+    assert list(journal.find_doubtful()) == []
 
 
 def test_known_only_where_held(tmp_path: Path, opened: Open) -> None:
@@ -98,7 +118,7 @@ def test_known_only_where_held(tmp_path: Path, opened: Open) -> None:
 def test_parts_are_remembered(tmp_path: Path, opened: Open) -> None:
     """With the upload that they are of; a new one forgets them."""
     journal = opened(tmp_path)
-    begun = Begun("id", 8, "stamp", "crc32")
+    begun = Begun("id", 8, _identify(), "crc32")
     journal.set_begun("k", begun)
     part = Part(1, "e", DIGEST, "AAAAAA==")
     journal.add_part("k", part)
@@ -150,7 +170,7 @@ def test_any_manifest(names: list[bytes]) -> None:
 def _check_manifest(journal: Journal, names: list[bytes]) -> None:
     _add(journal, *names)
     for name in names:
-        journal.set_sent(make_key(name, 500), 3, "1", DIGEST)
+        journal.set_sent([SentRow(make_key(name, 500), _identify(), DIGEST)])
     journal.add_others([EmptyFolder(b"empty"), LeftOut(b"caf\xe9", "a pipe")])
     file = io.BytesIO()
     write_manifest(file, {"asset": "ü", "run_id": "x"}, journal)

@@ -11,9 +11,21 @@ from aind_capsule.errors import CapsuleError
 
 
 class StorageError(CapsuleError):
-    """Something on S3 failed."""
+    """Something on S3 failed.
+
+    Args:
+        message: What failed, and with which value.
+        hint: What the reader can do about it.
+        code: S3's code of the error, such as `NoSuchKey`; empty where the answer has none.
+        status: The answer's HTTP status; 0 where no answer came.
+    """
 
     exit_status = 74
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status
 
 
 class RefusedError(StorageError):
@@ -79,22 +91,29 @@ def explain(what: str, status: int, code: str, message: str) -> StorageError:
         code: Its S3 code, empty where it has none.
         message: The server's words.
     """
+    if code == str(status):  # botocore's name for an answer without a body, such as HEAD's
+        code = ""
     said = ": ".join(part for part in (code or f"status {status}", message.strip()) if part)
-    text = f"{what} failed: {said}"
+    kind, hint = _classify(status, code)
+    return kind(f"{what} failed: {said}", hint=hint, code=code, status=status)
+
+
+def _classify(status: int, code: str) -> tuple[type[StorageError], str]:
+    """Return the class of an answer's error, and its hint."""
     if status == 412 or code == "PreconditionFailed":
-        return TakenError(text)
+        return TakenError, ""
     if code in UNABLE_CODES or status in (405, 411, 501):
-        return UnableError(text, hint="Set s3.checksum = none, or use another server.")
-    if code in ("NoSuchKey", "NotFound") or (status == 404 and code in ("", "404")):
-        return AbsentError(text, hint="Check the address, and s3.endpoint_url.")
+        return UnableError, "Set s3.checksum = none, or use another server."
+    if code in ("NoSuchKey", "NotFound") or (status == 404 and not code):
+        return AbsentError, "Check the address, and s3.endpoint_url."
     if code in EXPIRED_CODES:
-        return RefusedError(text, hint=_OF_EXPIRED)
+        return RefusedError, _OF_EXPIRED
     if status in PASSING_STATUSES or code in PASSING_CODES:
-        return SilentError(text, hint="Try again later: capsule upload --resume")
+        return SilentError, "Try again later: capsule upload --resume"
     hint = _OF_KMS if code.startswith("KMS.") else _HINTS.get(code, "")
     if not hint:
         hint = _HINTS["AccessDenied"] if status in (401, 403) else _OF_OTHERS
-    return RefusedError(text, hint=hint)
+    return RefusedError, hint
 
 
 def find_region(headers: Mapping[str, str]) -> str | None:

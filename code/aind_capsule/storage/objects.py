@@ -16,7 +16,14 @@ from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage import connect
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.checksums import find_checksum
-from aind_capsule.storage.errors import SilentError, StorageError, TakenError, UnableError, explain
+from aind_capsule.storage.errors import (
+    AbsentError,
+    SilentError,
+    StorageError,
+    TakenError,
+    UnableError,
+    explain,
+)
 from aind_capsule.storage.patience import Patience
 from aind_capsule.storage.signed_requests import Answer, SignedRequests
 
@@ -29,10 +36,12 @@ class Held:
 
     Attributes:
         size: Bytes.
+        etag: The server's name for this content, without quotes; empty where it gives none.
     """
 
     key: str
     size: int
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class Part:
 
     Attributes:
         number: From 1.
-        etag: The server's name for it.
+        etag: The server's name for it, without quotes.
         sha256: Digest of its bytes.
         checksum: What it was sent with, as its header has it; empty where that was none.
     """
@@ -49,6 +58,23 @@ class Part:
     number: int
     etag: str
     sha256: bytes
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPart:
+    """A part of an upload that the server holds, as the server lists it.
+
+    Attributes:
+        number: From 1.
+        size: Bytes.
+        etag: The server's name for it, without quotes.
+        checksum: As its header has it, of the kind that is sent here; empty where there is none.
+    """
+
+    number: int
+    size: int
+    etag: str
     checksum: str
 
 
@@ -61,6 +87,7 @@ class Bucket:
         patience: How long a request is tried.
 
     Attributes:
+        origin: Scheme, host, port and path of the bucket: two buckets are one where these agree.
         checksum: What objects are sent with, as `s3.checksum` says it.
 
     Raises:
@@ -73,6 +100,7 @@ class Bucket:
         self._settings = settings
         self._patience = patience or Patience()
         self._connection = connect.Connection(name, settings)
+        self.origin = self._connection.origin + self._connection.path
         self._requests = SignedRequests(self._connection, settings)
         self._headers = connect.build_object_headers(settings)
         self._checksum = find_checksum(settings.checksum)
@@ -99,7 +127,8 @@ class Bucket:
         digest: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         only_if_absent: bool = False,
-    ) -> None:
+        only_if_etag: str | None = None,
+    ) -> str:
         """Write an object at once.
 
         Args:
@@ -108,17 +137,39 @@ class Bucket:
             digest: Their SHA-256, where it is known.
             headers: Further ones, such as `content-type`.
             only_if_absent: Whether an object of that key stays.
+            only_if_etag: The ETag of the object that is replaced; any other stays.
+
+        Returns:
+            The new object's ETag, without quotes; empty where the server gives none.
 
         Raises:
             TakenError: There is one, and it was to stay.
+            AbsentError: There is none, and one was to be replaced.
             UnableError: The server does not know conditional requests, or else.
             StorageError: It cannot be written.
         """
         given = {**self._headers, **(headers or {})}
         if only_if_absent:
             given["if-none-match"] = "*"
+        if only_if_etag is not None:
+            given["if-match"] = f'"{_strip_quotes(only_if_etag)}"'
         digest = digest or hashlib.sha256(body).digest()
-        self._write(f"Writing {self._name(key)}", key, "", body, digest, given)
+        answer, _ = self._write(f"Writing {self._name(key)}", key, "", body, digest, given)
+        return _strip_quotes(answer.headers.get("etag", ""))
+
+    def head(self, key: str) -> Held | None:
+        """Return what the server holds under a key, or None where there is nothing.
+
+        Without `s3:ListBucket` S3 answers 403 for a key that is not there: that is an error here.
+
+        Raises:
+            StorageError: The server does not say.
+        """
+        try:
+            answer = self._call(f"Looking for {self._name(key)}", "head_object", Key=key)
+        except AbsentError:
+            return None
+        return Held(key, int(answer["ContentLength"]), _strip_quotes(answer.get("ETag")))
 
     def begin(self, key: str, headers: Mapping[str, str]) -> str:
         """Begin an object that comes in parts; returns the upload's id.
@@ -158,7 +209,7 @@ class Bucket:
         payer = {"x-amz-request-payer": self._settings.request_payer or ""}
         headers = payer if self._settings.request_payer else {}
         answer, checksum = self._write(what, key, query, body, digest, headers)
-        return Part(number, answer.headers.get("etag", ""), digest, checksum)
+        return Part(number, _strip_quotes(answer.headers.get("etag")), digest, checksum)
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Make one object of the parts.
@@ -168,7 +219,9 @@ class Bucket:
         Raises:
             StorageError: It cannot be done.
         """
-        rows = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        rows = [
+            {"PartNumber": part.number, "ETag": f'"{_strip_quotes(part.etag)}"'} for part in parts
+        ]
         checksum = self._checksum if all(part.checksum for part in parts) else None
         if checksum is not None:
             rows = [
@@ -194,7 +247,7 @@ class Bucket:
             what = f"Aborting an upload of {self._name(key)}"
             self._call(what, "abort_multipart_upload", Key=key, UploadId=upload_id)
         except StorageError as error:
-            if "NoSuchUpload" not in error.message:
+            if error.code != "NoSuchUpload":
                 raise
 
     def list(self, folder: str) -> Iterator[Held]:
@@ -203,9 +256,9 @@ class Bucket:
         Raises:
             StorageError: They cannot be listed.
         """
-        for page in self._pages("list_objects_v2", folder):
+        for page in self._pages("list_objects_v2", self._name(folder), Prefix=folder):
             for row in page.get("Contents", ()):
-                yield Held(row["Key"], int(row["Size"]))
+                yield Held(row["Key"], int(row["Size"]), _strip_quotes(row.get("ETag")))
 
     def list_uploads(self, folder: str) -> Iterator[tuple[str, str]]:
         """Keys and ids of uploads below a prefix that were begun and not ended.
@@ -213,10 +266,27 @@ class Bucket:
         Raises:
             StorageError: They cannot be listed.
         """
-        for page in self._pages("list_multipart_uploads", folder):
+        for page in self._pages("list_multipart_uploads", self._name(folder), Prefix=folder):
             for row in page.get("Uploads", ()):
                 if row["Key"].startswith(folder):
                     yield row["Key"], row["UploadId"]
+
+    def list_parts(self, key: str, upload_id: str) -> Iterator[HeldPart]:
+        """Yield the parts that the server holds of an upload, by number.
+
+        Raises:
+            StorageError: They cannot be listed; its code is `NoSuchUpload` where there is no such
+                upload (any more).
+        """
+        name = "" if self._checksum is None else self._checksum.argument
+        for page in self._pages("list_parts", self._name(key), Key=key, UploadId=upload_id):
+            for row in page.get("Parts", ()):
+                yield HeldPart(
+                    row["PartNumber"],
+                    int(row["Size"]),
+                    _strip_quotes(row.get("ETag")),
+                    row.get(name) or "",
+                )
 
     def read(self, key: str, take: Callable[[bytes], object]) -> None:
         """Read an object, piece by piece, from its beginning.
@@ -254,12 +324,12 @@ class Bucket:
     def _name(self, key: str) -> str:
         return str(S3Url(self.name, key))
 
-    def _pages(self, operation: str, folder: str) -> Iterator[dict[str, Any]]:
-        what = f"Listing {self._name(folder)}"
+    def _pages(self, operation: str, name: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        what = f"Listing {name}"
         with self._connection.explaining(what):
             payer = connect.build_payer(self._settings)
             pages = self._connection.client.get_paginator(operation).paginate(
-                Bucket=self.name, Prefix=folder, **payer
+                Bucket=self.name, **payer, **arguments
             )
             yield from pages
 
@@ -315,3 +385,12 @@ class Bucket:
             return answer, ""
         self._is_proven = True
         return answer, mine
+
+
+def _strip_quotes(etag: str | None) -> str:
+    """Return an ETag without its quotes, which not every server writes.
+
+    >>> _strip_quotes('"9f86d0"'), _strip_quotes(None)
+    ('9f86d0', '')
+    """
+    return (etag or "").strip().removeprefix("W/").strip('"')

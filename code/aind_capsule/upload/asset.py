@@ -96,6 +96,7 @@ class AssetUpload:
         self._journal = journal
         self._settings = settings
         self._tell = tell
+        self._source: str | None = None
 
     def claim(self, mine: Claim, *, overwrite: bool = False) -> Claim:
         """Claim the name; returns whose it is, which may be another's.
@@ -144,7 +145,7 @@ class AssetUpload:
             NotWholeError: The folder cannot be read.
             JournalError: There is no room for the journal.
         """
-        journal = self._journal
+        journal, self._source = self._journal, folder
         room = MAX_KEY_BYTES - len(self._asset.folder.encode())
         number = journal.begin_walk()
         try:
@@ -208,7 +209,14 @@ class AssetUpload:
             self._journal.set_job("had_manifest", value=False)
             self._journal.commit()
         compare_known(self._journal, self._tell)
-        failures = self._send().failures
+        progress = self._send()
+        failures = progress.failures
+        if progress.vanished:
+            name = os.fsdecode(progress.vanished[0])
+            told = (
+                f"{len(progress.vanished)} files vanished before they were sent, such as {name!r}"
+            )
+            self.report.warnings.append(told)
         failures += [
             f"{os.fsdecode(name)!r}: {why}"
             for name, why, is_failure in self._journal.find_others()
@@ -285,6 +293,7 @@ class AssetUpload:
             self._asset.folder,
             self._journal,
             self._patience,
+            source=self._source,
             max_concurrency=settings.s3.max_concurrency,
             content_types=settings.upload.content_types,
             tell=self._tell,

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.progress import Progress, Tell
 from aind_capsule.upload.rows import FileRow, KnownFile
-from aind_capsule.upload.tree import make_stamp
+from aind_capsule.upload.tree import FileIdentity
 
 #: More would wait for one another: the interpreter is free only while bytes are hashed.
 _THREADS = 4
@@ -103,7 +103,9 @@ def _is_alike(row: FileRow, sha256: bytes, is_over: threading.Event) -> bool:
                 digest.update(data)
                 read += len(data)
             # It is what was found before: then it has not changed meanwhile either.
-            return digest.digest() == sha256 and make_stamp(os.fstat(fd)) == row.stamp
+            return (
+                digest.digest() == sha256 and FileIdentity.from_status(os.fstat(fd)) == row.identity
+            )
         finally:
             os.close(fd)
     except OSError:

@@ -15,8 +15,8 @@ from typing import Any
 from aind_capsule.history.owed import UPLOAD_JOURNAL
 from aind_capsule.storage.objects import Held, Part
 from aind_capsule.upload.database import Database, JournalError
-from aind_capsule.upload.rows import Begun, FileRow, KnownFile, Total
-from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut, find_change_ns
+from aind_capsule.upload.rows import Begun, FileRow, KnownFile, SentRow, Total
+from aind_capsule.upload.tree import EmptyFolder, FileIdentity, FoundFile, LeftOut
 
 #: Beside it: what stays of a journal whose upload is done.
 HASHES = "hashes.sqlite"
@@ -27,14 +27,14 @@ _MAY_BE_HELD = (
 _TABLES = """
 CREATE TABLE IF NOT EXISTS job (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (
-    key TEXT PRIMARY KEY, name BLOB, path BLOB, size INTEGER, stamp TEXT,
-    sha256 BLOB, seen INTEGER
+    key TEXT PRIMARY KEY, name BLOB, path BLOB, size INTEGER, identity TEXT,
+    sha256 BLOB, is_doubtful INTEGER, seen INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS other (name BLOB, why TEXT, is_failure INTEGER);
 CREATE TABLE IF NOT EXISTS known (key TEXT PRIMARY KEY, size INTEGER, sha256 BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS held (key TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS upload (
-    key TEXT PRIMARY KEY, id TEXT, part_size INTEGER, stamp TEXT, checksum TEXT
+    key TEXT PRIMARY KEY, id TEXT, part_size INTEGER, identity TEXT, checksum TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (
     key TEXT, number INTEGER, etag TEXT, sha256 BLOB, checksum TEXT, PRIMARY KEY (key, number)
@@ -91,12 +91,12 @@ class Journal:
             walk: The number of the walk through the folder.
         """
         self._db.write(
-            "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (key) DO UPDATE SET"
-            " sha256 = CASE WHEN stamp = excluded.stamp THEN sha256 END, name = excluded.name,"
-            " path = excluded.path, size = excluded.size, stamp = excluded.stamp,"
-            " seen = excluded.seen",
+            "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, 0, ?) ON CONFLICT (key) DO UPDATE SET"
+            " sha256 = CASE WHEN identity = excluded.identity THEN sha256 END,"
+            " name = excluded.name, path = excluded.path, size = excluded.size,"
+            " identity = excluded.identity, seen = excluded.seen",
             (
-                (key, file.name, file.path, file.size, file.stamp, walk)
+                (key, file.name, file.path, file.identity.size, file.identity.encode(), walk)
                 for file, key in found
             ),
         )  # fmt: skip
@@ -145,18 +145,28 @@ class Journal:
             ((row.key[len(folder) :], row.size) for row in rows),
         )
 
-    def set_sent(self, key: str, size: int, stamp: str, sha256: bytes) -> None:
-        """Remember that the server has a file, and which version of it."""
-        self._db.do(
-            "UPDATE file SET size = ?, stamp = ?, sha256 = ? WHERE key = ?",
-            (size, stamp, sha256, key),
+    def set_sent(self, rows: Iterable[SentRow]) -> None:
+        """Remember that the server has files, and which version of each."""
+        rows = list(rows)
+        self._db.write(
+            "UPDATE file SET size = ?, identity = ?, sha256 = ?, is_doubtful = ? WHERE key = ?",
+            [
+                (row.identity.size, row.identity.encode(), row.sha256, row.is_doubtful, row.key)
+                for row in rows
+            ],
         )
-        self._db.do("DELETE FROM upload WHERE key = ?", (key,))
-        self._db.do("DELETE FROM part WHERE key = ?", (key,))
-        self._db.commit_sometimes()
+        keys = [(row.key,) for row in rows if row.has_parts]
+        if keys:
+            self._db.write("DELETE FROM upload WHERE key = ?", keys)
+            self._db.write("DELETE FROM part WHERE key = ?", keys)
 
     def forget(self, key: str) -> None:
-        """Forget a file."""
+        """Forget a file. It stays known where it was sent, as what may be removed."""
+        self._db.do(
+            "INSERT OR IGNORE INTO known SELECT key, size, sha256 FROM file"
+            " WHERE key = ? AND sha256 IS NOT NULL",
+            (key,),
+        )
         self._db.do("DELETE FROM file WHERE key = ?", (key,))
 
     def note_parts(self) -> None:
@@ -175,7 +185,7 @@ class Journal:
         self._db.do("DELETE FROM part WHERE key = ?", (key,))
         self._db.do(
             "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?)",
-            (key, begun.upload_id, begun.part_size, begun.stamp, begun.checksum),
+            (key, begun.upload_id, begun.part_size, begun.identity.encode(), begun.checksum),
         )
         self.commit()
 
@@ -189,32 +199,41 @@ class Journal:
 
     def find_begun(self, key: str) -> Begun | None:
         """The object in parts that was begun for a file."""
-        query = "SELECT id, part_size, stamp, checksum FROM upload WHERE key = ?"
+        query = "SELECT id, part_size, identity, checksum FROM upload WHERE key = ?"
         row = self._db.do(query, (key,)).fetchone()
         if row is None:
             return None
         query = "SELECT number, etag, sha256, checksum FROM part WHERE key = ? ORDER BY number"
         parts = tuple(Part(*part) for part in self._db.do(query, (key,)))
-        upload_id, part_size, stamp, checksum = row
-        return Begun(upload_id, part_size, stamp, checksum, parts)
+        upload_id, part_size, identity, checksum = row
+        return Begun(upload_id, part_size, FileIdentity.decode(identity), checksum, parts)
 
     def find_pending(self) -> Iterator[FileRow]:
         """Files that the server has not, by key; rows may be changed meanwhile."""
         query = (
-            "SELECT key, name, path, size, stamp FROM file"
+            "SELECT key, name, path, identity FROM file"
             " WHERE key > ? AND sha256 IS NULL ORDER BY key LIMIT ?"
         )
-        for row in self._db.page(query):
-            yield FileRow(*row)
+        for key, name, path, identity in self._db.page(query):
+            yield FileRow(key, name, path, FileIdentity.decode(identity))
 
     def find_known(self) -> Iterator[KnownFile]:
         """Those of them that the server may have as they are, by key."""
         query = (
-            f"SELECT file.key, name, path, file.size, stamp, known.sha256 FROM file {_MAY_BE_HELD}"
+            f"SELECT file.key, name, path, identity, known.sha256 FROM file {_MAY_BE_HELD}"
             " WHERE file.key > ? AND file.sha256 IS NULL ORDER BY file.key LIMIT ?"
         )
-        for *row, sha256 in self._db.page(query):
-            yield KnownFile(FileRow(*row), sha256)
+        for key, name, path, identity, sha256 in self._db.page(query):
+            yield KnownFile(FileRow(key, name, path, FileIdentity.decode(identity)), sha256)
+
+    def find_doubtful(self) -> Iterator[tuple[FileRow, bytes]]:
+        """Yield files that were sent and must be read once more, with their SHA-256, by key."""
+        query = (
+            "SELECT key, name, path, identity, sha256 FROM file WHERE key > ?"
+            " AND is_doubtful AND sha256 IS NOT NULL ORDER BY key LIMIT ?"
+        )
+        for key, name, path, identity, sha256 in self._db.page(query):
+            yield FileRow(key, name, path, FileIdentity.decode(identity)), sha256
 
     @property
     def has_new(self) -> bool:
@@ -225,8 +244,8 @@ class Journal:
 
     def set_alike(self, files: Iterable[KnownFile]) -> None:
         """Remember that the server has files as they are."""
-        rows = ((known.sha256, known.row.key, known.row.stamp) for known in files)
-        self._db.write("UPDATE file SET sha256 = ? WHERE key = ? AND stamp = ?", rows)
+        rows = ((known.sha256, known.row.key, known.row.identity.encode()) for known in files)
+        self._db.write("UPDATE file SET sha256 = ? WHERE key = ? AND identity = ?", rows)
 
     def find_sent(self) -> Iterator[tuple[str, bytes, int, bytes]]:
         """Files that the server has: key, name, size, SHA-256; by key."""
@@ -293,13 +312,13 @@ class Journal:
         with self._db.attached(self._hashes):
             self._db.do("DROP TABLE IF EXISTS other.hash")
             self._db.do(
-                "CREATE TABLE other.hash (key TEXT PRIMARY KEY, stamp TEXT, sha256 BLOB)"
+                "CREATE TABLE other.hash (key TEXT PRIMARY KEY, identity TEXT, sha256 BLOB)"
                 " WITHOUT ROWID"
             )
-            rows = self._db.do("SELECT key, stamp, sha256 FROM file WHERE sha256 IS NOT NULL")
+            rows = self._db.do("SELECT key, identity, sha256 FROM file WHERE sha256 IS NOT NULL")
             self._db.write(
                 "INSERT INTO other.hash VALUES (?, ?, ?)",
-                (row for row in rows if find_change_ns(row[1]) < before_ns),
+                (row for row in rows if FileIdentity.decode(row[1]).ctime_ns < before_ns),
             )
 
     def take_hashes(self) -> None:
@@ -311,6 +330,6 @@ class Journal:
             self._db.do(
                 "UPDATE file SET sha256 = (SELECT sha256 FROM other.hash WHERE key = file.key)"
                 f" WHERE sha256 IS NULL AND key IN (SELECT file.key FROM file {_MAY_BE_HELD}"
-                " JOIN other.hash ON hash.key = file.key AND hash.stamp = file.stamp"
+                " JOIN other.hash ON hash.key = file.key AND hash.identity = file.identity"
                 " AND hash.sha256 = known.sha256)"
             )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from aind_capsule.storage.objects import Part
+from aind_capsule.upload.tree import FileIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,29 @@ class FileRow:
     key: str
     name: bytes
     path: bytes
-    size: int
-    stamp: str
+    identity: FileIdentity
+
+    @property
+    def size(self) -> int:
+        """Bytes, when it was found."""
+        return self.identity.size
+
+
+class SentRow(NamedTuple):
+    """A file that the server has confirmed.
+
+    Attributes:
+        identity: Of what was read.
+        is_doubtful: Whether it must be read once more before the manifest names it, because
+            something may have written it meanwhile.
+        has_parts: Whether it was sent in parts.
+    """
+
+    key: str
+    identity: FileIdentity
+    sha256: bytes
+    is_doubtful: bool = False
+    has_parts: bool = False
 
 
 class KnownFile(NamedTuple):
@@ -39,21 +61,21 @@ class Begun:
     """An object in parts that was begun.
 
     Attributes:
-        stamp: The file's, of then.
+        identity: The file's, of then.
         checksum: Which its parts are sent with.
         parts: Those that the server has.
     """
 
     upload_id: str
     part_size: int
-    stamp: str
+    identity: FileIdentity
     checksum: str
     parts: tuple[Part, ...] = ()
 
     def is_alike(self, other: Begun) -> bool:
         """Whether its parts would be those of another one."""
-        mine = (self.part_size, self.stamp, self.checksum)
-        return mine == (other.part_size, other.stamp, other.checksum)
+        mine = (self.part_size, self.identity, self.checksum)
+        return mine == (other.part_size, other.identity, other.checksum)
 
 
 @dataclass(frozen=True, slots=True)
