@@ -27,7 +27,9 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import Report
+from aind_capsule.upload.beginning import Permission
 from aind_capsule.upload.jobs import (
+    NOTHING,
     Job,
     OpenJob,
     do_job,
@@ -62,7 +64,13 @@ _SHOW_EVERY_S = 0.2
 @click.option(
     "--asset-name", metavar="NAME", help="Name of the asset. Default: by AIND's naming rule."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a complete asset of that name.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace what an upload of this toolkit has put there."
+)
+@click.option("--overwrite-foreign", is_flag=True, help="Replace what others have put there, too.")
+@click.option(
+    "--repair", is_flag=True, help="Send again what the server does not hold as the manifest says."
+)
 @click.option("--resume", "resumes", is_flag=True, help="Resume interrupted uploads.")
 @click.option("--verify", "verified", metavar="URL", help="Check an asset against its manifest.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -74,6 +82,8 @@ def command(
     *,
     asset_name: str | None,
     overwrite: bool,
+    overwrite_foreign: bool,
+    repair: bool,
     resumes: bool,
     verified: str | None,
     as_json: bool,
@@ -85,8 +95,9 @@ def command(
     --asset-name names an upload whose name could not be derived.
     """
     settings = _load()
+    permission = Permission(overwrite, overwrite_foreign, repair)
     if verified is not None:
-        if folder is not None or resumes or overwrite or asset_name is not None:
+        if folder is not None or resumes or permission != NOTHING or asset_name is not None:
             raise UsageError(
                 "capsule upload: --verify URL stands alone", hint="It uploads nothing."
             )
@@ -98,7 +109,7 @@ def command(
                 hint="Give the folder at most: capsule upload --resume [DIR]",
             )
         name = None if asset_name is None else check_asset_name(asset_name)
-        return _resume(folder, name, settings, overwrite=overwrite, as_json=as_json)
+        return _resume(folder, name, settings, permission=permission, as_json=as_json)
     if folder is None or url is None:
         raise UsageError(
             "capsule upload: a folder and a place are needed",
@@ -115,11 +126,11 @@ def command(
         if waiting is not None:
             opened, job = waiting
             job = dataclasses.replace(job, asset=name)
-            return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+            return _do(opened, job, settings, permission=permission, as_json=as_json)
     opened = OpenJob(find_job_folder(folder, str(place), asset_name, os.environ))
     begun = opened.job
     job = begun or _make_job(opened, folder, place, asset_name, settings)
-    return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+    return _do(opened, job, settings, permission=permission, as_json=as_json)
 
 
 def _load() -> Settings:
@@ -155,12 +166,20 @@ def _make_job(
     return make_job(folder, place, name, may_be_later=may_be_later, now=now)
 
 
-def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_json: bool) -> int:
+def _do(
+    opened: OpenJob, job: Job, settings: Settings, *, permission: Permission, as_json: bool
+) -> int:
     shower = _Shower()
     is_done = False
     try:
         report = do_job(
-            opened, job, settings, shower.show, overwrite=overwrite, prepare=_make_description
+            opened,
+            job,
+            settings,
+            shower.show,
+            permission=permission,
+            announce=_announce,
+            prepare=_make_description,
         )
         is_done = True
     finally:
@@ -170,6 +189,10 @@ def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_js
         click.echo(f"capsule upload: {warning}", err=True)
     click.echo(json.dumps(report.describe()) if as_json else _describe(report))
     return 0
+
+
+def _announce(message: str) -> None:
+    click.echo(f"capsule upload: {hide_secrets(message)}", err=True)
 
 
 def _make_description(job: Job) -> None:
@@ -184,7 +207,12 @@ def _make_description(job: Job) -> None:
 
 
 def _resume(
-    folder: str | None, name: str | None, settings: Settings, *, overwrite: bool, as_json: bool
+    folder: str | None,
+    name: str | None,
+    settings: Settings,
+    *,
+    permission: Permission,
+    as_json: bool,
 ) -> int:
     wanted = None if folder is None else os.path.realpath(folder)
     is_whole, found = True, 0
@@ -215,7 +243,7 @@ def _resume(
             job = dataclasses.replace(job, asset=name)
         click.echo(f"{job.source or job.run_folder} to {job.place}", err=True)
         try:
-            _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+            _do(opened, job, settings, permission=permission, as_json=as_json)
         except CapsuleError as error:
             is_whole = False
             click.echo(f"capsule upload: {error.message}\n         {error.hint}", err=True)
