@@ -57,6 +57,7 @@ class _Request:
         timeout_s: How long an exchange may take.
         max_answer_bytes: The longest body that is kept in an answer.
         take: Where the body of a successful answer goes instead.
+        note_head: Called before that with the answer's status and headers.
     """
 
     method: str
@@ -65,6 +66,7 @@ class _Request:
     timeout_s: float
     max_answer_bytes: int
     take: Callable[[bytes], object] | None = None
+    note_head: Callable[[int, Mapping[str, str]], object] | None = None
 
 
 class HttpClient:
@@ -177,6 +179,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         take: Callable[[bytes], object],
+        note_head: Callable[[int, Mapping[str, str]], object] | None = None,
     ) -> HttpAnswer:
         """Send a request, and hand the body of a successful answer on as it comes.
 
@@ -187,6 +190,7 @@ class HttpClient:
             timeout_s: How long the answer's head may take, and then each piece.
             take: Called with each piece of the body, of `PIECE_BYTES` but for the last. Nothing is
                 decoded. Not called where the status is no success: that body is in the answer.
+            note_head: Called before the first piece with the answer's status and headers.
 
         Raises:
             HttpError: No whole answer came.
@@ -195,7 +199,8 @@ class HttpClient:
         """
         head = self._build_head(method, path, headers, 0)
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        request = _Request(method, head, b"", timeout_s, DEFAULT_MAX_ANSWER_BYTES, take)
+        limit = DEFAULT_MAX_ANSWER_BYTES
+        request = _Request(method, head, b"", timeout_s, limit, take, note_head)
         return self._send(request, method in _REPEATABLE)
 
     def close(self) -> None:
@@ -255,6 +260,8 @@ class HttpClient:
                 if not is_streamed:
                     connection.allow(deadline, limit_received(request.max_answer_bytes))
                     body = read_body(response, request.max_answer_bytes)
+            if is_streamed and request.note_head is not None:
+                request.note_head(response.status, _get_headers(response))
             while request.take is not None and is_streamed and not response.isclosed():
                 deadline = Deadline.start(request.timeout_s)
                 connection.allow(deadline, limit_received(PIECE_BYTES))
@@ -268,7 +275,7 @@ class HttpClient:
                 self._connection = connection
             else:
                 connection.hang_up()
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = _get_headers(response)
         wait = headers.get("retry-after")
         wait_s = None if wait is None else parse_retry_after(wait, self._read_clock_s())
         return HttpAnswer(response.status, headers, body, wait_s)
@@ -306,6 +313,10 @@ def _write(connection: BoundedSocket, request: _Request) -> bool:
             connection.send(request.body)
         return True
     return False
+
+
+def _get_headers(response: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def _merge_headers(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:

@@ -33,11 +33,13 @@ class Answer:
         status: Its HTTP status.
         headers: By their names in lower case.
         body: Its bytes; empty where they were read as they came.
+        retry_after_s: How long the server asks to be left alone, seconds.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+    retry_after_s: float | None = None
 
     @property
     def etag(self) -> str:

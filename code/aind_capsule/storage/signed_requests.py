@@ -211,7 +211,7 @@ class SignedRequests:
             raise RefusedError(text, hint=_HINT_PROXY, status=407)
         error = explain(request.what, answer.status, code, message, request.permission)
         if isinstance(error, SilentError):
-            error.retry_after_s = _find_retry_after(answer.headers)
+            error.retry_after_s = answer.retry_after_s
             if error.is_throttled:
                 self._limit.halve()
         elif answer.is_html:
@@ -272,22 +272,27 @@ class SignedRequests:
             raise _explain(request.what, error) from error
         finally:
             server.give_back(client)
-        return Answer(answer.status, answer.headers, answer.body)
+        return Answer(answer.status, answer.headers, answer.body, answer.retry_after_s)
 
     def _find_server(self) -> _Server:
         from aind_capsule.http.client import HttpClient
-        from aind_capsule.http.tls import TlsOptions
+        from aind_capsule.http.tls import TlsOptions, build_tls_context
 
         connection = self._connection
-        tls = TlsOptions(verify=connection.verify, ca_file=connection.ca_file)
+        context = None
+        try:
+            if connection.origin.startswith("https:"):
+                context = build_tls_context(TlsOptions(connection.verify, connection.ca_file))
+            first = HttpClient(connection.origin, tls=context, timeout_s=_TIMEOUT_S)
+        except SettingsError as error:
+            raise RefusedError(error.message, hint=error.hint) from error
 
         def make_client() -> HttpClient:
-            try:
-                return HttpClient(connection.origin, tls=tls, timeout_s=_TIMEOUT_S)
-            except SettingsError as error:
-                raise RefusedError(error.message, hint=error.hint) from error
+            return HttpClient(connection.origin, tls=context, timeout_s=_TIMEOUT_S)
 
-        return _Server(connection, make_client)
+        server = _Server(connection, make_client)
+        server.give_back(first)
+        return server
 
     def _move(self, region: str) -> bool:
         with self._lock:
@@ -310,6 +315,8 @@ def _explain(what: str, error: HttpError) -> SilentError | RefusedError:
             return RefusedError(text, hint=_HINT_TLS)
         if cause.reason in _NO_TLS:
             return RefusedError(text, hint="Correct s3.endpoint_url.")
+    if error.proxy_status // 100 == 4 and error.proxy_status not in (408, 429):
+        return RefusedError(text, hint=_HINT_PROXY, status=error.proxy_status)
     silent = SilentError(text, hint=HINT_SILENT)
     silent.may_have_arrived = error.may_have_arrived
     return silent
@@ -326,12 +333,6 @@ def _set_clock(signer: Signer, answer: Answer) -> bool:
         return False
     signer.clock_offset_s = offset_s
     return True
-
-
-def _find_retry_after(headers: Mapping[str, str]) -> float | None:
-    from aind_capsule.http.retry_after import parse_retry_after
-
-    return parse_retry_after(headers.get("retry-after"), time.time())
 
 
 def _close_all(clients: collections.deque[Any]) -> None:
