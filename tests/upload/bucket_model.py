@@ -104,7 +104,7 @@ class BucketModel:
                 k: v for k, v in os.environ.items() if k.startswith("AWS_")
             }
             environ |= {"XDG_STATE_HOME": str(home / "state"), "TMPDIR": str(home)}
-            environ |= {"CAPSULE_S3__MAX_CONCURRENCY": "3", "CAPSULE_S3__RETRY_FOR": "1"}
+            environ |= {"CAPSULE_S3__MAX_CONCURRENCY": "3", "CAPSULE_S3__RETRY_FOR": "0.3"}
             folder = root / f"tree{number}"
             folder.mkdir()
             self.computers.append(Computer(folder, process, environ))
