@@ -89,6 +89,7 @@ class Worker:
         self._opened = OpenJob(asked["folder"])
         self._job = Job(**asked["job"])
         self._opened.set_job(self._job)
+        self._opened.remember_source(self._job)
         return {}
 
     def _claim(self, _asked: Mapping[str, Any]) -> dict[str, Any]:

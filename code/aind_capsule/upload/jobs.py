@@ -11,7 +11,7 @@ import datetime as dt
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,15 @@ from aind_capsule.upload.beginning import AssetTakenError, NameClaimer, Permissi
 from aind_capsule.upload.claim import Claim
 from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
-from aind_capsule.upload.naming import find_next_name, read_run
+from aind_capsule.upload.naming import (
+    find_described_inputs,
+    find_next_name,
+    read_run,
+    refuse_input_name,
+)
 from aind_capsule.upload.progress import Tell
+from aind_capsule.upload.source_check import check_runs, check_source, describe_run, name_runs
+from aind_capsule.upload.source_runs import SourceRun, find_input_names, find_runs_in, find_status
 from aind_capsule.version import __version__
 
 _FOLDER = "uploads"
@@ -109,6 +116,48 @@ class OpenJob:
         self.journal.set_job("job", told)
         self.journal.commit()
 
+    def remember_source(self, job: Job) -> None:
+        """Remember the results of a run as they are: from now on they may not change.
+
+        Raises:
+            JournalError: They cannot be read, or the journal cannot be written.
+        """
+        if job.source is None:
+            return
+        try:
+            self.journal.begun_source.remember(job.source, job.run_id)
+        except OSError as error:
+            raise JournalError(
+                f"{job.source} cannot be read: {error.strerror}", hint="Name a folder."
+            ) from error
+        self.journal.set_job("is_source_known", value=True)
+        self.journal.commit()
+
+    def check_source(self, job: Job, runs: Sequence[SourceRun]) -> None:
+        """Check that the folder is the one that the upload was begun with.
+
+        Args:
+            job: What is to be done.
+            runs: Those that have made the folder's files.
+
+        Raises:
+            SourceError: It is another one.
+            LiveRunError: A run has not finished it.
+        """
+        if job.source is None:
+            return
+        is_runs_own = job.run_folder is not None
+        is_known = bool(self.journal.get_job("is_source_known"))
+        begun = self.journal.begun_source if is_known else None
+        check_source(job.source, job.run_id if is_runs_own else None, begun, runs)
+        if is_runs_own:
+            return
+        before = self.journal.get_job("source_runs")
+        if before is None:
+            self.journal.set_job("source_runs", name_runs(runs))
+        else:
+            check_runs(job.source, before, runs)
+
     def close(self, *, is_done: bool) -> None:
         """End; the journal of a job that is done goes."""
         with contextlib.suppress(StorageError):
@@ -164,6 +213,7 @@ def do_job(
     permission: Permission = NOTHING,
     announce: Callable[[str], object] = lambda _: None,
     prepare: Callable[[Job], object] = lambda _: None,
+    runs: Sequence[SourceRun] | None = None,
 ) -> Report:
     """Do a job, from wherever it was left.
 
@@ -175,17 +225,34 @@ def do_job(
         permission: What may be done to what is there.
         announce: Takes one sentence before something is replaced.
         prepare: Called once the name is claimed, with the job, which has it.
+        runs: Those that have made the folder's files; by default those whose `run.json` is in it.
 
     Raises:
+        InputNameError: The name is that of an input.
+        SourceError: The folder is not the one that the upload was begun with.
+        LiveRunError: A run has not finished it.
         AssetTakenError: The name is another's.
         StorageError: Something failed; `capsule upload --resume` goes on.
     """
-    begun = begin_job(opened, job, settings, tell, permission=permission, announce=announce)
-    if begun.report is not None:
-        return begun.report
-    prepare(begun.job)
-    begun.send()
-    return begun.finish()
+    if runs is None:
+        runs = () if job.source is None else list(find_runs_in(job.source))
+    opened.check_source(job, runs)
+    inputs = {name for run in runs for name in run.inputs}
+    begun = begin_job(
+        opened, job, settings, tell, permission=permission, announce=announce, inputs=inputs
+    )
+    report = begun.report
+    if report is None:
+        prepare(begun.job)
+        begun.send()
+        report = begun.finish(runs)
+    for run in runs:
+        if run.status != "success":
+            why = f": {run.error_message}" if run.error_message else ""
+            report.warnings.append(
+                f"The run {describe_run(run)} of these results ended with {run.status}{why}"
+            )
+    return report
 
 
 def begin_job(
@@ -196,16 +263,30 @@ def begin_job(
     *,
     permission: Permission = NOTHING,
     announce: Callable[[str], object] = lambda _: None,
+    inputs: Collection[str] = (),
 ) -> BegunJob:
     """Claim a job's name, or that of a later second.
+
+    Args:
+        opened: Its journal.
+        job: What is to be done.
+        settings: `s3` and `upload`.
+        tell: Takes the progress.
+        permission: What may be done to what is there.
+        announce: Takes one sentence before something is replaced.
+        inputs: Names of input assets, besides those that the job's own run and folder tell.
 
     Returns:
         The job with its name; it has a report where nothing is left to do.
 
     Raises:
+        InputNameError: The name is that of an input.
         AssetTakenError: The name is another's.
         StorageError: Something failed.
     """
+    label = job.label or settings.upload.label
+    known = {*inputs, *find_job_inputs(job)}
+    refuse_input_name(job.asset, known, label, dt.datetime.now(dt.timezone.utc))
     opened.set_job(job)
     patience = Patience()
     bucket = Bucket(parse_s3_url(job.url).bucket, settings.s3, patience)
@@ -230,6 +311,12 @@ def begin_job(
         report = upload.finish_unchanged() if is_done else None
         return BegunJob(job, upload, claimer, permission, report)
     raise AssertionError
+
+
+def find_job_inputs(job: Job) -> set[str]:
+    """Return the names of input assets that a job's run and its folder's description tell."""
+    names = set(find_input_names(read_run(job.run_folder)))
+    return names if job.source is None else names | find_described_inputs(job.source)
 
 
 def look_at_files(upload: AssetUpload, job: Job, beside: Iterable[str] | None = None) -> None:
@@ -273,8 +360,11 @@ class BegunJob:
         self.upload.compare()
         self.upload.send(may_replace_foreign=self._permission.overwrite_foreign)
 
-    def finish(self) -> Report:
+    def finish(self, runs: Sequence[SourceRun] = ()) -> Report:
         """Make the asset whole.
+
+        Args:
+            runs: Those that have made the folder's files.
 
         Raises:
             AssetTakenError: Another upload has taken the name meanwhile.
@@ -284,7 +374,8 @@ class BegunJob:
         run = read_run(self.job.run_folder or self.job.source)
         target = self.upload.journal.target
         assert target is not None
-        return self.upload.commit({**_build_head(self.job, run), "upload_id": target.upload_id})
+        head = _build_head(self.job, run, find_status(runs))
+        return self.upload.commit({**head, "upload_id": target.upload_id})
 
 
 def find_run_files(job: Job) -> list[str]:
@@ -295,11 +386,12 @@ def find_run_files(job: Job) -> list[str]:
     return [os.path.join(job.run_folder, name) for name in names if name.endswith(_RUN_FILES)]
 
 
-def _build_head(job: Job, run: Mapping[str, Any]) -> dict[str, Any]:
+def _build_head(job: Job, run: Mapping[str, Any], status: str | None) -> dict[str, Any]:
     """Build what the manifest says besides the files; what is not known is left out."""
     told = {
         "run_id": job.run_id,
         "source_run": run.get("run_id"),
+        "run_status": run.get("status") if status is None else status,
         "code": run.get("code"),
         "created_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "toolkit": {"name": "aind-capsule", "version": __version__},
