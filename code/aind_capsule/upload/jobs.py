@@ -31,13 +31,14 @@ from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.naming import (
     find_described_inputs,
+    find_input_names,
     find_next_name,
     read_run,
     refuse_input_name,
 )
 from aind_capsule.upload.progress import Tell
 from aind_capsule.upload.source_check import check_runs, check_source, describe_run, name_runs
-from aind_capsule.upload.source_runs import SourceRun, find_input_names, find_runs_in, find_status
+from aind_capsule.upload.source_runs import SourceRun, find_runs_in, find_status
 from aind_capsule.version import __version__
 
 _FOLDER = "uploads"

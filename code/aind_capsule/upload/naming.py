@@ -116,6 +116,26 @@ def find_asset_name(
     return build_asset_name(inputs, label, now), True
 
 
+def find_input_names(told: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names that a run's input assets go by.
+
+    These are the names of entries, of what they lead to, and of the acquisition by the metadata.
+
+    Args:
+        told: Of `run.json`, or what a run knows of its inputs.
+    """
+    acquisitions = (told.get("acquisition_name"), told.get("identity", {}).get("acquisition_name"))
+    names = {name for name in acquisitions if isinstance(name, str)}
+    rows = told.get("inputs")
+    for row in rows if isinstance(rows, (list, tuple)) else ():
+        if not isinstance(row, dict):
+            continue
+        links = row.get("links")
+        paths = [row.get("name"), row.get("path"), *(links if isinstance(links, list) else ())]
+        names.update(os.path.basename(path) for path in paths if isinstance(path, str))
+    return frozenset(names - {""})
+
+
 def find_described_inputs(folder: str) -> set[str]:
     """Return the names of input assets that a folder's `data_description.json` tells.
 
@@ -146,7 +166,11 @@ def refuse_input_name(name: str, inputs: Collection[str], label: str, now: dt.da
     Raises:
         InputNameError: It is an input's.
     """
-    if name not in inputs:
+    parsed = parse_asset_name(name)
+    is_acquisition = (
+        parsed is not None and parsed.level == "raw" and parsed.acquisition_name in inputs
+    )
+    if name not in inputs and not is_acquisition:
         return
     raw = _find_raw_name(name) or name
     raise InputNameError(

@@ -19,6 +19,7 @@ from aind_capsule.logs.place import find_bases
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import LOG_SUFFIX, RUN_FILE_SUFFIXES, is_run_id
+from aind_capsule.upload.naming import find_input_names
 
 _RUN_SUFFIX = RUN_FILE_SUFFIXES["run"]
 #: Of runs that ended so many are looked at, the newest first.
@@ -86,10 +87,7 @@ def find_source_runs(
                 found[run_id] = _describe(content, _RUNNING)
         elif results == wanted:
             has_ended = True
-            summary = None if log is None else read_log(log, run_id)
-            status = str(content.get("status")) if summary is None else summary.status
-            run = _describe(content, "lost" if status == _RUNNING else status)
-            found.setdefault(run_id, run)
+            found.setdefault(run_id, _describe(content, _find_end(content, log, run_id)))
     return sorted(found.values(), key=lambda run: run.run_id)
 
 
@@ -110,6 +108,15 @@ def find_status(runs: Iterable[SourceRun]) -> str | None:
     statuses = [run.status for run in runs]
     failed = [status for status in statuses if status != "success"]
     return next(iter(failed or statuses), None)
+
+
+def _find_end(content: Mapping[str, Any], log: str | None, run_id: str) -> str:
+    """Return how a run ended that does not go on; its log knows where it was killed at the end."""
+    status = str(content.get("status"))
+    if status != _RUNNING:
+        return status
+    summary = None if log is None else read_log(log, run_id)
+    return "lost" if summary is None or summary.status == _RUNNING else summary.status
 
 
 def _find_run_folders(scratch: str | None, environ: Mapping[str, str]) -> list[str]:
@@ -153,20 +160,3 @@ def _describe(content: Mapping[str, Any], status: str, *, is_in_folder: bool = F
         find_input_names(content),
         is_in_folder,
     )
-
-
-def find_input_names(told: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names that a run's input assets go by: of entries, and of what they lead to.
-
-    Args:
-        told: Of `run.json`, or what a run knows of its inputs.
-    """
-    names: set[str] = set()
-    rows = told.get("inputs")
-    for row in rows if isinstance(rows, list) else ():
-        if not isinstance(row, dict):
-            continue
-        links = row.get("links")
-        paths = [row.get("name"), row.get("path"), *(links if isinstance(links, list) else ())]
-        names.update(os.path.basename(path) for path in paths if isinstance(path, str))
-    return frozenset(names - {""})
