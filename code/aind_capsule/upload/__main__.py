@@ -112,6 +112,8 @@ class Worker:
 
     def _commit(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._begun is not None
+        assert self._opened is not None
+        self._opened.remember_run_json(self._begun.job)
         self._begun.send()
         return self._begun.finish().describe()
 

@@ -30,6 +30,7 @@ from aind_capsule.upload.claim import Claim
 from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.naming import (
+    RUN_SUFFIX,
     find_described_inputs,
     find_input_names,
     find_next_name,
@@ -151,6 +152,17 @@ class OpenJob:
                 f"The run files in {job.run_folder} cannot be written: {error.strerror}",
                 hint="Make room there; then capsule upload --resume.",
             ) from error
+
+    def remember_run_json(self, job: Job) -> None:
+        """Remember the `run.json` that is sent now.
+
+        It is written anew when the upload has failed, and what the server has then is ours.
+        """
+        for path in find_run_files(job):
+            if path.endswith(RUN_SUFFIX):
+                with contextlib.suppress(OSError), open(path, "rb") as file:
+                    self.journal.ledger.add_attempted(os.path.basename(path), file.read())
+        self.journal.commit()
 
     def check_source(self, job: Job, runs: Sequence[SourceRun]) -> None:
         """Check that the folder is the one that the upload was begun with.
@@ -277,6 +289,7 @@ def do_job(
     if report is None:
         prepare(begun.job)
         opened.write_run_end(begun.job)
+        opened.remember_run_json(begun.job)
         begun.send()
         report = begun.finish(() if job.run_folder is not None else runs)
     if job.run_folder is not None:

@@ -7,6 +7,7 @@ any more, or wrote that its upload has failed, the upload that goes on does.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +23,7 @@ from aind_capsule.records.naming import LOG_SUFFIX, RUN_FILE_SUFFIXES
 _RUN_SUFFIX = RUN_FILE_SUFFIXES["run"]
 _UPLOAD_ERROR = "UploadError"
 #: Told of the upload that ended early.
-_NOT_TRUE = ("problem", "failures")
+_NOT_TRUE = ("problem", "failures", "committed")
 
 
 def write_run_end(
@@ -45,6 +46,7 @@ def write_run_end(
     name, content = _read_run_json(folder, run_id)
     if name is None:
         return
+    before = copy.deepcopy(content)
     is_unfinished = content.get("status") == "running"
     if end and (is_unfinished or content.get("error_type") == _UPLOAD_ERROR):
         finished = dict(end["run_json"])
@@ -58,6 +60,8 @@ def write_run_end(
     earlier = content.get("upload") or {}
     still_true = {key: value for key, value in earlier.items() if key not in _NOT_TRUE}
     content["upload"] = {**still_true, **upload}
+    if content == before:
+        return
     data = encode(content) + b"\n"
     write_file(os.path.join(folder, name), data)
     if results is not None and os.path.exists(os.path.join(results, name)):
