@@ -211,12 +211,22 @@ class Bucket:
         answer, checksum = self._write(what, key, query, body, digest, headers)
         return Part(number, _strip_quotes(answer.headers.get("etag")), digest, checksum)
 
-    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+    def complete(
+        self, key: str, upload_id: str, parts: Sequence[Part], *, only_if_absent: bool = False
+    ) -> None:
         """Make one object of the parts.
 
         The answer may be lost, or say nothing (Ceph: an empty ETag): whoever must know lists.
 
+        Args:
+            key: The object's key.
+            upload_id: The upload's.
+            parts: All of them, by number.
+            only_if_absent: Whether an object of that key stays.
+
         Raises:
+            TakenError: There is one, and it was to stay.
+            UnableError: The server does not know conditional requests, or else.
             StorageError: It cannot be done.
         """
         rows = [
@@ -230,6 +240,8 @@ class Bucket:
             ]
         what = f"Completing {self._name(key)}"
         more = {"UploadId": upload_id, "MultipartUpload": {"Parts": rows}}
+        if only_if_absent:
+            more["IfNoneMatch"] = "*"
         answer = self._call(what, "complete_multipart_upload", Key=key, **more)
         if checksum is None:
             return
