@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aind_capsule.storage.objects import Held
-from aind_capsule.upload.jobs import OpenJob
+from aind_capsule.upload.open_job import OpenJob
 from aind_capsule.upload.run_end import write_run_end
 
 RUN_ID = "20260101T000000-0123abcd"

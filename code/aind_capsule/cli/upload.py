@@ -28,17 +28,16 @@ from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import Report
 from aind_capsule.upload.beginning import Permission
-from aind_capsule.upload.jobs import (
-    NOTHING,
+from aind_capsule.upload.jobs import NOTHING, do_job
+from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
+from aind_capsule.upload.open_job import (
     Job,
     OpenJob,
-    do_job,
     find_job_folder,
     find_job_folders,
     make_job,
     note_whole,
 )
-from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
 from aind_capsule.upload.progress import Progress, show_bytes
 from aind_capsule.upload.source_runs import find_source_runs
 from aind_capsule.upload.verify import Verdict, verify
