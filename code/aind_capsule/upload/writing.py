@@ -142,7 +142,7 @@ class ObjectWriter:
         body: bytes,
         sha256: bytes,
         headers: Mapping[str, str],
-        error: StorageError,
+        error: TakenError,
     ) -> str | None:
         """Return the ETag of the object that is there, where it has just these bytes.
 
@@ -167,7 +167,7 @@ class ObjectWriter:
         except RefusedError as refusal:
             if not is_forbidden(refusal):
                 raise
-            if row.was_handed:
+            if row.was_handed or error.may_be_ours:
                 return self._replace_alike(row, body, sha256, headers, md5)
             raise self.refuse(row, " (it cannot be looked at without s3:GetObject)") from error
         if held is None:  # it has gone meanwhile

@@ -9,6 +9,7 @@ import gzip
 import importlib
 import socket
 import ssl
+import struct
 import sys
 import threading
 import time
@@ -23,16 +24,16 @@ import pytest
 from hypothesis import strategies
 
 from aind_capsule.errors import SettingsError
-from aind_capsule.shipping import compress as compress_module
-from aind_capsule.shipping.addresses import Proxy, find_proxy
-from aind_capsule.shipping.connections import BoundedSocket, Deadline
-from aind_capsule.shipping.http import (
+from aind_capsule.http.bounded import BoundedSocket, Deadline
+from aind_capsule.http.client import (
     HttpAnswer,
     HttpClient,
     HttpError,
     TlsOptions,
-    parse_retry_after,
 )
+from aind_capsule.http.proxies import Proxy, find_proxy
+from aind_capsule.http.retry_after import parse_retry_after
+from aind_capsule.shipping import compress as compress_module
 from tests.conftest import wait_until
 from tests.shipping.certificates import Certificates, make_certificates
 
@@ -244,7 +245,8 @@ def test_a_request_arrives_as_it_was_given(start: StartServer, make: MakeClient)
         body=b"\x00\xff" * 9,
         headers={"Content-Type": "application/json"},
     )
-    assert given == HttpAnswer(201, "grüße", {"content-length": "7", "x-test": "1"}, None)
+    assert given == HttpAnswer(201, {"content-length": "7", "x-test": "1"}, "grüße".encode())
+    assert given.text == "grüße"
     (seen,) = server.seen
     assert seen.line == "POST /a/b?c=%7Bd%7D&e=f HTTP/1.1"
     assert seen.body == b"\x00\xff" * 9
@@ -316,9 +318,12 @@ def test_bytes_that_are_no_text_are_replaced(start: StartServer, make: MakeClien
     assert make(start(answer(build_answer(b"a\xff\xfeb")))).request("GET", "/").text == "a��b"
 
 
-def test_a_continue_before_the_answer_is_passed_over(start: StartServer, make: MakeClient) -> None:
-    """`100 Continue` is not the answer."""
-    server = start(answer(b"HTTP/1.1 100 Continue\r\n\r\n" + NO_CONTENT))
+def test_interim_answers_are_skipped(start: StartServer, make: MakeClient) -> None:
+    """`100 Continue`, `102 Processing` and `103 Early Hints` are not the answer."""
+    interim = b"".join(
+        b"HTTP/1.1 %d Wait\r\nLink: x\r\n\r\n" % status for status in (100, 103, 102, 100)
+    )
+    server = start(answer(interim + NO_CONTENT))
     assert make(server).request("POST", "/", body=b"x").status == 204
 
 
@@ -410,9 +415,9 @@ def test_a_torn_answer_is_no_answer(start: StartServer, make: MakeClient, part: 
         b"HTTP/1.1 200 OK\r\n" + b"a" * 70_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 1000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabcde\r\n",
-        b"HTTP/1.1 103 Early Hints\r\n\r\n" + NO_CONTENT,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + NO_CONTENT,
     ],
-    ids=["ssh", "status", "long", "many", "chunk", "hints"],
+    ids=["ssh", "status", "long", "many", "chunk", "switching"],
 )
 def test_what_is_not_http_is_an_error(start: StartServer, make: MakeClient, text: bytes) -> None:
     """A server that speaks something else gives the one error that callers expect."""
@@ -536,7 +541,7 @@ def test_sending_ends_in_time() -> None:
         started_s = time.monotonic()
         bounded.begin(Deadline.start(SHORT_S), 1000)
         with pytest.raises(TimeoutError):
-            bounded.sendall(b"x" * 16_000_000)
+            bounded.send(b"x" * 16_000_000)
         assert time.monotonic() - started_s < GENEROUS_S
         stopping.set()
         thread.join(GENEROUS_S)
@@ -648,8 +653,63 @@ def test_a_request_that_a_kept_connection_loses_is_repeated(
     origin = f"{'https' if over_tls else 'http'}://{server.address}"
     client = make(origin, tls=TlsOptions(ca_file=str(certificates.ca)))
     for number in range(3):
-        assert client.request("POST", "/", body=str(number).encode()).status == 204
+        assert client.request("PUT", "/", body=str(number).encode()).status == 204
     assert [seen.body for seen in server.seen] == [b"0", b"1", b"1", b"2", b"2"]
+
+
+def _lose_the_second(server: RawServer, connection: Any) -> None:
+    """Answers the first request of a connection, and hangs up on the next one once it was read."""
+    if server.read(connection) is not None:
+        connection.sendall(NO_CONTENT)
+        server.read(connection)
+
+
+@pytest.mark.parametrize(
+    ("method", "is_repeatable", "count"),
+    [
+        ("GET", None, 3), ("HEAD", None, 3), ("PUT", None, 3), ("DELETE", None, 3), ("OPTIONS", None, 3),
+        ("POST", None, 2), ("PATCH", None, 2), ("POST", True, 3), ("PUT", False, 2), ("GET", False, 2),
+    ],
+)  # fmt: skip
+def test_what_is_repeated(
+    start: StartServer, make: MakeClient, method: str, is_repeatable: bool | None, count: int
+) -> None:
+    """A request that may have arrived is sent again only where that changes nothing: by its method, or by
+    what the caller says."""
+    server = start(_lose_the_second)
+    client = make(server)
+    client.request("GET", "/")
+    if count == 3:
+        given = client.request(method, "/x", body=b"x", is_repeatable=is_repeatable)
+        assert given.status == 204
+    else:
+        error = fail(client, method, is_repeatable=is_repeatable)
+        assert "before it answered" in error.message
+        assert error.may_have_arrived
+    assert len(server.seen) == count
+
+
+def test_a_request_of_which_nothing_was_sent_is_sent_again(
+    start: StartServer, make: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A POST that a kept connection refuses at once did not arrive: it goes by a new connection."""
+    closed = threading.Event()
+
+    def serve(server: RawServer, connection: Any) -> None:
+        server.read(connection)
+        connection.sendall(NO_CONTENT)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        closed.set()
+
+    server = start(serve)
+    client = make(server)
+    client.request("POST", "/", body=b"0")
+    assert closed.wait(GENEROUS_S)
+    # The server's reset comes between the look at the connection and the first byte.
+    monkeypatch.setattr(BoundedSocket, "is_idle", lambda _: True)
+    assert client.request("POST", "/", body=b"1").status == 204
+    assert [seen.body for seen in server.seen] == [b"0", b"1"]
 
 
 def test_a_request_is_repeated_once(start: StartServer, make: MakeClient) -> None:
@@ -664,7 +724,7 @@ def test_a_request_is_repeated_once(start: StartServer, make: MakeClient) -> Non
     client = make(server)
     client.request("POST", "/", body=b"0")
     for count in (3, 4):
-        error = fail(client)
+        error = fail(client, is_repeatable=True)
         assert "before it answered" in error.message
         assert error.may_have_arrived
         assert len(server.seen) == count
@@ -683,7 +743,7 @@ def test_a_lost_request_may_have_arrived_although_the_second_try_did_not(
 
     client = make(start(serve))
     client.request("POST", "/", body=b"0")
-    error = fail(client)
+    error = fail(client, is_repeatable=True)
     assert "refuses the connection" in error.message
     assert error.may_have_arrived
     assert not fail(client).may_have_arrived
