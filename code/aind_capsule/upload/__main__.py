@@ -6,7 +6,7 @@ the same way. When nobody is at the other end any more it ends, and what is not 
 | asked | does | answers |
 |---|---|---|
 | `check`: url, asset | finds out whether the asset can be written | `{}` |
-| `owe`: a job, folder | remembers the job: from now on it is owed | `{}` |
+| `owe`: a job, folder, end | remembers the job, and how the run ended: it is owed now | `{}` |
 | `claim` | claims the name | `asset`, `url` |
 | `send`: files beside | sends the results | the report |
 | `commit` | sends the run's own files, then the manifest | the report |
@@ -32,8 +32,9 @@ from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.errors import RefusedError, SilentError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.beginning import AssetTakenError
-from aind_capsule.upload.jobs import BegunJob, Job, OpenJob, begin_job
+from aind_capsule.upload.jobs import BegunJob, begin_job
 from aind_capsule.upload.keys import MANIFEST
+from aind_capsule.upload.open_job import Job, OpenJob
 from aind_capsule.upload.progress import Progress
 
 _TELL_EVERY_S = 0.5
@@ -89,6 +90,8 @@ class Worker:
         self._opened = OpenJob(asked["folder"])
         self._job = Job(**asked["job"])
         self._opened.set_job(self._job)
+        self._opened.journal.set_job("run_end", asked["end"])
+        self._opened.remember_source(self._job)
         return {}
 
     def _claim(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +113,8 @@ class Worker:
 
     def _commit(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._begun is not None
+        assert self._opened is not None
+        self._opened.remember_run_json(self._begun.job)
         self._begun.send()
         return self._begun.finish().describe()
 

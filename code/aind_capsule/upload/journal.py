@@ -17,6 +17,8 @@ from aind_capsule.upload.database import PAGE, Database
 from aind_capsule.upload.ledger import TABLES as LEDGER_TABLES
 from aind_capsule.upload.ledger import Ledger
 from aind_capsule.upload.rows import Begun, FileRow, SentRow, Target, Total
+from aind_capsule.upload.source_check import TABLES as SOURCE_TABLES
+from aind_capsule.upload.source_check import BegunSource
 from aind_capsule.upload.tree import EmptyFolder, FileIdentity, FoundFile, LeftOut
 
 #: Another version's tables cannot be read: only the job is kept, and the files are compared anew.
@@ -39,6 +41,7 @@ CREATE TABLE IF NOT EXISTS part (
 ) WITHOUT ROWID;
 """
     + LEDGER_TABLES
+    + SOURCE_TABLES
 )
 
 
@@ -57,6 +60,8 @@ class Journal:
         self._db = Database(path, _TABLES, _VERSION)
         #: What the server holds, and what proves who wrote it.
         self.ledger = Ledger(self._db)
+        #: The folder as it was when the upload began.
+        self.begun_source = BegunSource(self._db)
 
     @property
     def path(self) -> str:

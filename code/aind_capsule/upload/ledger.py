@@ -7,6 +7,7 @@ proves it: neither its name nor its size, nor that it lies in a folder that was 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 from aind_capsule.storage.objects import Held
@@ -21,6 +22,9 @@ CREATE TABLE IF NOT EXISTS known (
 CREATE TABLE IF NOT EXISTS written (
     key TEXT PRIMARY KEY, size INTEGER, sha256 BLOB, etag TEXT, identity TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempted (
+    key TEXT, size INTEGER, etag TEXT, PRIMARY KEY (key, etag)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS held (key TEXT PRIMARY KEY, size INTEGER, etag TEXT) WITHOUT ROWID;
 """
 #: A held object that the journal has written: by its ETag, or by its size where there is none.
@@ -31,6 +35,8 @@ _IS_WRITTEN = (
 _IS_OURS = (
     "(held.key IN (SELECT key FROM known) OR EXISTS (SELECT 1 FROM written"
     f" WHERE written.key = held.key AND {_IS_WRITTEN})"
+    " OR EXISTS (SELECT 1 FROM attempted WHERE attempted.key = held.key"
+    " AND attempted.size = held.size AND attempted.etag = held.etag)"
     " OR EXISTS (SELECT 1 FROM file WHERE file.key = held.key AND file.sha256 IS NOT NULL"
     " AND file.size = held.size AND (file.etag = held.etag OR file.etag = '' OR held.etag = '')))"
 )
@@ -48,7 +54,7 @@ class Ledger:
 
     def clear(self) -> None:
         """Forget everything: it was of another place."""
-        for table in ("known", "written", "held"):
+        for table in ("known", "written", "attempted", "held"):
             self._db.do(f"DELETE FROM {table}")
 
     def keep_written(self, key: str | None = None) -> None:
@@ -62,6 +68,16 @@ class Ledger:
             " WHERE sha256 IS NOT NULL" + (" AND key = ?" if key is not None else ""),
             () if key is None else (key,),
         )
+
+    def add_attempted(self, key: str, data: bytes) -> None:
+        """Remember what is sent now: without an answer it may be there, and the file another one.
+
+        Args:
+            key: Where to.
+            data: All of it, sent at once: servers name it by its MD5.
+        """
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        self._db.do("INSERT OR IGNORE INTO attempted VALUES (?, ?, ?)", (key, len(data), etag))
 
     def set_known(self, rows: Iterable[tuple[str, int, bytes, str]]) -> None:
         """Remember the rows of the manifest that is there: key, size, SHA-256, ETag."""
@@ -101,7 +117,9 @@ class Ledger:
         if all_of_them:
             proof = "1"
         elif not is_listed:
-            proof = "key IN (SELECT key FROM known) OR key IN (SELECT key FROM written)"
+            proof = " OR ".join(
+                f"key IN (SELECT key FROM {table})" for table in ("known", "written", "attempted")
+            )
         self._db.do(f"UPDATE file SET may_replace = ({proof}) WHERE sha256 IS NULL")
 
     def find_known(self) -> Iterator[KnownFile]:
