@@ -123,7 +123,8 @@ class SignedRequests:
     @property
     def origin(self) -> str:
         """The bucket's address: scheme, host, port and path."""
-        return self._server.origin + self._server.path
+        server: _Server = self._server
+        return f"{server.origin}{server.path}"
 
     def send(self, request: Request) -> Answer:
         """Send a request and return the answer to it, which is 2xx.
