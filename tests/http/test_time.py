@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -130,19 +131,51 @@ def test_a_trickled_tls_handshake_ends_in_time(
     assert not error.may_have_arrived
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
-def test_connecting_ends_in_time(make: MakeClient) -> None:
-    """A host that swallows packets takes no more than the time; nothing arrived."""
+@contextlib.contextmanager
+def swallow_packets() -> Iterator[int]:
+    """A port of 127.0.0.1 that answers no connection: its queue is full, and nobody accepts."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         address = listener.getsockname()
-        for _ in range(3):  # nobody accepts: the queue is full, and what comes next is not answered
+        for _ in range(3):
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(address)
-        error = fail(make(f"http://127.0.0.1:{address[1]}"), timeout_s=SHORT_S)
+        yield address[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+def test_connecting_ends_in_time(make: MakeClient) -> None:
+    """A host that swallows packets takes no more than the time; nothing arrived."""
+    with swallow_packets() as port:
+        error = fail(make(f"http://127.0.0.1:{port}"), timeout_s=SHORT_S)
     assert "cannot be reached within 0.3 s" in error.message
     assert not error.may_have_arrived
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_addresses_of_a_name_share_the_time(
+    start: StartServer, make: MakeClient, monkeypatch: pytest.MonkeyPatch, is_reached: bool
+) -> None:
+    """One of several addresses that swallows packets leaves time for the next; all of them together take no more
+    than the time."""
+    server = start(answer(NO_CONTENT))
+    with swallow_packets() as dead_port:
+        ports = [dead_port, dead_port, server.port if is_reached else dead_port]
+
+        def look_up(*_: object, **__: object) -> list[Any]:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+            return [(*kind, ("127.0.0.1", port)) for port in ports]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        client = make("http://several.example.org:1234")
+        if is_reached:
+            assert client.request("GET", "/", timeout_s=3.0).status == 204
+        else:
+            error = fail(client, timeout_s=SHORT_S)
+            assert "cannot be reached within 0.3 s" in error.message
+            assert not error.may_have_arrived
 
 
 def test_no_time_is_no_request(start: StartServer, make: MakeClient) -> None:
