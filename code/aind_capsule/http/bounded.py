@@ -30,11 +30,15 @@ class HttpError(Exception):
     Args:
         message: What failed, with host and port, for people. It holds no credentials.
         may_have_arrived: Whether the server may have received the request all the same.
+        proxy_status: The answer of a proxy that opens no tunnel; 0 for any other failure.
     """
 
-    def __init__(self, message: str, *, may_have_arrived: bool = True) -> None:
+    def __init__(
+        self, message: str, *, may_have_arrived: bool = True, proxy_status: int = 0
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.proxy_status = proxy_status
         self.may_have_arrived = may_have_arrived
 
 

@@ -167,7 +167,7 @@ def _open_tunnel(
         if status == http.client.PROXY_AUTHENTICATION_REQUIRED:
             cure = f": give its user and password in {proxy.variable}"
         message = f"{whom} opens no tunnel (it answers {status}){cure}"
-        raise HttpError(message, may_have_arrived=False)
+        raise HttpError(message, may_have_arrived=False, proxy_status=status)
 
 
 def _start_tls(

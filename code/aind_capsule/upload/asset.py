@@ -17,7 +17,7 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.errors import AbsentError, RefusedError, StorageError
 from aind_capsule.storage.objects import Bucket, Part
-from aind_capsule.storage.patience import Patience
+from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.upload.claim import Claim, claim, read_claim
 from aind_capsule.upload.compare import compare_known
 from aind_capsule.upload.database import JournalError
@@ -83,7 +83,7 @@ class AssetUpload:
     def __init__(
         self,
         bucket: Bucket,
-        patience: Patience,
+        patience: RetryPolicy,
         asset: S3Url,
         journal: Journal,
         settings: Settings,

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aind_capsule.errors import CapsuleError
 from aind_capsule.storage.errors import StorageError
 from aind_capsule.storage.objects import Bucket
-from aind_capsule.storage.patience import Patience
+from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.progress import Progress, Tell
@@ -29,7 +29,7 @@ def send_pending(
     bucket: Bucket,
     folder: str,
     journal: Journal,
-    patience: Patience,
+    patience: RetryPolicy,
     *,
     max_concurrency: int,
     content_types: Mapping[str, str],
@@ -86,7 +86,7 @@ def send_pending(
 
 
 @contextlib.contextmanager
-def _ending(is_over: threading.Event, patience: Patience) -> Iterator[None]:
+def _ending(is_over: threading.Event, patience: RetryPolicy) -> Iterator[None]:
     """Have the threads end soon where something fails, or somebody interrupts."""
     try:
         yield
