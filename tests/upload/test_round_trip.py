@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.objects import Bucket
+from aind_capsule.upload.beginning import Permission
 from aind_capsule.upload.jobs import AssetTakenError
 from aind_capsule.upload.sending import PART_BYTES
 from aind_capsule.upload.tree import FoundFile, walk
@@ -103,7 +104,7 @@ def test_what_has_not_changed_is_not_read_again(uploader: Uploader) -> None:
         assert uploader.upload(now=claimed_at).transferred_files == 0
         assert (_count_read_bytes() - before > size) == reads
     (uploader.folder / "a").write_bytes(b"x" * size)
-    assert uploader.upload(overwrite=True).transferred_files == 1
+    assert uploader.upload(permission=Permission(overwrite=True)).transferred_files == 1
     uploader.check_whole({"a": b"x" * size})
 
 
@@ -133,7 +134,7 @@ def test_a_whole_asset_is_not_overwritten(uploader: Uploader) -> None:
     with pytest.raises(AssetTakenError, match="--overwrite|whole"):
         uploader.upload()
     uploader.check_whole({name.decode(): data for name, data in before.items()})
-    report = uploader.upload(overwrite=True)
+    report = uploader.upload(permission=Permission(overwrite=True))
     assert report.transferred_files == 1
     uploader.check_whole({"a": b"othera", "c": b"datac"})
 
@@ -159,7 +160,7 @@ def test_a_name_that_another_upload_has_claimed(uploader: Uploader) -> None:
     with pytest.raises(AssetTakenError, match="20250101T000000-aaaaaaaa"):
         uploader.upload()
     assert uploader.get("manifest.json") is None
-    uploader.upload(overwrite=True)
+    uploader.upload(permission=Permission(overwrite=True))
     uploader.check_whole({"a": b"dataa"})
 
 

@@ -27,7 +27,9 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import Report
+from aind_capsule.upload.beginning import Permission
 from aind_capsule.upload.jobs import (
+    NOTHING,
     Job,
     OpenJob,
     do_job,
@@ -37,6 +39,7 @@ from aind_capsule.upload.jobs import (
 )
 from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
 from aind_capsule.upload.progress import Progress, show_bytes
+from aind_capsule.upload.source_runs import find_source_runs
 from aind_capsule.upload.verify import Verdict, verify
 
 EXIT_OWED = 74
@@ -56,14 +59,22 @@ _SHOW_EVERY_S = 0.2
     examples=(
         "capsule upload results s3://bucket/prefix",
         "capsule upload --resume results",
+        "capsule upload --drop results",
         "capsule upload --verify s3://bucket/prefix/NAME",
     ),
 )
 @click.option(
     "--asset-name", metavar="NAME", help="Name of the asset. Default: by AIND's naming rule."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a complete asset of that name.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace what an upload of this toolkit has put there."
+)
+@click.option("--overwrite-foreign", is_flag=True, help="Replace what others have put there, too.")
+@click.option(
+    "--repair", is_flag=True, help="Send again what the server does not hold as the manifest says."
+)
 @click.option("--resume", "resumes", is_flag=True, help="Resume interrupted uploads.")
+@click.option("--drop", "drops", is_flag=True, help="Forget interrupted uploads of DIR.")
 @click.option("--verify", "verified", metavar="URL", help="Check an asset against its manifest.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.argument("folder", required=False, metavar="[DIR")
@@ -74,7 +85,10 @@ def command(
     *,
     asset_name: str | None,
     overwrite: bool,
+    overwrite_foreign: bool,
+    repair: bool,
     resumes: bool,
+    drops: bool,
     verified: str | None,
     as_json: bool,
 ) -> int:
@@ -82,15 +96,31 @@ def command(
 
     The asset is URL/NAME/. Its manifest.json is written last and lists every file with its SHA-256.
     --resume continues interrupted uploads of DIR, or all. What is there is not sent again.
+    --drop forgets such uploads of DIR, and says what stays on the server.
     --asset-name names an upload whose name could not be derived.
     """
     settings = _load()
+    permission = Permission(overwrite, overwrite_foreign, repair)
     if verified is not None:
-        if folder is not None or resumes or overwrite or asset_name is not None:
+        if (
+            folder is not None
+            or resumes
+            or drops
+            or permission != NOTHING
+            or asset_name is not None
+        ):
             raise UsageError(
                 "capsule upload: --verify URL stands alone", hint="It uploads nothing."
             )
         return _verify(_parse(verified), settings, as_json=as_json)
+    if drops:
+        if folder is None or resumes or permission != NOTHING or asset_name is not None:
+            raise UsageError(
+                "capsule upload: --drop forgets the uploads of one folder, and does nothing else",
+                hint="Give the folder, and the place where there are several:"
+                " capsule upload --drop DIR [URL]",
+            )
+        return _drop(folder, url, settings)
     if resumes:
         if url is not None:
             raise UsageError(
@@ -98,7 +128,7 @@ def command(
                 hint="Give the folder at most: capsule upload --resume [DIR]",
             )
         name = None if asset_name is None else check_asset_name(asset_name)
-        return _resume(folder, name, settings, overwrite=overwrite, as_json=as_json)
+        return _resume(folder, name, settings, permission=permission, as_json=as_json)
     if folder is None or url is None:
         raise UsageError(
             "capsule upload: a folder and a place are needed",
@@ -115,11 +145,11 @@ def command(
         if waiting is not None:
             opened, job = waiting
             job = dataclasses.replace(job, asset=name)
-            return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+            return _do(opened, job, settings, permission=permission, as_json=as_json)
     opened = OpenJob(find_job_folder(folder, str(place), asset_name, os.environ))
     begun = opened.job
     job = begun or _make_job(opened, folder, place, asset_name, settings)
-    return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+    return _do(opened, job, settings, permission=permission, as_json=as_json)
 
 
 def _load() -> Settings:
@@ -155,21 +185,37 @@ def _make_job(
     return make_job(folder, place, name, may_be_later=may_be_later, now=now)
 
 
-def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_json: bool) -> int:
+def _do(
+    opened: OpenJob, job: Job, settings: Settings, *, permission: Permission, as_json: bool
+) -> int:
     shower = _Shower()
     is_done = False
     try:
+        runs = None
+        if job.source is not None:
+            runs = find_source_runs(job.source, _find_scratch(settings), os.environ)
         report = do_job(
-            opened, job, settings, shower.show, overwrite=overwrite, prepare=_make_description
+            opened,
+            job,
+            settings,
+            shower.show,
+            permission=permission,
+            announce=_announce,
+            prepare=_make_description,
+            runs=runs,
         )
         is_done = True
     finally:
         shower.clear()
-        opened.close(is_done=is_done)
+        opened.close(is_done=is_done or opened.job is None)  # refused at once, nothing was begun
     for warning in report.warnings:
         click.echo(f"capsule upload: {warning}", err=True)
     click.echo(json.dumps(report.describe()) if as_json else _describe(report))
     return 0
+
+
+def _announce(message: str) -> None:
+    click.echo(f"capsule upload: {hide_secrets(message)}", err=True)
 
 
 def _make_description(job: Job) -> None:
@@ -184,21 +230,21 @@ def _make_description(job: Job) -> None:
 
 
 def _resume(
-    folder: str | None, name: str | None, settings: Settings, *, overwrite: bool, as_json: bool
+    folder: str | None,
+    name: str | None,
+    settings: Settings,
+    *,
+    permission: Permission,
+    as_json: bool,
 ) -> int:
-    wanted = None if folder is None else os.path.realpath(folder)
     is_whole, found = True, 0
     for path in list(find_job_folders(_find_scratch(settings), os.environ)):
-        try:
-            opened = OpenJob(path)
-        except CapsuleError as error:
+        opened = _open_owed(path)
+        if opened is None:
             is_whole = False
-            click.echo(f"capsule upload: {path}: {error.message}. {error.hint}", err=True)
             continue
         job = opened.job
-        places = [] if job is None else [job.source, job.run_folder]
-        named = [os.path.realpath(place) for place in places if place is not None]
-        if job is None or (wanted is not None and wanted not in named):
+        if job is None or not _concerns(job, folder):
             opened.close(is_done=job is None)
             continue
         found += 1
@@ -215,13 +261,67 @@ def _resume(
             job = dataclasses.replace(job, asset=name)
         click.echo(f"{job.source or job.run_folder} to {job.place}", err=True)
         try:
-            _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+            _do(opened, job, settings, permission=permission, as_json=as_json)
         except CapsuleError as error:
             is_whole = False
             click.echo(f"capsule upload: {error.message}\n         {error.hint}", err=True)
     if not found and is_whole:
         click.echo("Nothing is owed.", err=True)
     return 0 if is_whole else EXIT_OWED
+
+
+def _drop(folder: str, url: str | None, settings: Settings) -> int:
+    """Forget the uploads of a folder, which need not be there any more."""
+    place = None if url is None else str(_parse(url))
+    is_whole, found = True, 0
+    for path in list(find_job_folders(_find_scratch(settings), os.environ)):
+        opened = _open_owed(path)
+        if opened is None:
+            is_whole = False
+            continue
+        job = opened.job
+        is_it = job is not None and _concerns(job, folder) and place in (None, job.url)
+        try:
+            if job is not None and is_it:
+                found += 1
+                click.echo(f"{job.source or job.run_folder}: {_describe_dropped(opened, job)}")
+        finally:
+            opened.close(is_done=is_it or job is None)
+    if not found:
+        click.echo(f"capsule upload: no upload of {folder} is remembered.", err=True)
+    return 0 if found and is_whole else EXIT_OWED
+
+
+def _describe_dropped(opened: OpenJob, job: Job) -> str:
+    """What is forgotten, and what stays on the server."""
+    target = opened.journal.target
+    if target is None:
+        return f"the upload to {job.place if job.asset else job.url} is forgotten; it sent nothing."
+    total, begun = opened.journal.count(), opened.journal.find_abandoned()
+    text = (
+        f"the upload to {job.place} is forgotten. What it wrote stays there: .claim"
+        f" and {total.done_files:,} files ({show_bytes(total.done_size)})"
+    )
+    if begun:
+        text += f", and parts of {len(begun):,} objects, such as {begun[0][0]!r}"
+    return text + "."
+
+
+def _open_owed(path: str) -> OpenJob | None:
+    """Open an upload that was begun; None, and said, where that is not possible."""
+    try:
+        return OpenJob(path)
+    except CapsuleError as error:
+        click.echo(f"capsule upload: {path}: {error.message}. {error.hint}", err=True)
+        return None
+
+
+def _concerns(job: Job, folder: str | None) -> bool:
+    """Whether a job is a folder's, or a run's whose folder that is; None is any."""
+    if folder is None:
+        return True
+    places = [place for place in (job.source, job.run_folder) if place is not None]
+    return os.path.realpath(folder) in map(os.path.realpath, places)
 
 
 def _find_unnamed(folder: str, place: S3Url, settings: Settings) -> tuple[OpenJob, Job] | None:

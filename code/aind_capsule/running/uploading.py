@@ -20,7 +20,12 @@ from aind_capsule.running.prepare import Prepared
 from aind_capsule.running.run_folder import RunFolder
 from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait, check_upload
 from aind_capsule.storage.addresses import parse_s3_url
-from aind_capsule.upload.naming import NoNameError, build_asset_name
+from aind_capsule.upload.naming import (
+    NoNameError,
+    build_asset_name,
+    find_input_names,
+    refuse_input_name,
+)
 from aind_capsule.upload.progress import Progress
 
 EXIT_UPLOAD = 74
@@ -200,11 +205,12 @@ class RunUpload:
     def _find_name(
         self, found: Mapping[str, Any], now: dt.datetime | None = None
     ) -> tuple[str, bool]:
-        if self._name is not None:
-            return self._name, False
-        names = [str(row.get("name")) for row in found.get("inputs", ())]
         now = now or dt.datetime.now(dt.timezone.utc)
         label = self._prepared.settings.upload.label
+        if self._name is not None:
+            refuse_input_name(self._name, find_input_names(found), label, now)
+            return self._name, False
+        names = [str(row.get("name")) for row in found.get("inputs", ())]
         try:
             return build_asset_name(names, label, now), True
         except NoNameError:

@@ -14,6 +14,7 @@ class Sent:
     """The server has a file. What it has may be newer than what was found.
 
     Attributes:
+        etag: The server's name for it; empty where it gives none.
         is_doubtful: Whether something may have written it meanwhile, unseen.
         transferred: Bytes that no event of a part has reported.
     """
@@ -21,6 +22,7 @@ class Sent:
     row: FileRow
     identity: FileIdentity
     sha256: bytes
+    etag: str
     is_doubtful: bool
     transferred: int = 0
 

@@ -147,7 +147,7 @@ class Keeper:
         self.outstanding[is_large] -= 1
         has_parts = is_large or row.key in self._in_parts
         self._sent.append(
-            SentRow(row.key, event.identity, event.sha256, event.is_doubtful, has_parts)
+            SentRow(row.key, event.identity, event.sha256, event.etag, event.is_doubtful, has_parts)
         )
         parts = self._in_parts.pop(row.key, 0)
         progress.transferred += event.transferred

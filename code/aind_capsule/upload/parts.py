@@ -10,12 +10,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from aind_capsule.storage.errors import RefusedError, StorageError
-from aind_capsule.storage.objects import Bucket, Part
+from aind_capsule.storage.objects import Part
 from aind_capsule.upload.budget import Budget
 from aind_capsule.upload.events import Event, PartsBegun, PartSent
 from aind_capsule.upload.reading import OpenFile
-from aind_capsule.upload.rows import Begun
+from aind_capsule.upload.rows import Begun, FileRow
 from aind_capsule.upload.workers import Workers
+from aind_capsule.upload.writing import ForeignObjectError, ObjectWriter
 
 #: What a server answers that has lost an upload, or a part of it.
 FORGOTTEN_CODES = frozenset({"NoSuchUpload", "InvalidPart"})
@@ -26,9 +27,8 @@ class PartsSender:
     """Sends one file.
 
     Attributes:
-        bucket: Where to.
-        folder: What keys begin with.
-        key: The file's, below the folder.
+        writer: Writes objects, and replaces none of others.
+        row: The file.
         file: It, at its beginning.
         budget: Bounds what is in memory.
         workers: Where parts are sent.
@@ -36,9 +36,8 @@ class PartsSender:
         must_go_on: Raises where nothing is to be sent any more.
     """
 
-    bucket: Bucket
-    folder: str
-    key: str
+    writer: ObjectWriter
+    row: FileRow
     file: OpenFile
     budget: Budget
     workers: Workers
@@ -46,8 +45,10 @@ class PartsSender:
     must_go_on: Callable[[], None]
     _failures: list[Exception] = field(default_factory=list)
 
-    def send(self, part_size: int, headers: Mapping[str, str], begun: Begun | None) -> bytes | None:
-        """Send the file; returns its SHA-256, or None where it changed meanwhile.
+    def send(
+        self, part_size: int, headers: Mapping[str, str], begun: Begun | None
+    ) -> tuple[bytes, str] | None:
+        """Send the file; returns its SHA-256 and ETag, or None where it changed meanwhile.
 
         Raises:
             OSError: It cannot be read.
@@ -55,7 +56,7 @@ class PartsSender:
                 has lost what was begun, or a part of it.
         """
         self.must_go_on()
-        path, size = self.folder + self.key, self.file.identity.size
+        bucket, path, size = self.writer.bucket, self.writer.name(self.row), self.file.identity.size
         begun = self._begin(part_size, headers, begun)
         whole = hashlib.sha256()
         uploaded_parts = {part.number: part for part in begun.parts}
@@ -74,7 +75,7 @@ class PartsSender:
                 known = uploaded_parts.get(len(parts) + 1)
                 if known is not None and known.sha256 == hashlib.sha256(data).digest():
                     self.budget.give_back(part_size)
-                    self.report(PartSent(self.key, known, len(data), is_new=False))
+                    self.report(PartSent(self.row.key, known, len(data), is_new=False))
                     parts.append(known)
                     continue
                 target = (begun.upload_id, len(parts) + 1)
@@ -88,31 +89,36 @@ class PartsSender:
             # What is of two states of the file becomes no object.
             self._abort(path, begun)
             return None
+        etag = _combine_etags(done)
         try:
-            self.bucket.complete(path, begun.upload_id, done)
+            self.writer.check_absent(self.row, size, etag)
+            bucket.complete(path, begun.upload_id, done)
+        except ForeignObjectError:
+            self._abort(path, begun)
+            raise
         except StorageError as error:
-            if not self._is_there(path, size, done):
+            if not self._is_there(path, size, etag):
                 if error.code == "InvalidPart":
                     self._abort(path, begun)
                 raise
-        return whole.digest()
+        return whole.digest(), self.writer.find_etag(self.row, size)
 
     def _begin(self, part_size: int, headers: Mapping[str, str], begun: Begun | None) -> Begun:
         """Begin the object, or go on with one that has parts of the same kind."""
-        path = self.folder + self.key
-        mine = Begun("", part_size, self.file.identity, self.bucket.checksum)
+        path = self.writer.name(self.row)
+        mine = Begun("", part_size, self.file.identity, self.writer.bucket.checksum)
         if begun is not None:
             if begun.is_alike(mine):
                 return begun
             self._abort(path, begun)
-        upload_id = self.bucket.begin(path, headers)
+        upload_id = self.writer.bucket.begin(path, headers)
         begun = dataclasses.replace(mine, upload_id=upload_id)
-        self.report(PartsBegun(self.key, begun))
+        self.report(PartsBegun(self.row.key, begun))
         return begun
 
     def _abort(self, path: str, begun: Begun) -> None:
         with contextlib.suppress(RefusedError):  # no right to do so: the leftovers are reported
-            self.bucket.abort(path, begun.upload_id)
+            self.writer.bucket.abort(path, begun.upload_id)
 
     def _read(self, part_size: int, size: int) -> bytes | None:
         """Return the next part; room stays taken for it. None: the file was cut meanwhile."""
@@ -133,8 +139,8 @@ class PartsSender:
         upload_id, number = target
         try:
             self.must_go_on()
-            part = self.bucket.put_part(self.folder + self.key, upload_id, number, data)
-            self.report(PartSent(self.key, part, len(data)))
+            part = self.writer.bucket.put_part(self.writer.name(self.row), upload_id, number, data)
+            self.report(PartSent(self.row.key, part, len(data)))
         except Exception as error:  # the reader of the file raises it
             self._failures.append(error)
             raise
@@ -143,12 +149,11 @@ class PartsSender:
         finally:
             self.budget.give_back(taken)
 
-    def _is_there(self, path: str, size: int, parts: Sequence[Part]) -> bool:
+    def _is_there(self, path: str, size: int, etag: str | None) -> bool:
         """Return whether the object is there, made of just these parts: an answer was lost."""
-        expected = _combine_etags(parts)
         with contextlib.suppress(StorageError):
-            held = self.bucket.head(path)
-            return held is not None and (held.size, held.etag) == (size, expected)
+            held = self.writer.bucket.head(path)
+            return held is not None and (held.size, held.etag) == (size, etag)
         return False
 
 

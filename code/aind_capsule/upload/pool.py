@@ -23,6 +23,7 @@ from aind_capsule.upload.reading import FolderReader
 from aind_capsule.upload.rows import FileRow
 from aind_capsule.upload.sending import COUNTED_BYTES, MIB, PART_BYTES, Sender
 from aind_capsule.upload.workers import Workers
+from aind_capsule.upload.writing import ObjectWriter
 
 #: What may be in memory of files at a time.
 _BUDGET_BYTES = 96 * MIB
@@ -77,8 +78,8 @@ def send_pending(
         ):
             budget = Budget(_BUDGET_BYTES)
             sender = Sender(
-                bucket, folder, reader, ContentTypes(content_types), budget, workers, events.put,
-                is_over,
+                ObjectWriter(bucket, folder), reader, ContentTypes(content_types), budget, workers,
+                events.put, is_over,
             )  # fmt: skip
             pool = _Pool(journal, sender, keeper, readers)
             pool.send_all()
@@ -150,7 +151,6 @@ class _Pool:
             self._sender.workers.put(call)
 
     def _send_large(self, row: FileRow) -> None:
-        self._journal.note_parts()
         begun = self._journal.find_begun(row.key)
         self._give(row, functools.partial(self._sender.send_large, row, begun))
 

@@ -15,12 +15,17 @@ class FileRow:
 
     Attributes:
         key: Below the asset's folder.
+        may_replace: Whether the object that has its key now is proven to be of this toolkit, or
+            may be replaced because somebody said so.
+        was_handed: Whether an earlier process was about to send it, and may have.
     """
 
     key: str
     name: bytes
     path: bytes
     identity: FileIdentity
+    may_replace: bool = False
+    was_handed: bool = False
 
     @property
     def size(self) -> int:
@@ -33,6 +38,7 @@ class SentRow(NamedTuple):
 
     Attributes:
         identity: Of what was read.
+        etag: The server's name for it; None where the one that is known stays.
         is_doubtful: Whether it must be read once more before the manifest names it, because
             something may have written it meanwhile.
         has_parts: Whether it was sent in parts.
@@ -41,19 +47,45 @@ class SentRow(NamedTuple):
     key: str
     identity: FileIdentity
     sha256: bytes
+    etag: str | None = None
     is_doubtful: bool = False
     has_parts: bool = False
 
 
 class KnownFile(NamedTuple):
-    """A file of which an earlier manifest tells, and the server holds one of that size.
+    """A file that the server may hold as it is.
 
     Attributes:
-        sha256: What the manifest tells.
+        sha256: Of what is held, as the journal or a manifest says; None where neither knows it.
+        etag: The server's name for what it holds.
+        is_certain: Whether the server still names it as it did then: it has not been replaced.
     """
 
     row: FileRow
-    sha256: bytes
+    sha256: bytes | None
+    etag: str
+    is_certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an upload goes, and the claim that it has there.
+
+    Attributes:
+        origin: Of endpoint and bucket.
+        folder: What keys begin with.
+        upload_id: In the claim.
+        claim_etag: The server's name for the claim; empty where it gives none.
+    """
+
+    origin: str
+    folder: str
+    upload_id: str
+    claim_etag: str = ""
+
+    def is_same_place(self, other: Target) -> bool:
+        """Return whether both are one folder of one bucket of one server."""
+        return (self.origin, self.folder) == (other.origin, other.folder)
 
 
 @dataclass(frozen=True, slots=True)

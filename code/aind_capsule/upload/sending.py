@@ -11,9 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aind_capsule.errors import CapsuleError
 from aind_capsule.storage.errors import StorageError
-from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.budget import Budget
 from aind_capsule.upload.content_types import ContentTypes
 from aind_capsule.upload.events import Confirmed, Event, Failed, Gone, Outgrown, Sent
@@ -21,6 +19,7 @@ from aind_capsule.upload.parts import FORGOTTEN_CODES, PartsSender
 from aind_capsule.upload.reading import FolderReader
 from aind_capsule.upload.rows import Begun, FileRow
 from aind_capsule.upload.workers import Workers
+from aind_capsule.upload.writing import ObjectWriter, UnsentError
 
 MIB = 1024 * 1024
 #: Files up to this are sent at once, larger ones in parts of at least this.
@@ -29,12 +28,6 @@ PART_BYTES = 8 * MIB
 COUNTED_BYTES = 256 * 1024
 _MAX_PARTS = 10_000
 _TRIES = 3
-
-
-class UnsentError(CapsuleError):
-    """A file could not be read as it is. The others go on."""
-
-    exit_status = 74
 
 
 def choose_part_size(size: int) -> int:
@@ -51,8 +44,7 @@ class Sender:
     """Sends files to one asset's folder.
 
     Attributes:
-        bucket: Where to.
-        folder: What keys begin with.
+        writer: Writes objects, and replaces none of others.
         reader: Opens the files.
         content_types: Finds the type of each.
         budget: Bounds what is in memory.
@@ -61,8 +53,7 @@ class Sender:
         is_over: Set where nothing is to be sent any more.
     """
 
-    bucket: Bucket
-    folder: str
+    writer: ObjectWriter
     reader: FolderReader
     content_types: ContentTypes
     budget: Budget
@@ -116,8 +107,8 @@ class Sender:
                     continue
             digest = hashlib.sha256(data).digest()
             headers = {"content-type": self.content_types.find(row.key)}
-            self.bucket.put(self.folder + row.key, data, digest=digest, headers=headers)
-            return Sent(row, file.identity, digest, file.is_doubtful, transferred=size)
+            etag = self.writer.put(row, data, digest, headers)
+            return Sent(row, file.identity, digest, etag, file.is_doubtful, transferred=size)
         raise _explain_change(row)
 
     def _send_large(self, row: FileRow, begun: Begun | None) -> Event:
@@ -128,19 +119,20 @@ class Sender:
                     return self._send_small(row)
                 earlier, begun = begun, None
                 parts = PartsSender(
-                    self.bucket, self.folder, row.key, file, self.budget, self.workers,
-                    self.report, self._must_go_on,
+                    self.writer, row, file, self.budget, self.workers, self.report,
+                    self._must_go_on,
                 )  # fmt: skip
                 try:
                     headers = {"content-type": self.content_types.find(row.key)}
-                    digest = parts.send(choose_part_size(file.identity.size), headers, earlier)
+                    sent = parts.send(choose_part_size(file.identity.size), headers, earlier)
                 except StorageError as error:
                     if error.code not in FORGOTTEN_CODES:
                         raise
                     lost = error  # the server has forgotten it: begin anew
                     continue
-                if digest is not None:
-                    return Sent(row, file.identity, digest, file.is_doubtful)
+                if sent is not None:
+                    digest, etag = sent
+                    return Sent(row, file.identity, digest, etag, file.is_doubtful)
                 lost = None
         raise lost or _explain_change(row)
 
