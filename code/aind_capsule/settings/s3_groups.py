@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aind_capsule.frozen import frozen
-from aind_capsule.settings import s3_values, values
+from aind_capsule.settings import durations, s3_values, values
 from aind_capsule.settings.row import setting
 
 
@@ -43,6 +43,13 @@ class S3Settings:
     )
     max_concurrency: int = setting(
         16, values.parse_concurrency, "Requests at the same time.", form="1 to 256"
+    )
+    retry_for: float = setting(
+        300.0,
+        durations.parse_duration,
+        "How long requests that fail for a while are sent again: counted from the last one that"
+        " succeeded.",
+        form="seconds, or `2m`",
     )
     server_side_encryption: str | None = setting(
         None, values.parse_text, "Encryption at rest, such as `AES256` or `aws:kms`."

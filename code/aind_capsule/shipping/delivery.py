@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aind_capsule.http import backoff
 from aind_capsule.logs.positions import PositionFile, PositionInUseError, Progress
-from aind_capsule.shipping import pace
 from aind_capsule.shipping.destination import Answer, Destination, Outcome, Piece
 from aind_capsule.shipping.set_aside import write_set_aside
 from aind_capsule.shipping.source import Source
@@ -235,12 +235,12 @@ class Delivery:
                 if self._proofs >= _POISON_PROOFS:
                     self._settle(pieces, set_aside=pieces, answer=answer)
                     return 0.0
-        cap_s = pace.HEARD_CAP_S if answer.is_heard else pace.SILENT_CAP_S
+        cap_s = backoff.HEARD_CAP_S if answer.is_heard else backoff.SILENT_CAP_S
         if flush:
-            cap_s = pace.HURRIED_CAP_S
+            cap_s = backoff.HURRIED_CAP_S
         if answer.retry_after_s is not None:
             self.not_before = time.monotonic() + answer.retry_after_s
-        return pace.choose_delay(self._attempts, cap_s, answer.retry_after_s)
+        return backoff.choose_delay(self._attempts, cap_s, answer.retry_after_s)
 
     def _is_early(self, piece: Piece) -> bool:
         """Whether a line's time is in the future here too."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from aind_capsule.http.bounded import HttpError
 from aind_capsule.logs.reader import LogLine
 from aind_capsule.records.encode import encode, encode_text
 from aind_capsule.records.naming import make_label_name
@@ -20,7 +21,6 @@ from aind_capsule.records.timestamps import US_PER_S, parse_timestamp, read_cloc
 from aind_capsule.settings.model import Settings
 from aind_capsule.shipping.destination import Answer, Check, Outcome, Piece
 from aind_capsule.shipping.form import Form
-from aind_capsule.shipping.http import HttpError
 from aind_capsule.shipping.loki_late import (
     Gate,
     are_some_stored,

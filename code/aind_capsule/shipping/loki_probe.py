@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+from aind_capsule.http.bounded import HttpError
 from aind_capsule.records.encode import encode
 from aind_capsule.records.timestamps import format_timestamp, read_clock_us
 from aind_capsule.shipping.destination import Answer, Check, Outcome, Piece
 from aind_capsule.shipping.form import Form
-from aind_capsule.shipping.http import HttpError
 from aind_capsule.shipping.loki_server import LokiServer
 from aind_capsule.shipping.loki_stored import StoredLines
 

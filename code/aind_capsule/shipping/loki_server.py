@@ -7,10 +7,10 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from aind_capsule.http.client import HttpAnswer, HttpClient, TlsOptions
 from aind_capsule.settings.groups import LokiSettings
 from aind_capsule.shipping.compress import compress
 from aind_capsule.shipping.destination import Answer, Outcome
-from aind_capsule.shipping.http import HttpAnswer, HttpClient, TlsOptions
 
 PUSH_PATH = "/loki/api/v1/push"
 QUERY_PATH = "/loki/api/v1/query_range"
@@ -89,12 +89,16 @@ class LokiServer:
             HttpError: No whole answer came.
         """
         answer = self._client.request(
-            "POST", self._prefix + PUSH_PATH, body=compress(body), headers=_PUSH_HEADERS
+            "POST",
+            self._prefix + PUSH_PATH,
+            body=compress(body),
+            headers=_PUSH_HEADERS,
+            is_repeatable=True,  # Loki keeps one of two equal lines
         )
         text = answer.text
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
-        return judge(replace(answer, text=text))
+        return judge(replace(answer, body=text.encode()))
 
     def query(self, parameters: Mapping[str, str], max_answer_bytes: int) -> HttpAnswer:
         """Ask for lines.

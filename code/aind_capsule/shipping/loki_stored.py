@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from aind_capsule.http.bounded import HttpError
 from aind_capsule.records.encode import decode
 from aind_capsule.records.timestamps import US_PER_S, read_clock_us
 from aind_capsule.shipping.destination import Piece
 from aind_capsule.shipping.form import Form
-from aind_capsule.shipping.http import HttpError
 from aind_capsule.shipping.loki_server import LokiServer
 
 #: The default of `max_entries_limit_per_query`; where less is allowed less is asked for.

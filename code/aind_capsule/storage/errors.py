@@ -5,8 +5,6 @@ Codes: the S3 API reference, "Error responses", and what other servers were seen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from aind_capsule.errors import CapsuleError
 
 
@@ -33,7 +31,24 @@ class RefusedError(StorageError):
 
 
 class SilentError(StorageError):
-    """No answer, or only such that asks for another try."""
+    """No answer, or only such that asks for another try.
+
+    Attributes:
+        may_have_arrived: Whether the server may have done what was asked all the same.
+        retry_after_s: How long the server asks to be left alone, seconds.
+    """
+
+    may_have_arrived = True
+    retry_after_s: float | None = None
+
+    @property
+    def is_throttled(self) -> bool:
+        """Return whether the server asks for fewer requests."""
+        return self.status in (429, 503) or self.code in _THROTTLING_CODES
+
+
+class DamagedError(SilentError):
+    """The server received other bytes than were sent, by its checksum or ours."""
 
 
 class AbsentError(StorageError):
@@ -48,74 +63,87 @@ class UnableError(StorageError):
     """The server does not know this kind of request, or one of its headers."""
 
 
-#: Answers that pass: the same request is sent again.
-PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-PASSING_CODES = frozenset(
+_THROTTLING_CODES = frozenset(
     {
-        "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
         "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
-        "PriorRequestNotComplete", "ConditionalRequestConflict", "BadDigest", "IncompleteBody",
-        "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
+        "RequestThrottled", "RequestThrottledException", "RequestLimitExceeded",
     }
 )  # fmt: skip
-#: Credentials that held once and hold no more.
-EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
-UNABLE_CODES = frozenset({"NotImplemented", "MethodNotAllowed", "MissingContentLength"})
+#: Answers that pass: the same request is sent again.
+_PASSING_CODES = _THROTTLING_CODES | {
+    "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
+    "PriorRequestNotComplete", "ConditionalRequestConflict",
+}  # fmt: skip
+_DAMAGE_CODES = frozenset(
+    {"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+)
+#: Statuses above 500 that do not pass: not implemented, HTTP version, no room.
+_LASTING_STATUSES = frozenset({501, 505, 507})
+#: Credentials that do not hold (any more): there may be others by now.
+CREDENTIAL_CODES = frozenset(
+    {
+        "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken",
+        "InvalidAccessKeyId", "RequestExpired",
+    }
+)  # fmt: skip
+_UNABLE_CODES = frozenset({"NotImplemented", "MethodNotAllowed", "MissingContentLength"})
 
 _HINTS = {
-    "AccessDenied": "Have these credentials allowed to write there (s3:PutObject,"
-    " s3:AbortMultipartUpload), or name another place.",
     "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID, AWS_PROFILE, or the role.",
     "SignatureDoesNotMatch": "Check AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.",
     "InvalidToken": "Check AWS_SESSION_TOKEN.",
     "NoSuchBucket": "Check the bucket's name, and s3.endpoint_url where it is not on AWS.",
-    "RequestTimeTooSkewed": "Set this machine's clock: the server's tells another time.",
+    "RequestTimeTooSkewed": "Set this machine's clock: it differs from the server's.",
     "InvalidStorageClass": "Correct s3.storage_class.",
     "PermanentRedirect": "Set s3.region_name to the bucket's region.",
     "AuthorizationHeaderMalformed": "Set s3.region_name to the bucket's region.",
     "InvalidTag": "Correct s3.tagging: name=value pairs, with & between them.",
     "AccessControlListNotSupported": "Remove s3.acl: this bucket takes none.",
     "NoSuchUpload": "Start the upload again.",
+    "XMinioStorageFull": "Free space on the server.",
+    "QuotaExceeded": "Free space on the server, or ask for a larger quota.",
 }  # fmt: skip
+HINT_SILENT = "Check s3.endpoint_url and the network; then capsule upload --resume."
 _OF_EXPIRED = "Give fresh credentials; `capsule upload --resume` goes on where this ended."
 _OF_OTHERS = "Correct the s3 settings, such as s3.acl, or ask who runs the server."
-_OF_KMS = "Check s3.sse_kms_key_id, and the rights to use that key."
+_OF_KMS = "Check s3.sse_kms_key_id, and the right to use that key (kms:GenerateDataKey)."
 
 
-def explain(what: str, status: int, code: str, message: str) -> StorageError:
-    """The error that an answer means.
+def explain(
+    what: str, status: int, code: str, message: str, permission: str = "s3:PutObject"
+) -> StorageError:
+    """Return the error that an answer means.
 
     Args:
         what: What was tried, such as `Writing s3://bucket/key`.
         status: The answer's status.
         code: Its S3 code, empty where it has none.
-        message: The server's words.
+        message: The server's message.
+        permission: What the credentials need for it, such as `s3:PutObject`.
+
+    >>> explain("Reading s3://b/k", 404, "NoSuchKey", "not there")
+    AbsentError('Reading s3://b/k failed: NoSuchKey: not there')
     """
-    if code == str(status):  # botocore's name for an answer without a body, such as HEAD's
-        code = ""
     said = ": ".join(part for part in (code or f"status {status}", message.strip()) if part)
     kind, hint = _classify(status, code)
-    return kind(f"{what} failed: {said}", hint=hint, code=code, status=status)
+    if not hint and status in (401, 403):
+        hint = f"Grant these credentials {permission} there, or name another place."
+    return kind(f"{what} failed: {said}", hint=hint or _OF_OTHERS, code=code, status=status)
 
 
 def _classify(status: int, code: str) -> tuple[type[StorageError], str]:
-    """Return the class of an answer's error, and its hint."""
+    """Return the class of an answer's error, and its hint; empty where the status decides."""
     if status == 412 or code == "PreconditionFailed":
-        return TakenError, ""
-    if code in UNABLE_CODES or status in (405, 411, 501):
+        return TakenError, "Name another place."
+    if code in _UNABLE_CODES or status in (405, 411, 501):
         return UnableError, "Set s3.checksum = none, or use another server."
     if code in ("NoSuchKey", "NotFound") or (status == 404 and not code):
         return AbsentError, "Check the address, and s3.endpoint_url."
-    if code in EXPIRED_CODES:
+    if code in CREDENTIAL_CODES and code not in _HINTS:
         return RefusedError, _OF_EXPIRED
-    if status in PASSING_STATUSES or code in PASSING_CODES:
+    if code in _DAMAGE_CODES:
+        return DamagedError, "Check the network and this machine's memory; then --resume."
+    is_broken = status >= 500 and status not in _LASTING_STATUSES and code not in _HINTS
+    if is_broken or status in (408, 429) or code in _PASSING_CODES:
         return SilentError, "Try again later: capsule upload --resume"
-    hint = _OF_KMS if code.startswith("KMS.") else _HINTS.get(code, "")
-    if not hint:
-        hint = _HINTS["AccessDenied"] if status in (401, 403) else _OF_OTHERS
-    return RefusedError, hint
-
-
-def find_region(headers: Mapping[str, str]) -> str | None:
-    """The bucket's region, where an answer tells it."""
-    return headers.get("x-amz-bucket-region")
+    return RefusedError, _OF_KMS if code.startswith("KMS.") else _HINTS.get(code, "")

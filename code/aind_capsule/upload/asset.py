@@ -28,7 +28,7 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.errors import AbsentError, RefusedError
 from aind_capsule.storage.objects import Bucket, Part
-from aind_capsule.storage.patience import Patience
+from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.upload.claim import is_forbidden
 from aind_capsule.upload.compare import Comparison, find_different
 from aind_capsule.upload.confirming import NotWholeError, confirm_objects
@@ -125,7 +125,7 @@ class AssetUpload:
     def __init__(
         self,
         bucket: Bucket,
-        patience: Patience,
+        patience: RetryPolicy,
         asset: S3Url,
         journal: Journal,
         settings: Settings,

@@ -23,7 +23,7 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.errors import StorageError
 from aind_capsule.storage.objects import Bucket
-from aind_capsule.storage.patience import Patience
+from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.upload.asset import AssetUpload, Report
 from aind_capsule.upload.beginning import AssetTakenError, NameClaimer, Permission
 from aind_capsule.upload.claim import Claim
@@ -289,7 +289,7 @@ def begin_job(
     known = {*inputs, *find_job_inputs(job)}
     refuse_input_name(job.asset, known, label, dt.datetime.now(dt.timezone.utc))
     opened.set_job(job)
-    patience = Patience()
+    patience = RetryPolicy(settings.s3.retry_for)
     bucket = Bucket(parse_s3_url(job.url).bucket, settings.s3, patience)
     for number in range(_MAX_SECONDS):
         upload = AssetUpload(bucket, patience, job.place, opened.journal, settings, tell)

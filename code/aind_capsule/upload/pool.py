@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aind_capsule.storage.errors import StorageError
 from aind_capsule.storage.objects import Bucket
-from aind_capsule.storage.patience import Patience
+from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.upload.budget import Budget
 from aind_capsule.upload.content_types import ContentTypes
 from aind_capsule.upload.events import Event
@@ -39,7 +39,7 @@ def send_pending(
     bucket: Bucket,
     folder: str,
     journal: Journal,
-    patience: Patience,
+    patience: RetryPolicy,
     *,
     source: str | None,
     max_concurrency: int,
@@ -181,7 +181,7 @@ def _opening(source: str | None) -> Iterator[FolderReader]:
 
 
 @contextlib.contextmanager
-def _ending(is_over: threading.Event, patience: Patience) -> Iterator[None]:
+def _ending(is_over: threading.Event, patience: RetryPolicy) -> Iterator[None]:
     """Have the threads end soon where something fails, or somebody interrupts."""
     try:
         yield

@@ -23,7 +23,7 @@ def choose_delay(
     retry_after_s: float | None = None,
     draw: Callable[[], float] = random.random,
 ) -> float:
-    """Seconds to wait after so many tries without success (1 or more).
+    """Return the seconds to wait after `attempts` tries without success (1 or more).
 
     What the server asks for is kept to in any case.
 

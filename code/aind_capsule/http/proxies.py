@@ -1,9 +1,9 @@
-"""Addresses of servers, and of the proxies that lead to them.
+"""Addresses of servers, and the one rule for the proxies that lead to them.
 
-Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; by hand, because the
-standard library reads the process's own environment only, and knows neither `ALL_PROXY` nor
-networks in `NO_PROXY`. What macOS and Windows have in their system settings is not looked at.
-Called by `http`, once for each client. An address may hold a password, which no message shows.
+Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. The standard library and
+botocore know neither `ALL_PROXY` nor networks in `NO_PROXY`. The system settings of macOS and
+Windows are not read. Called by `client`, and by `storage` for boto3. An address may hold a
+password, which no message shows.
 """
 
 from __future__ import annotations
@@ -31,16 +31,18 @@ class Proxy:
         port: Its port.
         authorization: The value of `Proxy-Authorization`, where it wants a password.
         variable: The variable that names it.
+        url: All of it, with the password.
     """
 
     host: str
     port: int
     authorization: str | None = field(repr=False)
     variable: str
+    url: str = field(repr=False)
 
 
 def parse_origin(origin: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a server's address, which has nothing else.
+    """Return scheme, host and port of a server's address, which has nothing else.
 
     Raises:
         SettingsError: It is none.
@@ -68,7 +70,7 @@ def parse_origin(origin: str) -> tuple[str, str, int]:
 
 
 def find_proxy(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that leads to a server, or None where the way is direct.
+    """Return the proxy that leads to a server, or None where the way is direct.
 
     This machine is always reached directly.
 
@@ -76,7 +78,7 @@ def find_proxy(scheme: str, host: str, port: int, environ: Mapping[str, str]) ->
         scheme: `http` or `https`.
         host: The server's name or address, in lower case.
         port: The server's port.
-        environ: The environment; of two spellings the lower-case one holds.
+        environ: The environment. Of two spellings the lower-case one holds.
 
     Raises:
         SettingsError: The variable names no proxy that can be used.
@@ -90,8 +92,26 @@ def find_proxy(scheme: str, host: str, port: int, environ: Mapping[str, str]) ->
     return None
 
 
+def list_proxies(origin: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxy that leads to a server, by scheme, as botocore's `Config` wants it.
+
+    Empty where the way is direct: botocore then looks for none itself. It holds the password.
+
+    Raises:
+        SettingsError: The origin is none, or a variable names no proxy that can be used.
+
+    >>> list_proxies("http://s3:9000", {"http_proxy": "127.0.0.1:8112", "NO_PROXY": "10.0.0.0/8"})
+    {'http': 'http://127.0.0.1:8112'}
+    >>> list_proxies("http://10.1.2.3:9000", {"ALL_PROXY": "proxy", "NO_PROXY": "10.0.0.0/8"})
+    {}
+    """
+    scheme, host, port = parse_origin(origin)
+    proxy = find_proxy(scheme, host, port, environ)
+    return {} if proxy is None else {scheme: proxy.url}
+
+
 def format_address(host: str, port: int) -> str:
-    """Host and port as one word.
+    """Return host and port as one word.
 
     >>> format_address("loki", 3100), format_address("::1", 80)
     ('loki:3100', '[::1]:80')
@@ -100,7 +120,7 @@ def format_address(host: str, port: int) -> str:
 
 
 def _parse_host(host: str | None) -> str:
-    """A host as it is looked up and sent: plain ASCII.
+    """Return a host as it is looked up and sent: plain ASCII.
 
     Raises:
         ValueError: It is none.
@@ -115,7 +135,7 @@ def _parse_host(host: str | None) -> str:
 
 
 def _read(environ: Mapping[str, str], name: str) -> tuple[str, str]:
-    """A variable's spelling and value; an empty one is as good as none."""
+    """Return a variable's spelling and value. An empty one is as good as none."""
     names = set(environ)  # on Windows `in environ` takes both spellings for the same
     if name.lower() in names:
         return name.lower(), environ[name.lower()].strip()
@@ -126,7 +146,7 @@ def _read(environ: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _parse_proxy(variable: str, value: str) -> Proxy:
-    """Read a proxy's address; what may be a password is kept out of the messages."""
+    """Read a proxy's address. What may be a password is kept out of the messages."""
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         host, port = _parse_host(parts.hostname), parts.port
@@ -149,7 +169,10 @@ def _parse_proxy(variable: str, value: str) -> Proxy:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         coded = base64.b64encode(pair.encode("utf-8", "surrogateescape")).decode()
         authorization = f"Basic {coded}"
-    return Proxy(host, 80 if port is None else port, authorization, variable)
+    port = 80 if port is None else port
+    user = f"{parts.netloc.rpartition('@')[0]}@" if parts.username is not None else ""
+    url = f"http://{user}{format_address(host, port)}"
+    return Proxy(host, port, authorization, variable, url)
 
 
 def _is_loopback(host: str) -> bool:
@@ -163,7 +186,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:
-    """Whether `NO_PROXY` lists a server: names with all that is below them, addresses, networks."""
+    """Return whether `NO_PROXY` lists a server: by a name, one above it, an address, a network."""
     address = _parse_address(host)
     for entry in re.split(r"[,\s]+", exceptions.lower()):
         if entry == "*":
@@ -181,7 +204,7 @@ def _is_excepted(host: str, port: int, exceptions: str) -> bool:
 
 
 def _split_port(entry: str) -> tuple[str, str]:
-    """Name and port of an entry such as `host`, `host:80`, `::1`, `[::1]:80` or `10.0.0.0/8`."""
+    """Split an entry such as `host`, `host:80`, `::1`, `[::1]:80` or `10.0.0.0/8`."""
     found = re.fullmatch(r"\[([^]]*)\](?::(\d+))?|([^:]*):(\d+)", entry)
     if found is None:
         return entry, ""

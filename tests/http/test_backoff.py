@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aind_capsule.shipping.pace import choose_delay
+from aind_capsule.http.backoff import choose_delay
 
 
 @given(

@@ -1,0 +1,53 @@
+"""What a server holds, as it says so itself, and parts that it has taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An object that the server holds.
+
+    Attributes:
+        size: Bytes.
+        etag: The server's name for this content, without quotes; empty where it gives none.
+    """
+
+    key: str
+    size: int
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that the server has taken.
+
+    Attributes:
+        number: From 1.
+        etag: The server's name for it, without quotes.
+        sha256: Digest of its bytes.
+        checksum: What it was sent with, as its header has it; empty where that was none.
+    """
+
+    number: int
+    etag: str
+    sha256: bytes
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPart:
+    """A part of an upload that the server holds, as the server lists it.
+
+    Attributes:
+        number: From 1.
+        size: Bytes.
+        etag: The server's name for it, without quotes.
+        checksum: As its header has it, of the kind that is sent here; empty where there is none.
+    """
+
+    number: int
+    size: int
+    etag: str
+    checksum: str

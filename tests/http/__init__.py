@@ -1,0 +1,1 @@
+"""Tests of `aind_capsule.http`."""  # noqa: A005
