@@ -66,19 +66,30 @@ def _link_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["z", "sub/passwd", "s/u/b/passwd"])
-@pytest.mark.parametrize("size", [5, PART_BYTES + 1])
 @pytest.mark.parametrize("change", [_make_pipe, _make_link, _make_link_inside, _make_folder])
 def test_a_file_that_becomes_something_else(
-    faulty: Uploader, proxy: FaultyProxy, name: str, size: int, change: Callable[[Path], object]
+    faulty: Uploader, proxy: FaultyProxy, name: str, change: Callable[[Path], object]
 ) -> None:
     """Before its turn: it is named, nothing of what it leads to is sent, and the rest is."""
-    faulty.write("a")
-    faulty.write(name, data=b"x" * size)
+    faulty.write("a", name)
     _once(proxy, "a", lambda: change(faulty.folder / name))
     with pytest.raises(NotWholeError, match=Path(name).name):
         faulty.upload(**ONE_BY_ONE)
     assert set(faulty.read()) == {"a"}
     assert faulty.get("manifest.json") is None
+
+
+@pytest.mark.parametrize("change", [_make_pipe, _make_link])
+def test_a_large_file_that_becomes_something_else(
+    faulty: Uploader, proxy: FaultyProxy, change: Callable[[Path], object]
+) -> None:
+    """It waits until one of four others has ended."""
+    large = {"a", "b", "c", "d"}
+    faulty.write(*large, "z", data=b"x" * PART_BYTES)
+    _once(proxy, "a", lambda: change(faulty.folder / "z"))
+    with pytest.raises(NotWholeError, match="/z"):
+        faulty.upload(**ONE_BY_ONE)
+    assert set(faulty.read()) == large
 
 
 @pytest.mark.parametrize("name", ["sub/passwd", "s/u/b/passwd"])
