@@ -16,13 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aind_capsule.storage.errors import RefusedError
-from aind_capsule.upload.asset import NotWholeError
+from aind_capsule.upload.beginning import Permission
+from aind_capsule.upload.confirming import NotWholeError
 from aind_capsule.upload.sending import PART_BYTES
 from tests.storage.proxy import FaultyProxy, Request, answer
 from tests.storage.servers import Server
 from tests.upload.assets import Uploader
 from tests.upload.mapping import FILE_SYSTEMS, MappingProcess
 
+OVERWRITE = Permission(overwrite=True)
 ONE_BY_ONE = {"CAPSULE_S3__MAX_CONCURRENCY": "1"}
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs leases, or /dev/shm")
 
@@ -104,7 +106,7 @@ def test_a_folder_that_becomes_a_link(faulty: Uploader, proxy: FaultyProxy, name
 
 def test_links_that_stay(uploader: Uploader, tmp_path: Path) -> None:
     """A link inside, and one into another task's folder, are sent as what they lead to."""
-    task = tmp_path / "work/3f" / ("0a" * 15)
+    task = tmp_path / "work/3f" / ("0a" * 15) / "results"
     task.mkdir(parents=True)
     (task / "x").write_bytes(b"of a task")
     uploader.write("sub/a")
@@ -221,24 +223,6 @@ def test_a_mapped_file_that_changes_between_two_processes(
     placed.check_whole({"a": path.read_bytes(), "z": b"dataz"})
 
 
-@LINUX
-def test_a_file_that_is_mapped_for_a_moment(placed: Uploader, proxy: FaultyProxy) -> None:
-    """Between two of its parts: a program that maps it, writes it and ends is seen too."""
-    path = placed.folder / "a"
-    path.write_bytes(b"x" * (4 * PART_BYTES))
-    digests = []
-
-    def write() -> None:
-        with MappingProcess(path) as writer:
-            writer.fill("y")
-        digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
-
-    _once(proxy, "a", write)
-    placed.upload(**ONE_BY_ONE)
-    manifest = placed.get("manifest.json")
-    assert [row["sha256"] for row in manifest["files"]] == digests
-
-
 @pytest.mark.parametrize("code", ["NoSuchUpload", "InvalidPart"])
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_parts_that_something_aborts(
@@ -276,10 +260,10 @@ def test_an_answer_to_complete_that_is_a_refusal(faulty: Uploader, proxy: Faulty
         else None
     )
     with pytest.raises(RefusedError, match="AccessDenied"):
-        faulty.upload(overwrite=True)
+        faulty.upload(permission=OVERWRITE)
     assert faulty.get("manifest.json") is None
     proxy.decide = lambda request: None
-    faulty.upload(overwrite=True)
+    faulty.upload(permission=OVERWRITE)
     faulty.check_whole({"big": b"y" * (PART_BYTES + 1)})
 
 
