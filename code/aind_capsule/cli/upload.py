@@ -36,6 +36,7 @@ from aind_capsule.upload.jobs import (
     find_job_folder,
     find_job_folders,
     make_job,
+    note_whole,
 )
 from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
 from aind_capsule.upload.progress import Progress, show_bytes
@@ -208,6 +209,7 @@ def _do(
     finally:
         shower.clear()
         opened.close(is_done=is_done or opened.job is None)  # refused at once, nothing was begun
+    note_whole(job, report)
     for warning in report.warnings:
         click.echo(f"capsule upload: {warning}", err=True)
     click.echo(json.dumps(report.describe()) if as_json else _describe(report))

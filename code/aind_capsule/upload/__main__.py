@@ -6,7 +6,7 @@ the same way. When nobody is at the other end any more it ends, and what is not 
 | asked | does | answers |
 |---|---|---|
 | `check`: url, asset | finds out whether the asset can be written | `{}` |
-| `owe`: a job, folder | remembers the job: from now on it is owed | `{}` |
+| `owe`: a job, folder, end | remembers the job, and how the run ended: it is owed now | `{}` |
 | `claim` | claims the name | `asset`, `url` |
 | `send`: files beside | sends the results | the report |
 | `commit` | sends the run's own files, then the manifest | the report |
@@ -89,6 +89,7 @@ class Worker:
         self._opened = OpenJob(asked["folder"])
         self._job = Job(**asked["job"])
         self._opened.set_job(self._job)
+        self._opened.journal.set_job("run_end", asked["end"])
         self._opened.remember_source(self._job)
         return {}
 
@@ -111,6 +112,8 @@ class Worker:
 
     def _commit(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._begun is not None
+        assert self._opened is not None
+        self._opened.remember_run_json(self._begun.job)
         self._begun.send()
         return self._begun.finish().describe()
 

@@ -30,6 +30,7 @@ from aind_capsule.upload.claim import Claim
 from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.naming import (
+    RUN_SUFFIX,
     find_described_inputs,
     find_input_names,
     find_next_name,
@@ -37,6 +38,7 @@ from aind_capsule.upload.naming import (
     refuse_input_name,
 )
 from aind_capsule.upload.progress import Tell
+from aind_capsule.upload.run_end import write_run_end
 from aind_capsule.upload.source_check import check_runs, check_source, describe_run, name_runs
 from aind_capsule.upload.source_runs import SourceRun, find_runs_in, find_status
 from aind_capsule.version import __version__
@@ -134,6 +136,34 @@ class OpenJob:
         self.journal.set_job("is_source_known", value=True)
         self.journal.commit()
 
+    def write_run_end(self, job: Job) -> None:
+        """Have the files of the job's run say how it ended, before they are sent.
+
+        Raises:
+            JournalError: They cannot be written.
+        """
+        if job.run_folder is None:
+            return
+        end, upload = self.journal.get_job("run_end") or {}, {"url": str(job.place)}
+        try:
+            write_run_end(job.run_folder, job.source, job.run_id, end, upload)
+        except OSError as error:
+            raise JournalError(
+                f"The run files in {job.run_folder} cannot be written: {error.strerror}",
+                hint="Make room there; then capsule upload --resume.",
+            ) from error
+
+    def remember_run_json(self, job: Job) -> None:
+        """Remember the `run.json` that is sent now.
+
+        It is written anew when the upload has failed, and what the server has then is ours.
+        """
+        for path in find_run_files(job):
+            if path.endswith(RUN_SUFFIX):
+                with contextlib.suppress(OSError), open(path, "rb") as file:
+                    self.journal.ledger.add_attempted(os.path.basename(path), file.read())
+        self.journal.commit()
+
     def check_source(self, job: Job, runs: Sequence[SourceRun]) -> None:
         """Check that the folder is the one that the upload was begun with.
 
@@ -169,6 +199,19 @@ class OpenJob:
                     os.unlink(os.path.join(self._folder, name))
             with contextlib.suppress(OSError):  # there may be more in it
                 os.rmdir(self._folder)
+
+
+def note_whole(job: Job, report: Report) -> None:
+    """Have the `run.json` of a job's run say that its asset is whole.
+
+    It is done when the journal is gone: the asset's own file does not say it.
+    """
+    if job.run_folder is None:
+        return
+    names = ("url", "files", "size", "left_out", "committed")
+    upload = {name: getattr(report, name) for name in names}
+    with contextlib.suppress(OSError):
+        write_run_end(job.run_folder, job.source, job.run_id, {}, upload)
 
 
 def find_job_folder(source: str, url: str, asset: str | None, environ: Mapping[str, str]) -> str:
@@ -245,8 +288,12 @@ def do_job(
     report = begun.report
     if report is None:
         prepare(begun.job)
+        opened.write_run_end(begun.job)
+        opened.remember_run_json(begun.job)
         begun.send()
-        report = begun.finish(runs)
+        report = begun.finish(() if job.run_folder is not None else runs)
+    if job.run_folder is not None:
+        runs = list(find_runs_in(job.run_folder))
     for run in runs:
         if run.status != "success":
             why = f": {run.error_message}" if run.error_message else ""

@@ -7,6 +7,7 @@ proves it: neither its name nor its size, nor that it lies in a folder that was 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 from aind_capsule.storage.objects import Held
@@ -61,6 +62,19 @@ class Ledger:
             "INSERT OR REPLACE INTO written SELECT key, size, sha256, etag, identity FROM file"
             " WHERE sha256 IS NOT NULL" + (" AND key = ?" if key is not None else ""),
             () if key is None else (key,),
+        )
+
+    def add_attempted(self, key: str, data: bytes) -> None:
+        """Remember what is sent now and may be another file when an answer is waited for again.
+
+        Args:
+            key: Where to; nothing that was written there before is forgotten.
+            data: All of it, sent at once: servers name it by its MD5.
+        """
+        digest, etag = hashlib.sha256(data).digest(), hashlib.md5(data).hexdigest()
+        self._db.do(
+            "INSERT OR IGNORE INTO written VALUES (?, ?, ?, ?, '')",
+            (key, len(data), digest, etag),
         )
 
     def set_known(self, rows: Iterable[tuple[str, int, bytes, str]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from aind_capsule.logs.place import find_bases
 from aind_capsule.logs.reader import is_being_written
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import LOG_SUFFIX, RUN_FILE_SUFFIXES, is_run_id
+from aind_capsule.settings.secret import MASK
 from aind_capsule.upload.naming import find_input_names
 
 _RUN_SUFFIX = RUN_FILE_SUFFIXES["run"]
@@ -83,9 +85,9 @@ def find_source_runs(
             continue
         results = os.path.realpath(results)
         if is_live:
-            if _overlap(wanted, results):
+            if _overlap(results, wanted):
                 found[run_id] = _describe(content, _RUNNING)
-        elif results == wanted:
+        elif _is_told(results, wanted):
             has_ended = True
             found.setdefault(run_id, _describe(content, _find_end(content, log, run_id)))
     return sorted(found.values(), key=lambda run: run.run_id)
@@ -145,10 +147,26 @@ def _read_run_json(path: str | None) -> dict[str, Any]:
     return {}
 
 
-def _overlap(folder: str, other: str) -> bool:
-    """Return whether one of two folders is in the other."""
-    shorter, longer = sorted((os.path.join(folder, ""), os.path.join(other, "")), key=len)
-    return longer.startswith(shorter)
+def _is_told(told: str, folder: str) -> bool:
+    """Return whether a path of `run.json`, where secrets are hidden, may be a folder's."""
+    pattern = ".+".join(map(re.escape, told.split(MASK)))
+    return re.fullmatch(pattern, folder, re.DOTALL) is not None
+
+
+def _overlap(told: str, folder: str) -> bool:
+    """Return whether one of two folders is in the other; see `_is_told`."""
+    above = any(_is_told(told, path) for path in _find_parents(folder))
+    return above or any(_is_told(path, folder) for path in _find_parents(told))
+
+
+def _find_parents(path: str) -> Iterator[str]:
+    """Yield a path and the folders above."""
+    while True:
+        yield path
+        parent = os.path.dirname(path)
+        if parent == path:
+            return
+        path = parent
 
 
 def _describe(content: Mapping[str, Any], status: str, *, is_in_folder: bool = False) -> SourceRun:
