@@ -179,7 +179,9 @@ class Writing:
             except StorageError as error:
                 if self._is_made_of(name, key, parts, checksum, error):
                     return
-                if error.status == 200:  # the server began, and failed: that may pass
+                if (
+                    error.status == 200 and error.code
+                ):  # the server began, and failed: that may pass
                     raise SilentError(error.message, hint=HINT_SILENT, code=error.code) from error
                 raise
             if checksum is None:
@@ -218,12 +220,12 @@ class Writing:
             return self._requests.send(request)
 
         try:
-            if not isinstance(error, SilentError):
-                answer = self._retries.call(look)
-            elif error.may_have_arrived:
+            if isinstance(error, SilentError) or error.status == 200:
+                if isinstance(error, SilentError) and not error.may_have_arrived:
+                    return False
                 answer = look()  # the request itself is tried again, and this with it
             else:
-                return False
+                answer = self._retries.call(look)
         except StorageError:
             return False
         if checksum is not None:
