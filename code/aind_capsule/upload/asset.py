@@ -412,6 +412,8 @@ class AssetUpload:
     def _retire_manifest(self) -> None:
         """Have no manifest name what is replaced from now on."""
         key = self.asset.folder + MANIFEST
+        self.journal.ledger.keep_known()
+        self.journal.commit()
         try:
             self.bucket.remove(key)
         except RefusedError as error:
