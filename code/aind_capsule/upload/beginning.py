@@ -85,6 +85,8 @@ class NameClaimer:
         target = upload.journal.target
         here = Target(upload.bucket.origin, upload.asset.folder, "")
         self._target = target if target is not None and target.is_same_place(here) else None
+        if self._target is None:
+            upload.journal.ledger.set_known(())  # it may be of another place's manifest
 
     def take(self, *, is_new: bool) -> bool:
         """Claim the name, or go on with our claim.

@@ -48,8 +48,8 @@ class Ledger:
         self._db = database
 
     def clear(self) -> None:
-        """Forget everything: it was of another place."""
-        for table in ("known", "written", "held"):
+        """Forget what was written and held: it was of another place."""
+        for table in ("written", "held"):
             self._db.do(f"DELETE FROM {table}")
 
     def keep_written(self, key: str | None = None) -> None:
