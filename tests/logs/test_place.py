@@ -12,7 +12,7 @@ from aind_capsule.cli.push import find_writable_base
 from aind_capsule.errors import CapsuleError
 from aind_capsule.logs.place import find_bases, make_other_run_folders, make_run_folder
 from aind_capsule.shipping.places import find_original, make_spare_folder
-from aind_capsule.upload.jobs import find_job_folder
+from aind_capsule.upload.open_job import find_job_folder
 
 RUN_ID = "20260101T000000-0123abcd"
 LOG = f"x-{RUN_ID}.log.jsonl"

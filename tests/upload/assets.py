@@ -16,7 +16,8 @@ from aind_capsule.settings.load import load_settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.upload.asset import Report
 from aind_capsule.upload.beginning import Permission
-from aind_capsule.upload.jobs import NOTHING, OpenJob, do_job, find_job_folder, make_job
+from aind_capsule.upload.jobs import NOTHING, do_job
+from aind_capsule.upload.open_job import OpenJob, find_job_folder, make_job
 from tests.conftest import build_environ
 from tests.storage.servers import Server
 

@@ -16,7 +16,8 @@ import pytest
 from aind_capsule.settings.load import load_settings
 from aind_capsule.storage.addresses import parse_s3_url
 from aind_capsule.upload.asset import Report
-from aind_capsule.upload.jobs import Job, OpenJob, do_job, make_job
+from aind_capsule.upload.jobs import do_job
+from aind_capsule.upload.open_job import Job, OpenJob, make_job
 from aind_capsule.upload.source_check import SourceError
 from aind_capsule.upload.source_runs import SourceRun, find_source_runs, find_status
 from tests.storage.proxy import FaultyProxy, answer

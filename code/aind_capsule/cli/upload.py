@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ import click
 
 from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.cli.messages import hide_secrets
-from aind_capsule.context.folders import find_folder, get_cwd
+from aind_capsule.cli.upload_owed import drop, find_scratch, find_unnamed, resume
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.logs.screen import find_screen
 from aind_capsule.logs.stderr import find_stderr
@@ -28,17 +30,15 @@ from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import Report
 from aind_capsule.upload.beginning import Permission
-from aind_capsule.upload.jobs import (
-    NOTHING,
+from aind_capsule.upload.jobs import NOTHING, do_job
+from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
+from aind_capsule.upload.open_job import (
     Job,
     OpenJob,
-    do_job,
     find_job_folder,
-    find_job_folders,
     make_job,
     note_whole,
 )
-from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
 from aind_capsule.upload.progress import Progress, show_bytes
 from aind_capsule.upload.source_runs import find_source_runs
 from aind_capsule.upload.verify import Verdict, verify
@@ -121,7 +121,8 @@ def command(
                 hint="Give the folder, and the place where there are several:"
                 " capsule upload --drop DIR [URL]",
             )
-        return _drop(folder, url, settings)
+        is_done = drop(folder, None if url is None else _parse(url), settings)
+        return 0 if is_done else EXIT_OWED
     if resumes:
         if url is not None:
             raise UsageError(
@@ -129,7 +130,8 @@ def command(
                 hint="Give the folder at most: capsule upload --resume [DIR]",
             )
         name = None if asset_name is None else check_asset_name(asset_name)
-        return _resume(folder, name, settings, permission=permission, as_json=as_json)
+        do = functools.partial(_do, settings=settings, permission=permission, as_json=as_json)
+        return 0 if resume(folder, name, settings, do) else EXIT_OWED
     if folder is None or url is None:
         raise UsageError(
             "capsule upload: a folder and a place are needed",
@@ -142,15 +144,15 @@ def command(
     place = _parse(url)
     if asset_name is not None:
         name = check_asset_name(asset_name)
-        waiting = _find_unnamed(folder, place, settings)
+        waiting = find_unnamed(folder, place, settings)
         if waiting is not None:
             opened, job = waiting
             job = dataclasses.replace(job, asset=name)
-            return _do(opened, job, settings, permission=permission, as_json=as_json)
+            return _do(opened, job, settings=settings, permission=permission, as_json=as_json)
     opened = OpenJob(find_job_folder(folder, str(place), asset_name, os.environ))
     begun = opened.job
     job = begun or _make_job(opened, folder, place, asset_name, settings)
-    return _do(opened, job, settings, permission=permission, as_json=as_json)
+    return _do(opened, job, settings=settings, permission=permission, as_json=as_json)
 
 
 def _load() -> Settings:
@@ -187,14 +189,14 @@ def _make_job(
 
 
 def _do(
-    opened: OpenJob, job: Job, settings: Settings, *, permission: Permission, as_json: bool
+    opened: OpenJob, job: Job, *, settings: Settings, permission: Permission, as_json: bool
 ) -> int:
     shower = _Shower()
     is_done = False
     try:
         runs = None
         if job.source is not None:
-            runs = find_source_runs(job.source, _find_scratch(settings), os.environ)
+            runs = find_source_runs(job.source, find_scratch(settings), os.environ)
         report = do_job(
             opened,
             job,
@@ -229,125 +231,6 @@ def _make_description(job: Job) -> None:
     )
     if problem is not None:
         click.echo(f"capsule upload: the asset has no {DESCRIPTION}: {problem}", err=True)
-
-
-def _resume(
-    folder: str | None,
-    name: str | None,
-    settings: Settings,
-    *,
-    permission: Permission,
-    as_json: bool,
-) -> int:
-    is_whole, found = True, 0
-    for path in list(find_job_folders(_find_scratch(settings), os.environ)):
-        opened = _open_owed(path)
-        if opened is None:
-            is_whole = False
-            continue
-        job = opened.job
-        if job is None or not _concerns(job, folder):
-            opened.close(is_done=job is None)
-            continue
-        found += 1
-        if not job.asset:
-            if name is None:
-                is_whole = False
-                told = (
-                    f"capsule upload: {job.source or job.run_folder}: the asset's name is not known"
-                )
-                say = f"capsule upload --resume {job.run_folder} --asset-name NAME"
-                click.echo(f"{told}\n         {say}", err=True)
-                opened.close(is_done=False)
-                continue
-            job = dataclasses.replace(job, asset=name)
-        click.echo(f"{job.source or job.run_folder} to {job.place}", err=True)
-        try:
-            _do(opened, job, settings, permission=permission, as_json=as_json)
-        except CapsuleError as error:
-            is_whole = False
-            click.echo(f"capsule upload: {error.message}\n         {error.hint}", err=True)
-    if not found and is_whole:
-        click.echo("Nothing is owed.", err=True)
-    return 0 if is_whole else EXIT_OWED
-
-
-def _drop(folder: str, url: str | None, settings: Settings) -> int:
-    """Forget the uploads of a folder, which need not be there any more."""
-    place = None if url is None else str(_parse(url))
-    is_whole, found = True, 0
-    for path in list(find_job_folders(_find_scratch(settings), os.environ)):
-        opened = _open_owed(path)
-        if opened is None:
-            is_whole = False
-            continue
-        job = opened.job
-        is_it = job is not None and _concerns(job, folder) and place in (None, job.url)
-        try:
-            if job is not None and is_it:
-                found += 1
-                click.echo(f"{job.source or job.run_folder}: {_describe_dropped(opened, job)}")
-        finally:
-            opened.close(is_done=is_it or job is None)
-    if not found:
-        click.echo(f"capsule upload: no upload of {folder} is remembered.", err=True)
-    return 0 if found and is_whole else EXIT_OWED
-
-
-def _describe_dropped(opened: OpenJob, job: Job) -> str:
-    """What is forgotten, and what stays on the server."""
-    target = opened.journal.target
-    if target is None:
-        return f"the upload to {job.place if job.asset else job.url} is forgotten; it sent nothing."
-    total, begun = opened.journal.count(), opened.journal.find_abandoned()
-    text = (
-        f"the upload to {job.place} is forgotten. What it wrote stays there: .claim"
-        f" and {total.done_files:,} files ({show_bytes(total.done_size)})"
-    )
-    if begun:
-        text += f", and parts of {len(begun):,} objects, such as {begun[0][0]!r}"
-    return text + "."
-
-
-def _open_owed(path: str) -> OpenJob | None:
-    """Open an upload that was begun; None, and said, where that is not possible."""
-    try:
-        return OpenJob(path)
-    except CapsuleError as error:
-        click.echo(f"capsule upload: {path}: {error.message}. {error.hint}", err=True)
-        return None
-
-
-def _concerns(job: Job, folder: str | None) -> bool:
-    """Whether a job is a folder's, or a run's whose folder that is; None is any."""
-    if folder is None:
-        return True
-    places = [place for place in (job.source, job.run_folder) if place is not None]
-    return os.path.realpath(folder) in map(os.path.realpath, places)
-
-
-def _find_unnamed(folder: str, place: S3Url, settings: Settings) -> tuple[OpenJob, Job] | None:
-    """The newest run's upload of this folder to that place that waits for a name."""
-    wanted = os.path.realpath(folder)
-    for path in reversed(list(find_job_folders(_find_scratch(settings), os.environ))):
-        try:
-            opened = OpenJob(path)
-        except CapsuleError:  # another process does it
-            continue
-        job = opened.job
-        if (
-            job is not None
-            and job.source is not None
-            and (job.asset, job.url, os.path.realpath(job.source)) == ("", str(place), wanted)
-        ):
-            return opened, job
-        opened.close(is_done=job is None)
-    return None
-
-
-def _find_scratch(settings: Settings) -> str:
-    source = "--scratch" if settings.scratch else "default"
-    return find_folder("scratch", settings.scratch, source, cwd=get_cwd()).path
 
 
 def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:

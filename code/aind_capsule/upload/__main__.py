@@ -32,8 +32,9 @@ from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.errors import RefusedError, SilentError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.beginning import AssetTakenError
-from aind_capsule.upload.jobs import BegunJob, Job, OpenJob, begin_job
+from aind_capsule.upload.jobs import BegunJob, begin_job
 from aind_capsule.upload.keys import MANIFEST
+from aind_capsule.upload.open_job import Job, OpenJob
 from aind_capsule.upload.progress import Progress
 
 _TELL_EVERY_S = 0.5

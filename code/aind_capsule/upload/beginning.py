@@ -60,6 +60,8 @@ class Permission:
 class NameClaimer:
     """Claims one name for an upload.
 
+    The journal's rows are forgotten where they belong to another place.
+
     Args:
         upload: The upload.
         claim: Its claim; the id of the upload in it is another one for each name.
@@ -86,7 +88,7 @@ class NameClaimer:
         here = Target(upload.bucket.origin, upload.asset.folder, "")
         self._target = target if target is not None and target.is_same_place(here) else None
         if self._target is None:
-            upload.journal.ledger.set_known(())  # it may be of another place's manifest
+            upload.journal.leave_place()
 
     def take(self, *, is_new: bool) -> bool:
         """Claim the name, or go on with our claim.

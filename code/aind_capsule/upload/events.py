@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from aind_capsule.storage.objects import Part
 from aind_capsule.upload.rows import Begun, FileRow
@@ -80,10 +81,15 @@ class PartSent:
 
 @dataclass(frozen=True, slots=True)
 class PartsBegun:
-    """An object in parts was begun."""
+    """An object in parts was begun.
+
+    Attributes:
+        kept: Set once the journal has it. No part is sent before: what was begun is known then.
+    """
 
     key: str
     begun: Begun
+    kept: threading.Event = field(default_factory=threading.Event)
 
 
 Event = Sent | Confirmed | Outgrown | Gone | Failed | PartSent | PartsBegun

@@ -97,24 +97,25 @@ class Journal:
         return None if told is None else Target(**told)
 
     def set_target(self, target: Target) -> None:
-        """Remember a new claim. What was sent under another one does not count any more.
-
-        Rows of another endpoint, bucket or folder are forgotten. Those of an earlier claim of this
-        folder still prove what was written.
-        """
-        earlier = self.target
-        if earlier is not None and earlier.is_same_place(target):
-            self.ledger.keep_written()
-        else:
-            self.ledger.clear()
-            self._db.do("DELETE FROM abandoned")
-            self._db.do("DELETE FROM upload")
+        """Remember a new claim. What was sent under an earlier one only proves who wrote it."""
+        self.ledger.keep_written()
         self._db.do("INSERT OR IGNORE INTO abandoned SELECT id, key FROM upload")
+        self._forget_what_was_sent()
+        self.set_job("target", {name: getattr(target, name) for name in target.__slots__})
+        self.commit()
+
+    def leave_place(self) -> None:
+        """Forget what was done at another endpoint, bucket or folder."""
+        self.ledger.clear()
+        self._db.do("DELETE FROM abandoned")
+        self._forget_what_was_sent()
+        self._db.do("DELETE FROM job WHERE name IN ('target', 'may_have_manifest')")
+        self.commit()
+
+    def _forget_what_was_sent(self) -> None:
         self._db.do("DELETE FROM upload")
         self._db.do("DELETE FROM part")
         self._db.do("UPDATE file SET sha256 = NULL, etag = '', may_replace = 0, was_handed = 0")
-        self.set_job("target", {name: getattr(target, name) for name in target.__slots__})
-        self.commit()
 
     def set_claim_etag(self, etag: str) -> None:
         """Remember the server's name for our claim."""
@@ -261,6 +262,10 @@ class Journal:
                 found = FileIdentity.decode(identity)
                 yield FileRow(key, name, path, found, bool(may_replace), bool(was_handed))
             last = rows[-1][0]
+
+    def forget_handing(self, key: str) -> None:
+        """Remember that a file was not sent: something else has its key."""
+        self._db.do("UPDATE file SET was_handed = 0 WHERE key = ?", (key,))
 
     def find_doubtful(self) -> Iterator[tuple[FileRow, bytes]]:
         """Yield files that were sent and must be read once more, with their SHA-256, by key."""

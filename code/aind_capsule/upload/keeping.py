@@ -26,6 +26,7 @@ from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.progress import Progress, Tell
 from aind_capsule.upload.rows import FileRow, SentRow
 from aind_capsule.upload.sending import PART_BYTES
+from aind_capsule.upload.writing import ForeignObjectError
 
 #: What is reported in this time is written together.
 WAIT_S = 0.02
@@ -130,6 +131,7 @@ class Keeper:
         progress, journal = self._progress, self._journal
         if isinstance(event, PartsBegun):
             journal.set_begun(event.key, event.begun)
+            event.kept.set()
             progress.done_size -= self._in_parts.pop(event.key, 0)
             return
         self.outstanding[event.row.size > PART_BYTES] -= 1
@@ -167,6 +169,8 @@ class Keeper:
     def _take_failure(self, event: Failed) -> Exception | None:
         """Count a file that failed, or return what concerns all files."""
         self.outstanding[event.row.size > PART_BYTES] -= 1
+        if isinstance(event.error, ForeignObjectError):
+            self._journal.forget_handing(event.row.key)
         if isinstance(event.error, StorageError) or not isinstance(event.error, CapsuleError):
             return event.error
         self._progress.failures.append(f"{event.error.message}. {event.error.hint}")

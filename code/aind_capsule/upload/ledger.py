@@ -22,6 +22,9 @@ CREATE TABLE IF NOT EXISTS known (
 CREATE TABLE IF NOT EXISTS written (
     key TEXT PRIMARY KEY, size INTEGER, sha256 BLOB, etag TEXT, identity TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempted (
+    key TEXT, size INTEGER, etag TEXT, PRIMARY KEY (key, etag)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS held (key TEXT PRIMARY KEY, size INTEGER, etag TEXT) WITHOUT ROWID;
 """
 #: A held object that the journal has written: by its ETag, or by its size where there is none.
@@ -32,6 +35,8 @@ _IS_WRITTEN = (
 _IS_OURS = (
     "(held.key IN (SELECT key FROM known) OR EXISTS (SELECT 1 FROM written"
     f" WHERE written.key = held.key AND {_IS_WRITTEN})"
+    " OR EXISTS (SELECT 1 FROM attempted WHERE attempted.key = held.key"
+    " AND attempted.size = held.size AND attempted.etag = held.etag)"
     " OR EXISTS (SELECT 1 FROM file WHERE file.key = held.key AND file.sha256 IS NOT NULL"
     " AND file.size = held.size AND (file.etag = held.etag OR file.etag = '' OR held.etag = '')))"
 )
@@ -48,8 +53,8 @@ class Ledger:
         self._db = database
 
     def clear(self) -> None:
-        """Forget what was written and held: it was of another place."""
-        for table in ("written", "held"):
+        """Forget everything: it was of another place."""
+        for table in ("known", "written", "attempted", "held"):
             self._db.do(f"DELETE FROM {table}")
 
     def keep_written(self, key: str | None = None) -> None:
@@ -75,17 +80,14 @@ class Ledger:
         self._db.do(f"INSERT OR IGNORE INTO written {rows}")
 
     def add_attempted(self, key: str, data: bytes) -> None:
-        """Remember what is sent now and may be another file when an answer is waited for again.
+        """Remember what is sent now: without an answer it may be there, and the file another one.
 
         Args:
-            key: Where to; nothing that was written there before is forgotten.
+            key: Where to.
             data: All of it, sent at once: servers name it by its MD5.
         """
-        digest, etag = hashlib.sha256(data).digest(), hashlib.md5(data).hexdigest()
-        self._db.do(
-            "INSERT OR IGNORE INTO written VALUES (?, ?, ?, ?, '')",
-            (key, len(data), digest, etag),
-        )
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        self._db.do("INSERT OR IGNORE INTO attempted VALUES (?, ?, ?)", (key, len(data), etag))
 
     def set_known(self, rows: Iterable[tuple[str, int, bytes, str]]) -> None:
         """Remember the rows of the manifest that is there: key, size, SHA-256, ETag."""
@@ -125,7 +127,9 @@ class Ledger:
         if all_of_them:
             proof = "1"
         elif not is_listed:
-            proof = "key IN (SELECT key FROM known) OR key IN (SELECT key FROM written)"
+            proof = " OR ".join(
+                f"key IN (SELECT key FROM {table})" for table in ("known", "written", "attempted")
+            )
         self._db.do(f"UPDATE file SET may_replace = ({proof}) WHERE sha256 IS NULL")
 
     def find_known(self) -> Iterator[KnownFile]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from aind_capsule.storage.errors import RefusedError, StorageError
+from aind_capsule.storage.errors import RefusedError, StorageError, TakenError
 from aind_capsule.storage.objects import Part
 from aind_capsule.upload.budget import Budget
 from aind_capsule.upload.events import Event, PartsBegun, PartSent
@@ -20,6 +20,8 @@ from aind_capsule.upload.writing import ForeignObjectError, ObjectWriter
 
 #: What a server answers that has lost an upload, or a part of it.
 FORGOTTEN_CODES = frozenset({"NoSuchUpload", "InvalidPart"})
+
+_LOOK_EVERY_S = 0.1
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ class PartsSender:
                 has lost what was begun, or a part of it.
         """
         self.must_go_on()
-        bucket, path, size = self.writer.bucket, self.writer.name(self.row), self.file.identity.size
+        path, size = self.writer.name(self.row), self.file.identity.size
         begun = self._begin(part_size, headers, begun)
         whole = hashlib.sha256()
         uploaded_parts = {part.number: part for part in begun.parts}
@@ -92,10 +94,14 @@ class PartsSender:
         etag = _combine_etags(done)
         try:
             self.writer.check_absent(self.row, size, etag)
-            bucket.complete(path, begun.upload_id, done)
+            self.writer.complete(self.row, begun.upload_id, done)
         except ForeignObjectError:
             self._abort(path, begun)
             raise
+        except TakenError as error:
+            if not self._is_there(path, size, etag):
+                self._abort(path, begun)
+                raise self.writer.refuse(self.row) from error
         except StorageError as error:
             if not self._is_there(path, size, etag):
                 if error.code == "InvalidPart":
@@ -113,7 +119,10 @@ class PartsSender:
             self._abort(path, begun)
         upload_id = self.writer.bucket.begin(path, headers)
         begun = dataclasses.replace(mine, upload_id=upload_id)
-        self.report(PartsBegun(self.row.key, begun))
+        event = PartsBegun(self.row.key, begun)
+        self.report(event)
+        while not event.kept.wait(_LOOK_EVERY_S):
+            self.must_go_on()
         return begun
 
     def _abort(self, path: str, begun: Begun) -> None:
