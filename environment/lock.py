@@ -1,11 +1,11 @@
 """Make the one lock, and stamp what follows from it: `make lock`, which needs `uv` on PATH.
 
 `requirements.lock` pins the toolkit's own dependencies with hashes, from `pyproject.toml`, and
-those of the extras that every run may want (`--resources`, provenance); `build.lock` pins what
-builds its wheel. The platform's form of an image has no file but `Dockerfile` and `postInstall`,
-so the toolkit's pins stand in `postInstall` as well, between two marks, the processing's in the
-`Dockerfile`; and a `Dockerfile` there begins with the hash of what follows. The processing's pins
-are resolved apart: the two environments never meet.
+those of each extra that an option of `capsule run` needs (`--upload`, `--resources`, provenance).
+`build.lock` pins what builds its wheel. The platform's form of an image has no file but
+`Dockerfile` and `postInstall`, so the toolkit's pins stand in `postInstall` as well, between two
+marks, the processing's in the `Dockerfile`; and a `Dockerfile` there begins with the hash of what
+follows. The processing's pins are resolved apart: the two environments never meet.
 
 With `--stamp` only pins of `postInstall` and hash lines are written, which needs no network.
 """
@@ -25,7 +25,8 @@ BUILD_LOCK = ENVIRONMENT / "build.lock"
 POST_INSTALL = ENVIRONMENT / "postInstall"
 PROCESSING = ENVIRONMENT / "Dockerfile"
 DOCKERFILES = (PROCESSING, ROOT / "capsule_template" / "environment" / "Dockerfile")
-EXTRAS = ("--extra", "resources", "--extra", "metadata")
+#: What an option of `capsule run` needs; the template installs them too.
+EXTRAS = ("metadata", "resources", "s3")
 #: The oldest Python whose packages the processing's pins must have, and the platform's system.
 PROCESSING_FOR = ("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28")
 _PINS = re.compile(r"(?<=# pins: made by environment/lock.py\n).*?(?=# end of pins\n)", re.DOTALL)
@@ -53,7 +54,7 @@ def make_locks() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     (needed,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
     locks = {
-        LOCK: resolve(*everywhere, *EXTRAS, "pyproject.toml"),
+        LOCK: resolve(*everywhere, *(f"--extra={name}" for name in EXTRAS), "pyproject.toml"),
         BUILD_LOCK: resolve(*everywhere, "-", given="\n".join(re.findall(r'"([^"]+)"', needed))),
     }
     newest = dict(

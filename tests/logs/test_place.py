@@ -12,7 +12,7 @@ from aind_capsule.cli.push import find_writable_base
 from aind_capsule.errors import CapsuleError
 from aind_capsule.logs.place import find_bases, make_other_run_folders, make_run_folder
 from aind_capsule.shipping.places import find_original, make_spare_folder
-from aind_capsule.upload.jobs import find_job_folder
+from aind_capsule.upload.open_job import find_job_folder
 
 RUN_ID = "20260101T000000-0123abcd"
 LOG = f"x-{RUN_ID}.log.jsonl"
@@ -142,3 +142,21 @@ def test_a_log_in_its_run_folder_is_its_own_original(tmp_path: Path) -> None:
     environ = {"HOME": str(home)}
     assert find_original(str(kept), str(scratch), environ) == str(kept)
     assert find_original(str(tmp_path / "results" / LOG), str(scratch), environ) == str(stale)
+
+
+def test_the_state_folder_may_have_the_runs_folder_already(tmp_path: Path) -> None:
+    """Where the delivery keeps its positions the log finds room too; elsewhere a folder that exists is another's."""
+    temporary, state = tmp_path / "tmp", tmp_path / "state"
+    temporary.mkdir()
+    environ = {"XDG_STATE_HOME": str(state), "TMPDIR": str(temporary)}
+    own = state / "aind-capsule" / RUN_ID
+    own.mkdir(parents=True)
+    (own / "a.position").touch()
+    planted = temporary / f"aind-capsule-{os.getuid()}" / RUN_ID
+    planted.mkdir(parents=True)
+    folders = [folder.path for folder in make_other_run_folders(str(tmp_path / "gone" / RUN_ID), None, environ)]  # fmt: skip
+    for folder in folders[1:]:
+        os.rmdir(folder)
+    assert folders[0] == str(own)
+    assert str(planted) not in folders
+    assert (own / "a.position").exists()

@@ -121,8 +121,9 @@ def test_the_stamp_follows_the_lock(copy: Path) -> None:
 
 
 def test_the_template_installs_this_version() -> None:
-    """The template's postInstall pins the version that it comes with."""
+    """The template's postInstall pins the version that it comes with, with every extra for a run."""
     from aind_capsule import __version__
 
-    post_install = ROOT / "capsule_template/environment/postInstall"
-    assert f'"aind-capsule=={__version__}"' in post_install.read_text()
+    post_install = (ROOT / "capsule_template/environment/postInstall").read_text()
+    assert f'VERSION="{__version__}"' in post_install
+    assert f'"aind-capsule[{",".join(lock.EXTRAS)}]==$VERSION"' in post_install

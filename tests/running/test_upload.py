@@ -19,7 +19,8 @@ import pytest
 from aind_data_schema.core.data_description import DataDescription
 from aind_data_schema.core.processing import DataProcess
 
-from tests.conftest import Capsule, Finished, parse_strictly, wait_until
+from aind_capsule.records.canonical import holds_canonical, is_canonical
+from tests.conftest import Capsule, Finished, check_log_is_sound, parse_strictly, wait_until
 from tests.running.terminal import Terminal
 from tests.storage.conftest import credentials, proxy, s3, servers  # noqa: F401
 from tests.storage.proxy import FaultyProxy, Request, answer
@@ -402,7 +403,10 @@ def test_the_processings_own_description(uploading: Uploading) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ended_during_the_upload(uploading: Uploading, number: signal.Signals) -> None:
-    """A stop is heard at once, a kill is survived: the upload is owed, and --resume makes it whole."""
+    """A stop is heard at once, a kill is survived: the upload is owed, and --resume makes it whole.
+
+    The run's files then say how the processing ended, in the asset and here.
+    """
     reached, go_on = threading.Event(), threading.Event()
 
     def before(request: Request) -> None:
@@ -428,10 +432,112 @@ def test_ended_during_the_upload(uploading: Uploading, number: signal.Signals) -
             "another process" not in (done := uploading.resume()).stderr and done.returncode == 0
         )
     )
-    _, objects = uploading.read_asset("assets/")
+    name, objects = uploading.read_asset("assets/")
     assert objects["b.csv"] == b"x\n"
-    assert _get(objects, ".log.jsonl").splitlines() == run.lines
-    assert "manifest.json" in objects
+    lines = _get(objects, ".log.jsonl").splitlines()
+    assert lines[: len(run.lines)] == run.lines
+    records = [parse_strictly(line) for line in lines]
+    check_log_is_sound(records)
+    assert is_canonical(records[-1])
+    if number == signal.SIGTERM:
+        assert len(lines) == len(run.lines), "the record stays that tells how the wrapper ended"
+    else:
+        assert (records[-1]["status"], records[-1]["exit_code"]) == ("success", 0)
+    url = f"s3://{uploading.bucket}/assets/{name}"
+    told = json.loads(_get(objects, ".run.json"))
+    assert (told["status"], told["exit_code"], told["upload"]["url"]) == ("success", 0, url)
+    assert holds_canonical(told)
+    assert not {"error_type", "error_message"} & told.keys()
+    assert not {"committed", "problem"} & told["upload"].keys()
+    here = uploading.capsule.run_json()
+    assert (here["status"], here["upload"]["committed"]) == ("success", True)
+    assert json.loads(objects["manifest.json"])["run_status"] == "success"
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_failed_run_that_is_resumed(uploading: Uploading, is_killed: bool) -> None:
+    """Its files go on saying that it failed."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def before(request: Request) -> None:
+        if request.path.endswith(".run.json" if not is_killed else ".claim"):
+            reached.set()
+            go_on.wait(30)
+
+    uploading.proxy.before = before
+    process = uploading.capsule.start("sh", "-c", "exit 3")
+    assert reached.wait(60)
+    process.send_signal(signal.SIGKILL if is_killed else signal.SIGTERM)
+    uploading.capsule.finish(process, timeout_s=20)
+    go_on.set()
+    uploading.proxy.before = lambda request: None
+    done = None
+
+    def is_resumed() -> bool:
+        nonlocal done
+        done = uploading.resume()
+        return "another process" not in done.stderr and done.returncode == 0
+
+    wait_until(is_resumed)
+    assert done is not None
+    assert "ended with fail" in done.stderr
+    _, objects = uploading.read_asset("assets/failed/")
+    told = json.loads(_get(objects, ".run.json"))
+    assert (told["status"], told["exit_code"]) == ("fail", 3)
+    record = parse_strictly(_get(objects, ".log.jsonl").splitlines()[-1])
+    assert (record["status"], record["exit_code"]) == ("fail", 3)
+    assert json.loads(objects["manifest.json"])["run_status"] == "fail"
+
+
+def test_the_name_of_an_input(uploading: Uploading) -> None:
+    """Results never get it: 78 before the start, with a name that they may have."""
+    run = uploading.run("sh", "-c", "echo started", options=("--asset-name", RAW))
+    assert (run.status, run.stdout) == (78, b"")
+    assert f"{RAW} is the name of an input asset" in run.canonical["error_message"]
+    assert f"--asset-name {RAW}_processed_20" in run.canonical["error_message"]
+    assert uploading.read() == {}
+
+
+def test_results_of_a_run_that_goes_on(uploading: Uploading) -> None:
+    """`capsule upload` names it and sends nothing; the run's own upload is not in its way."""
+    words = ("../results", f"s3://{uploading.bucket}/more", "--asset-name", "mine")
+    go_on = uploading.capsule.root / "go"
+    script = f"echo x > ../results/b.csv; echo up; while [ ! -e {go_on} ]; do sleep 0.05; done"
+    process = uploading.capsule.start("sh", "-c", script)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    refused = uploading.upload(*words)
+    go_on.touch()
+    run = uploading.capsule.finish(process)
+    assert (refused.returncode, run.status) == (74, 0)
+    assert f"The run {run.canonical['run_id']}" in refused.stderr
+    assert not any(key.startswith("more/") for key in uploading.read())
+    assert uploading.upload(*words).returncode == 0
+
+
+@pytest.mark.parametrize("change", ["emptied", "reused"])
+def test_results_that_are_no_more_those_of_the_run(uploading: Uploading, change: str) -> None:
+    """An owed upload does not go on with them; dropped, a new upload is made of what is there."""
+    uploading.proxy.decide = lambda request: (
+        _refuse(request) if request.path.endswith("b.csv") else None
+    )
+    run = uploading.run("sh", "-c", "echo x > ../results/b.csv; echo x > ../results/c.csv")
+    assert run.status == 74
+    uploading.proxy.decide = lambda request: None
+    if change == "emptied":
+        for path in uploading.capsule.results.iterdir():
+            path.unlink()
+    else:
+        environ = {"CAPSULE_UPLOAD__URL": ""}
+        uploading.run("sh", "-c", "echo y > ../results/b.csv", env=environ)
+    refused = uploading.resume()
+    assert refused.returncode == 74
+    assert run.canonical["run_id"] in refused.stderr
+    assert "capsule upload --drop" in refused.stderr
+    assert not any(key.endswith("manifest.json") for key in uploading.read())
+    dropped = uploading.upload("--drop", "../results")
+    assert (dropped.returncode, "is forgotten" in dropped.stdout) == (0, True)
+    assert uploading.resume().stderr == "Nothing is owed.\n"
 
 
 def test_alone_nothing_is_uploaded(uploading: Uploading) -> None:

@@ -41,12 +41,14 @@ class FaultyProxy:
         seen: All requests.
         decide: Given a request, an answer, one of the cuts, or None.
         before: Called before each request is passed on.
+        after: Called when the server has answered it.
     """
 
     def __init__(self, target: str) -> None:
         self.seen: list[Request] = []
         self.decide: Callable[[Request], tuple[int, bytes] | str | None] = lambda request: None
         self.before: Callable[[Request], object] = lambda request: None
+        self.after: Callable[[Request], object] = lambda request: None
         self._target = urlsplit(target)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
         self._server.daemon_threads = True
@@ -101,6 +103,7 @@ class FaultyProxy:
                     target.request(self.command, self.path, body, dict(self.headers.items()))
                     response = target.getresponse()
                     data = response.read()
+                proxy.after(request)
                 if fault == CUT_ANSWER:
                     return self.cut()
                 skipped = ("transfer-encoding", "content-length", "connection", "date", "server")

@@ -73,6 +73,7 @@ def start(name: str, folder: Path) -> Server:
     if name == "moto":
         python = make_environment("venv-moto", *MOTO)
         command = [str(python.with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+        environ["S3_UPLOAD_PART_MIN_SIZE"] = "1024"  # objects in parts that are quick
     else:
         python = make_environment("venv-localstack", *LOCALSTACK)
         command = [str(python), "-m", "localstack.runtime.main"]

@@ -15,7 +15,9 @@ from typing import Any
 from aind_capsule.settings.load import load_settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.upload.asset import Report
-from aind_capsule.upload.jobs import OpenJob, do_job, find_job_folder, make_job
+from aind_capsule.upload.beginning import Permission
+from aind_capsule.upload.jobs import NOTHING, do_job
+from aind_capsule.upload.open_job import OpenJob, find_job_folder, make_job
 from tests.conftest import build_environ
 from tests.storage.servers import Server
 
@@ -61,7 +63,7 @@ class Uploader:
         self,
         name: str = "name",
         *,
-        overwrite: bool = False,
+        permission: Permission = NOTHING,
         may_be_later: bool = False,
         now: dt.datetime = NOW,
         **settings: str,
@@ -76,7 +78,7 @@ class Uploader:
         )
         is_done = False
         try:
-            report = do_job(opened, job, loaded.settings, lambda _: None, overwrite=overwrite)
+            report = do_job(opened, job, loaded.settings, lambda _: None, permission=permission)
             is_done = True
         finally:
             opened.close(is_done=is_done)

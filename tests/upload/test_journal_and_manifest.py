@@ -20,8 +20,8 @@ from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.keys import make_key
 from aind_capsule.upload.manifest import ManifestError, read_files, read_head, write_manifest
-from aind_capsule.upload.rows import Begun
-from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut
+from aind_capsule.upload.rows import Begun, SentRow, Target
+from aind_capsule.upload.tree import EmptyFolder, FileIdentity, FoundFile, LeftOut
 
 DIGEST = b"\1" * 32
 Open = Callable[[Path | None], Journal]
@@ -45,15 +45,19 @@ def _close(journal: Journal) -> None:
         journal.close()
 
 
-def _add(journal: Journal, *names: bytes, stamp: str = "1", size: int = 3) -> None:
+def _identify(mtime_ns: int = 1) -> FileIdentity:
+    return FileIdentity(3, mtime_ns, 1, 1, 1)
+
+
+def _add(journal: Journal, *names: bytes, mtime_ns: int = 1) -> None:
     walk = journal.begin_walk()
     journal.add_found(
-        ((FoundFile(name, name, size, stamp), make_key(name, 500)) for name in names), walk
+        ((FoundFile(name, name, _identify(mtime_ns)), make_key(name, 500)) for name in names), walk
     )
     journal.end_walk(walk)
 
 
-@pytest.mark.parametrize("name", ["upload.sqlite", "upload.sqlite-wal", "hashes.sqlite"])
+@pytest.mark.parametrize("name", ["upload.sqlite", "upload.sqlite-wal"])
 def test_a_link_at_a_journals_name_is_refused(tmp_path: Path, opened: Open, name: str) -> None:
     """What a planted link leads to is neither read nor written."""
     folder = tmp_path / "run"
@@ -61,7 +65,7 @@ def test_a_link_at_a_journals_name_is_refused(tmp_path: Path, opened: Open, name
     (tmp_path / "victim").write_text("")
     (folder / name).symlink_to(tmp_path / "victim")
     with pytest.raises(JournalError, match="symbolic links"):
-        opened(folder).keep_hashes(0)
+        opened(folder)
     assert (tmp_path / "victim").read_text() == ""
 
 
@@ -69,36 +73,127 @@ def test_what_was_sent_stays_sent(tmp_path: Path, opened: Open) -> None:
     """Also when the folder is looked at again in another process; what has changed is sent again."""
     journal = opened(tmp_path)
     _add(journal, b"a", b"b", b"c")
-    for key in "ab":
-        journal.set_sent(key, 3, "1", DIGEST)
+    journal.set_sent(SentRow(key, _identify(), DIGEST) for key in "ab")
     journal.close()
     journal = opened(tmp_path)
     _add(journal, b"a", b"c")
     assert [row.key for row in journal.find_pending()] == ["c"]
-    _add(journal, b"a", b"c", stamp="2")
+    _add(journal, b"a", b"c", mtime_ns=2)
     assert [row.key for row in journal.find_pending()] == ["a", "c"]
-    journal.set_held([Held("x/b", 3), Held("x/z", 1)], "x/")
-    assert list(journal.find_stale()) == ["b"]
-    assert journal.count_strangers() == 1
+    journal.ledger.set_held([Held("x/b", 3), Held("x/z", 1)], "x/")
+    assert journal.ledger.find_stale() == ["b"]
+    assert journal.ledger.find_strangers() == ["z"]
 
 
-def test_known_only_where_held(tmp_path: Path, opened: Open) -> None:
-    """An earlier manifest counts only for what the server holds in that size."""
+def test_what_was_sent_in_doubt(tmp_path: Path, opened: Open) -> None:
+    """It is known in the next process too, until it was read once more; or is to be sent again."""
     journal = opened(tmp_path)
-    _add(journal, b"a", b"b", b"c", b"d")
-    journal.set_known([("a", 3, DIGEST), ("b", 3, DIGEST), ("c", 4, DIGEST)])
-    journal.set_held([Held("a", 3), Held("b", 2), Held("c", 3), Held("d", 3)], "")
-    assert [(file.row.key, file.sha256) for file in journal.find_known()] == [("a", DIGEST)]
-    assert journal.has_new
+    _add(journal, b"a", b"b", b"c")
+    journal.set_sent(SentRow(key, _identify(), DIGEST, is_doubtful=key != "c") for key in "abc")
+    journal.close()
+    journal = opened(tmp_path)
+    _add(journal, b"a", b"b", b"c")
+    assert [(row.key, sha256) for row, sha256 in journal.find_doubtful()] == [
+        ("a", DIGEST),
+        ("b", DIGEST),
+    ]
+    journal.set_sent([SentRow("a", _identify(), DIGEST)])
+    journal.unsend(["b"])
+    assert list(journal.find_doubtful()) == []
+
+
+def test_what_proves_an_object_to_be_ours(tmp_path: Path, opened: Open) -> None:
+    """A manifest's key, or what was written here under that ETag: neither a name nor a size alone."""
+    journal = opened(tmp_path)
+    journal.set_target(Target("origin", "x/", "id"))
+    _add(journal, b"a", b"b", b"c", b"d", b"e")
+    journal.set_sent(SentRow(key, _identify(), DIGEST, etag) for key, etag in ("a1", "b2"))
+    journal.ledger.set_known([("d", 9, DIGEST, "")])
+    journal.set_target(Target("origin", "x/", "later"))
+    _add(journal, b"a", b"b", b"c", b"d", b"e", mtime_ns=2)
+    held = [Held("x/a", 3, "1"), Held("x/b", 3, "other"), Held("x/c", 3, "1"), Held("x/d", 3, "4")]
+    journal.ledger.set_held(held, "x/")
+    assert journal.ledger.find_conflicts() == ["b", "c"]
+    journal.ledger.allow_replacing(is_listed=True)
+    assert [(row.key, row.may_replace) for row in journal.find_pending()] == [
+        ("a", True), ("b", False), ("c", False), ("d", True), ("e", False),
+    ]  # fmt: skip
+    journal.leave_place()
+    journal.ledger.set_held(held, "x/")
+    assert journal.ledger.find_conflicts() == ["a", "b", "c", "d"]
+
+
+def test_what_was_written_before_counts_where_it_is_as_it_was(tmp_path: Path, opened: Open) -> None:
+    """The file has the identity that was read, and the server still names the object as it did."""
+    journal = opened(tmp_path)
+    names = b"a", b"b", b"c", b"d"
+    journal.set_target(Target("origin", "x/", "id"))
+    _add(journal, *names)
+    journal.set_sent(SentRow(name.decode(), _identify(), DIGEST, "1") for name in names[:3])
+    journal.set_target(Target("origin", "x/", "later"))
     assert [row.key for row in journal.find_pending()] == ["a", "b", "c", "d"]
-    journal.set_alike(journal.find_known())
+    _add(journal, *names)
+    held = [Held("x/a", 3, "1"), Held("x/b", 3, "2"), Held("x/d", 3, "1")]
+    journal.ledger.set_held(held, "x/")
+    journal.ledger.take_written()
     assert [row.key for row in journal.find_pending()] == ["b", "c", "d"]
+    walk = journal.begin_walk()
+    journal.add_found([(FoundFile(b"a", b"a", _identify(2)), "a")], walk)
+    journal.ledger.take_written()
+    assert [row.key for row in journal.find_pending()] == ["a", "b", "c", "d"]
+
+
+def test_what_may_be_alike(tmp_path: Path, opened: Open) -> None:
+    """Only what the server holds in that size; certain where it still names it as it did."""
+    journal = opened(tmp_path)
+    _add(journal, b"a", b"b", b"c", b"d", b"e")
+    journal.ledger.set_known(
+        [("a", 3, DIGEST, "1"), ("b", 3, DIGEST, "1"), ("c", 4, DIGEST, "1"), ("d", 3, DIGEST, "")]
+    )
+    journal.ledger.set_held(
+        [
+            Held("a", 3, "1"),
+            Held("b", 3, "2"),
+            Held("c", 3, "1"),
+            Held("d", 3, "1"),
+            Held("e", 2, "1"),
+        ],
+        "",
+    )
+    found = [
+        (known.row.key, known.sha256, known.is_certain) for known in journal.ledger.find_known()
+    ]
+    assert found == [
+        ("a", DIGEST, True),
+        ("b", DIGEST, False),
+        ("c", None, False),
+        ("d", DIGEST, False),
+    ]
+    assert journal.has_pending
+    journal.ledger.set_alike((known, DIGEST, False) for known in journal.ledger.find_known())
+    assert [row.key for row in journal.find_pending()] == ["e"]
+
+
+def test_a_journal_of_another_version(tmp_path: Path, opened: Open) -> None:
+    """Its job is known; its rows are not, and everything is compared anew."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "upload.sqlite")) as old:
+        old.executescript(
+            "CREATE TABLE job (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
+            "CREATE TABLE file (key TEXT PRIMARY KEY, sha256 BLOB) WITHOUT ROWID;"
+            "INSERT INTO job VALUES ('job', '{}'), ('had_manifest', 'true');"
+            "INSERT INTO file VALUES ('a', 'x');"
+        )
+    journal = opened(tmp_path)
+    assert (journal.get_job("job"), journal.get_job("had_manifest")) == ({}, None)
+    assert list(journal.find_sent()) == []
+    journal.close()
+    assert opened(tmp_path).get_job("job") == {}
 
 
 def test_parts_are_remembered(tmp_path: Path, opened: Open) -> None:
     """With the upload that they are of; a new one forgets them."""
     journal = opened(tmp_path)
-    begun = Begun("id", 8, "stamp", "crc32")
+    begun = Begun("id", 8, _identify(), "crc32")
     journal.set_begun("k", begun)
     part = Part(1, "e", DIGEST, "AAAAAA==")
     journal.add_part("k", part)
@@ -150,7 +245,7 @@ def test_any_manifest(names: list[bytes]) -> None:
 def _check_manifest(journal: Journal, names: list[bytes]) -> None:
     _add(journal, *names)
     for name in names:
-        journal.set_sent(make_key(name, 500), 3, "1", DIGEST)
+        journal.set_sent([SentRow(make_key(name, 500), _identify(), DIGEST)])
     journal.add_others([EmptyFolder(b"empty"), LeftOut(b"caf\xe9", "a pipe")])
     file = io.BytesIO()
     write_manifest(file, {"asset": "ü", "run_id": "x"}, journal)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.objects import Bucket
+from aind_capsule.upload.beginning import Permission
 from aind_capsule.upload.jobs import AssetTakenError
 from aind_capsule.upload.sending import PART_BYTES
 from aind_capsule.upload.tree import FoundFile, walk
@@ -85,44 +84,6 @@ def test_unchanged_costs_no_transfer(faulty: Uploader, proxy: FaultyProxy) -> No
     assert proxy.count("PUT") == proxy.count("POST") == 0
 
 
-def _count_read_bytes() -> int:
-    with open("/proc/self/io") as file:
-        return int(file.readline().partition(" ")[2])
-
-
-def test_what_has_not_changed_is_not_read_again(uploader: Uploader) -> None:
-    """A file is hashed again only where it has changed since, or might have, for times are coarse."""
-    size = 20 * 1024 * 1024
-    (uploader.folder / "a").write_bytes(os.urandom(size))
-    changed_at = time.time()
-    claimed_at = dt.datetime.fromtimestamp(changed_at + 1, dt.timezone.utc)
-    uploader.upload(now=claimed_at)
-    for now_s, reads in ((70, True), (71, False), (72, False)):
-        before = _count_read_bytes()
-        claimed_at = dt.datetime.fromtimestamp(changed_at + now_s, dt.timezone.utc)
-        assert uploader.upload(now=claimed_at).transferred_files == 0
-        assert (_count_read_bytes() - before > size) == reads
-    (uploader.folder / "a").write_bytes(b"x" * size)
-    assert uploader.upload(overwrite=True).transferred_files == 1
-    uploader.check_whole({"a": b"x" * size})
-
-
-def test_hashes_are_forgotten(uploader: Uploader) -> None:
-    """Those of folders that nobody uploads any more go, and broken ones are no matter."""
-    uploader.write("a")
-    uploader.upload()
-    uploader.upload("other")
-    (old, broken) = sorted(uploader.root.rglob("hashes.sqlite"))
-    os.utime(old, (0, 0))
-    broken.write_bytes(b"no database" * 1000)
-    for name in ("name", "other"):
-        assert uploader.upload(name).transferred_files == 0
-    os.utime(old, (0, 0))
-    uploader.write("b")
-    uploader.upload("third")
-    assert not old.parent.exists()
-
-
 def test_a_whole_asset_is_not_overwritten(uploader: Uploader) -> None:
     """Unless that is said; then only what differs is sent, and what is gone is removed."""
     uploader.write("a", "b", "c")
@@ -130,10 +91,10 @@ def test_a_whole_asset_is_not_overwritten(uploader: Uploader) -> None:
     before = _read_tree(uploader.folder)
     uploader.write("a", data=b"other")
     (uploader.folder / "b").unlink()
-    with pytest.raises(AssetTakenError, match="--overwrite|whole"):
+    with pytest.raises(AssetTakenError, match="complete, and the folder holds something else"):
         uploader.upload()
     uploader.check_whole({name.decode(): data for name, data in before.items()})
-    report = uploader.upload(overwrite=True)
+    report = uploader.upload(permission=Permission(overwrite=True))
     assert report.transferred_files == 1
     uploader.check_whole({"a": b"othera", "c": b"datac"})
 
@@ -159,7 +120,7 @@ def test_a_name_that_another_upload_has_claimed(uploader: Uploader) -> None:
     with pytest.raises(AssetTakenError, match="20250101T000000-aaaaaaaa"):
         uploader.upload()
     assert uploader.get("manifest.json") is None
-    uploader.upload(overwrite=True)
+    uploader.upload(permission=Permission(overwrite=True))
     uploader.check_whole({"a": b"dataa"})
 
 

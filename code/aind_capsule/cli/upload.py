@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ import click
 
 from aind_capsule.cli.help import CapsuleCommand
 from aind_capsule.cli.messages import hide_secrets
-from aind_capsule.context.folders import find_folder, get_cwd
+from aind_capsule.cli.upload_owed import drop, find_scratch, find_unnamed, resume
+from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.logs.screen import find_screen
 from aind_capsule.logs.stderr import find_stderr
@@ -27,16 +29,18 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.asset import Report
-from aind_capsule.upload.jobs import (
+from aind_capsule.upload.beginning import Permission
+from aind_capsule.upload.jobs import NOTHING, do_job
+from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
+from aind_capsule.upload.open_job import (
     Job,
     OpenJob,
-    do_job,
     find_job_folder,
-    find_job_folders,
     make_job,
+    note_whole,
 )
-from aind_capsule.upload.naming import check_asset_name, find_asset_name, read_run
 from aind_capsule.upload.progress import Progress, show_bytes
+from aind_capsule.upload.source_runs import find_source_runs
 from aind_capsule.upload.verify import Verdict, verify
 
 EXIT_OWED = 74
@@ -56,14 +60,22 @@ _SHOW_EVERY_S = 0.2
     examples=(
         "capsule upload results s3://bucket/prefix",
         "capsule upload --resume results",
+        "capsule upload --drop results",
         "capsule upload --verify s3://bucket/prefix/NAME",
     ),
 )
 @click.option(
     "--asset-name", metavar="NAME", help="Name of the asset. Default: by AIND's naming rule."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a complete asset of that name.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace what an upload of this toolkit has put there."
+)
+@click.option("--overwrite-foreign", is_flag=True, help="Replace what others have put there, too.")
+@click.option(
+    "--repair", is_flag=True, help="Send again what the server does not hold as the manifest says."
+)
 @click.option("--resume", "resumes", is_flag=True, help="Resume interrupted uploads.")
+@click.option("--drop", "drops", is_flag=True, help="Forget interrupted uploads of DIR.")
 @click.option("--verify", "verified", metavar="URL", help="Check an asset against its manifest.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.argument("folder", required=False, metavar="[DIR")
@@ -74,7 +86,10 @@ def command(
     *,
     asset_name: str | None,
     overwrite: bool,
+    overwrite_foreign: bool,
+    repair: bool,
     resumes: bool,
+    drops: bool,
     verified: str | None,
     as_json: bool,
 ) -> int:
@@ -82,15 +97,32 @@ def command(
 
     The asset is URL/NAME/. Its manifest.json is written last and lists every file with its SHA-256.
     --resume continues interrupted uploads of DIR, or all. What is there is not sent again.
+    --drop forgets such uploads of DIR, and says what stays on the server.
     --asset-name names an upload whose name could not be derived.
     """
     settings = _load()
+    permission = Permission(overwrite, overwrite_foreign, repair)
     if verified is not None:
-        if folder is not None or resumes or overwrite or asset_name is not None:
+        if (
+            folder is not None
+            or resumes
+            or drops
+            or permission != NOTHING
+            or asset_name is not None
+        ):
             raise UsageError(
                 "capsule upload: --verify URL stands alone", hint="It uploads nothing."
             )
         return _verify(_parse(verified), settings, as_json=as_json)
+    if drops:
+        if folder is None or resumes or permission != NOTHING or asset_name is not None:
+            raise UsageError(
+                "capsule upload: --drop forgets the uploads of one folder, and does nothing else",
+                hint="Give the folder, and the place where there are several:"
+                " capsule upload --drop DIR [URL]",
+            )
+        is_done = drop(folder, None if url is None else _parse(url), settings)
+        return 0 if is_done else EXIT_OWED
     if resumes:
         if url is not None:
             raise UsageError(
@@ -98,7 +130,8 @@ def command(
                 hint="Give the folder at most: capsule upload --resume [DIR]",
             )
         name = None if asset_name is None else check_asset_name(asset_name)
-        return _resume(folder, name, settings, overwrite=overwrite, as_json=as_json)
+        do = functools.partial(_do, settings=settings, permission=permission, as_json=as_json)
+        return 0 if resume(folder, name, settings, do) else EXIT_OWED
     if folder is None or url is None:
         raise UsageError(
             "capsule upload: a folder and a place are needed",
@@ -111,15 +144,15 @@ def command(
     place = _parse(url)
     if asset_name is not None:
         name = check_asset_name(asset_name)
-        waiting = _find_unnamed(folder, place, settings)
+        waiting = find_unnamed(folder, place, settings)
         if waiting is not None:
             opened, job = waiting
             job = dataclasses.replace(job, asset=name)
-            return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+            return _do(opened, job, settings=settings, permission=permission, as_json=as_json)
     opened = OpenJob(find_job_folder(folder, str(place), asset_name, os.environ))
     begun = opened.job
     job = begun or _make_job(opened, folder, place, asset_name, settings)
-    return _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
+    return _do(opened, job, settings=settings, permission=permission, as_json=as_json)
 
 
 def _load() -> Settings:
@@ -155,21 +188,38 @@ def _make_job(
     return make_job(folder, place, name, may_be_later=may_be_later, now=now)
 
 
-def _do(opened: OpenJob, job: Job, settings: Settings, *, overwrite: bool, as_json: bool) -> int:
+def _do(
+    opened: OpenJob, job: Job, *, settings: Settings, permission: Permission, as_json: bool
+) -> int:
     shower = _Shower()
     is_done = False
     try:
+        runs = None
+        if job.source is not None:
+            runs = find_source_runs(job.source, find_scratch(settings), os.environ)
         report = do_job(
-            opened, job, settings, shower.show, overwrite=overwrite, prepare=_make_description
+            opened,
+            job,
+            settings,
+            shower.show,
+            permission=permission,
+            announce=_announce,
+            prepare=_make_description,
+            runs=runs,
         )
         is_done = True
     finally:
         shower.clear()
-        opened.close(is_done=is_done)
+        opened.close(is_done=is_done or opened.job is None)  # refused at once, nothing was begun
+    note_whole(job, report)
     for warning in report.warnings:
         click.echo(f"capsule upload: {warning}", err=True)
     click.echo(json.dumps(report.describe()) if as_json else _describe(report))
     return 0
+
+
+def _announce(message: str) -> None:
+    click.echo(f"capsule upload: {hide_secrets(message)}", err=True)
 
 
 def _make_description(job: Job) -> None:
@@ -181,71 +231,6 @@ def _make_description(job: Job) -> None:
     )
     if problem is not None:
         click.echo(f"capsule upload: the asset has no {DESCRIPTION}: {problem}", err=True)
-
-
-def _resume(
-    folder: str | None, name: str | None, settings: Settings, *, overwrite: bool, as_json: bool
-) -> int:
-    wanted = None if folder is None else os.path.realpath(folder)
-    is_whole, found = True, 0
-    for path in list(find_job_folders(_find_scratch(settings), os.environ)):
-        try:
-            opened = OpenJob(path)
-        except CapsuleError as error:
-            is_whole = False
-            click.echo(f"capsule upload: {path}: {error.message}. {error.hint}", err=True)
-            continue
-        job = opened.job
-        places = [] if job is None else [job.source, job.run_folder]
-        named = [os.path.realpath(place) for place in places if place is not None]
-        if job is None or (wanted is not None and wanted not in named):
-            opened.close(is_done=job is None)
-            continue
-        found += 1
-        if not job.asset:
-            if name is None:
-                is_whole = False
-                told = (
-                    f"capsule upload: {job.source or job.run_folder}: the asset's name is not known"
-                )
-                say = f"capsule upload --resume {job.run_folder} --asset-name NAME"
-                click.echo(f"{told}\n         {say}", err=True)
-                opened.close(is_done=False)
-                continue
-            job = dataclasses.replace(job, asset=name)
-        click.echo(f"{job.source or job.run_folder} to {job.place}", err=True)
-        try:
-            _do(opened, job, settings, overwrite=overwrite, as_json=as_json)
-        except CapsuleError as error:
-            is_whole = False
-            click.echo(f"capsule upload: {error.message}\n         {error.hint}", err=True)
-    if not found and is_whole:
-        click.echo("Nothing is owed.", err=True)
-    return 0 if is_whole else EXIT_OWED
-
-
-def _find_unnamed(folder: str, place: S3Url, settings: Settings) -> tuple[OpenJob, Job] | None:
-    """The newest run's upload of this folder to that place that waits for a name."""
-    wanted = os.path.realpath(folder)
-    for path in reversed(list(find_job_folders(_find_scratch(settings), os.environ))):
-        try:
-            opened = OpenJob(path)
-        except CapsuleError:  # another process does it
-            continue
-        job = opened.job
-        if (
-            job is not None
-            and job.source is not None
-            and (job.asset, job.url, os.path.realpath(job.source)) == ("", str(place), wanted)
-        ):
-            return opened, job
-        opened.close(is_done=job is None)
-    return None
-
-
-def _find_scratch(settings: Settings) -> str:
-    source = "--scratch" if settings.scratch else "default"
-    return find_folder("scratch", settings.scratch, source, cwd=get_cwd()).path
 
 
 def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:
@@ -263,6 +248,8 @@ def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:
         told: Mapping[str, Any] = {name: getattr(verdict, name) for name in verdict.__slots__}
         click.echo(json.dumps(told))
         return EXIT_OWED if verdict.faults else 0
+    for note in verdict.notes:
+        click.echo(f"capsule upload: {note}", err=True)
     for fault in verdict.faults[:_MAX_FAULTS]:
         click.echo(fault)
     if len(verdict.faults) > _MAX_FAULTS:

@@ -98,7 +98,8 @@ def make_other_run_folders(
 
     for base in sorted(find_bases(scratch, environ), key=is_last):
         with contextlib.suppress(OSError):
-            yield _make_below(base, run_id)
+            # The delivery may have had its own need for this folder first.
+            yield _make_below(base, run_id, may_exist=os.path.basename(base) == _STATE_NAME)
 
 
 def open_base(base: str) -> OpenFolder:
@@ -111,10 +112,14 @@ def open_base(base: str) -> OpenFolder:
     return make_own_folder(base, follows_link=os.path.basename(base) == _STATE_NAME)
 
 
-def _make_below(base: str, run_id: str) -> OpenFolder:
-    """Make the folder of one run, which nobody else has made."""
+def _make_below(base: str, run_id: str, *, may_exist: bool = False) -> OpenFolder:
+    """Make the folder of one run; unless it may exist, nobody else has made it."""
     with contextlib.closing(open_base(base)) as parent:
-        parent.make_folder(run_id)
+        try:
+            parent.make_folder(run_id)
+        except FileExistsError:
+            if not may_exist:
+                raise
         return parent.open_folder(run_id)
 
 

@@ -305,13 +305,18 @@ class Journal:
         fields = rename_taken(fields, {*own, *self.fields})
         self._write_record({"timestamp": timestamp, **own, **fields}, self._suffix, is_own=True)
 
-    def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the run's last record; returns it as it was written, or would have been."""
+    def build_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the run's last record as it would be written now."""
         timestamp = format_timestamp(self._take_times(1))
         plain = decode(encode({"timestamp": timestamp, **fields, **self._software})) or {}
         record = {**self.redactor.redact_fields(plain), **self.fields}
         if self.stated_name is not None:
             record["process_name"] = self.stated_name
+        return record
+
+    def write_canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the run's last record; returns it as it was written, or would have been."""
+        record = self.build_canonical(fields)
         if not self._writer.append_canonical(record):
             self.count_lost("canonical_record")
         self._show(record)

@@ -20,7 +20,12 @@ from aind_capsule.running.prepare import Prepared
 from aind_capsule.running.run_folder import RunFolder
 from aind_capsule.running.upload_process import RESUME, UploadProcess, Wait, check_upload
 from aind_capsule.storage.addresses import parse_s3_url
-from aind_capsule.upload.naming import NoNameError, build_asset_name
+from aind_capsule.upload.naming import (
+    NoNameError,
+    build_asset_name,
+    find_input_names,
+    refuse_input_name,
+)
 from aind_capsule.upload.progress import Progress
 
 EXIT_UPLOAD = 74
@@ -100,12 +105,19 @@ class RunUpload:
             level = "ERROR" if self.is_required else "WARNING"
             self._log(level, f"Results will not be uploaded: {error.message}; {_NAME_IT}")
 
-    def send(self, outcome: Outcome, found: Mapping[str, Any]) -> Outcome:
+    def send(
+        self,
+        outcome: Outcome,
+        found: Mapping[str, Any],
+        describe_end: Callable[[], Mapping[str, Any]],
+    ) -> Outcome:
         """After the processing: claim the name and send the results; how the run ends now.
 
         Args:
             outcome: How the processing ended.
             found: What is known of the inputs.
+            describe_end: Returns what the run's files will say of it; an upload that goes on
+                without this process writes that.
         """
         policy = self._prepared.settings.upload.on_failure
         is_success = outcome.status == "success"
@@ -114,7 +126,7 @@ class RunUpload:
         started = time.monotonic()
         url = self._url if is_success else str(parse_s3_url(self._url).join(_FAILED))
         source = self._prepared.facts.folders["results"] if is_success or policy == "all" else None
-        problem = self._send(url, source, found)
+        problem = self._send(url, source, found, describe_end)
         self._report["seconds"] = round(time.monotonic() - started, 3)
         if problem is None:
             return outcome
@@ -155,7 +167,13 @@ class RunUpload:
         """Whether an upload that is required is not whole."""
         return self.is_required and self._report.get("committed") is False
 
-    def _send(self, url: str, source: str | None, found: Mapping[str, Any]) -> str | None:
+    def _send(
+        self,
+        url: str,
+        source: str | None,
+        found: Mapping[str, Any],
+        describe_end: Callable[[], Mapping[str, Any]],
+    ) -> str | None:
         """Claim and send; why that was not possible, or None."""
         prepared = self._prepared
         folder = self._find_folder()
@@ -177,7 +195,9 @@ class RunUpload:
             "run_id": prepared.facts.run_id, "claimed_at": now.isoformat(timespec="seconds"),
             "run_folder": folder.path, "data": data, "label": label,
         }  # fmt: skip
-        told = self._ask({"do": "owe", "folder": folder.path, "job": job})
+        told = self._ask(
+            {"do": "owe", "folder": folder.path, "job": job, "end": dict(describe_end())}
+        )
         if "problem" in told or problem is not None:
             return problem or _join(told)
         told = self._ask({"do": "claim"})
@@ -200,11 +220,12 @@ class RunUpload:
     def _find_name(
         self, found: Mapping[str, Any], now: dt.datetime | None = None
     ) -> tuple[str, bool]:
-        if self._name is not None:
-            return self._name, False
-        names = [str(row.get("name")) for row in found.get("inputs", ())]
         now = now or dt.datetime.now(dt.timezone.utc)
         label = self._prepared.settings.upload.label
+        if self._name is not None:
+            refuse_input_name(self._name, find_input_names(found), label, now)
+            return self._name, False
+        names = [str(row.get("name")) for row in found.get("inputs", ())]
         try:
             return build_asset_name(names, label, now), True
         except NoNameError:

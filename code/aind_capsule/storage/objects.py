@@ -141,17 +141,29 @@ class Bucket:
         """
         return self._writing.put_part(self._name(key), key, upload_id, number, body)
 
-    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+    def complete(
+        self, key: str, upload_id: str, parts: Sequence[Part], *, only_if_absent: bool = False
+    ) -> None:
         """Make one object of the parts.
 
         The answer may be lost, or say nothing: then the object is looked at, and one that is known
         to be made of just these parts is taken for the answer.
 
+        Args:
+            key: The object's key.
+            upload_id: The upload's.
+            parts: All of them, by number.
+            only_if_absent: Whether an object of that key stays.
+
         Raises:
+            TakenError: There is one, and it was to stay.
+            UnableError: The server does not know conditional requests, or else.
             StorageError: It cannot be done. Its code is `NoSuchUpload` where the server knows
                 neither the upload nor such an object: begin anew, with all parts.
         """
-        self._writing.complete(self._name(key), key, upload_id, parts)
+        self._writing.complete(
+            self._name(key), key, upload_id, parts, only_if_absent=only_if_absent
+        )
 
     def abort(self, key: str, upload_id: str) -> None:
         """Have the server forget an upload and its parts; one that it does not know is no error.

@@ -154,10 +154,19 @@ class Writing:
         answer, checksum = self._write(request, digest, self._requests.send)
         return Part(number, answer.etag, digest, checksum)
 
-    def complete(self, name: str, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+    def complete(
+        self,
+        name: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[Part],
+        *,
+        only_if_absent: bool = False,
+    ) -> None:
         """Make one object of the parts.
 
         Raises:
+            TakenError: There is an object of that key, and it was to stay.
             StorageError: It cannot be done.
         """
         checksum = self._checksum if all(part.checksum for part in parts) else None
@@ -167,6 +176,7 @@ class Writing:
             "POST",
             key,
             build_query({"uploadId": upload_id}),
+            headers={"if-none-match": "*"} if only_if_absent else {},
             body=body,
             sha256=hashlib.sha256(body).hexdigest(),
             permission=self._permission,

@@ -6,7 +6,7 @@ the same way. When nobody is at the other end any more it ends, and what is not 
 | asked | does | answers |
 |---|---|---|
 | `check`: url, asset | finds out whether the asset can be written | `{}` |
-| `owe`: a job, folder | remembers the job: from now on it is owed | `{}` |
+| `owe`: a job, folder, end | remembers the job, and how the run ended: it is owed now | `{}` |
 | `claim` | claims the name | `asset`, `url` |
 | `send`: files beside | sends the results | the report |
 | `commit` | sends the run's own files, then the manifest | the report |
@@ -31,16 +31,10 @@ from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url, parse_s3_url
 from aind_capsule.storage.errors import RefusedError, SilentError
 from aind_capsule.storage.objects import Bucket
-from aind_capsule.upload.asset import AssetUpload
-from aind_capsule.upload.jobs import (
-    AssetTakenError,
-    Job,
-    OpenJob,
-    begin_job,
-    finish_job,
-    send_job,
-)
+from aind_capsule.upload.beginning import AssetTakenError
+from aind_capsule.upload.jobs import BegunJob, begin_job
 from aind_capsule.upload.keys import MANIFEST
+from aind_capsule.upload.open_job import Job, OpenJob
 from aind_capsule.upload.progress import Progress
 
 _TELL_EVERY_S = 0.5
@@ -56,7 +50,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened: OpenJob | None = None
-        self._upload: AssetUpload | None = None
+        self._begun: BegunJob | None = None
         self._job: Job | None = None
         self._told_at = 0.0
 
@@ -65,7 +59,7 @@ class Worker:
         try:
             told: dict[str, Any] = getattr(self, f"_{asked['do']}")(asked)
         except CapsuleError as error:
-            report = {} if self._upload is None else self._upload.report.describe()
+            report = {} if self._begun is None else self._begun.upload.report.describe()
             return {
                 **report,
                 "problem": error.message,
@@ -79,7 +73,7 @@ class Worker:
     def close(self) -> None:
         """End; what is not whole is owed."""
         if self._opened is not None:
-            report = None if self._upload is None else self._upload.report
+            report = None if self._begun is None else self._begun.upload.report
             self._opened.close(is_done=report is not None and report.committed)
 
     def _check(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,29 +90,33 @@ class Worker:
         self._opened = OpenJob(asked["folder"])
         self._job = Job(**asked["job"])
         self._opened.set_job(self._job)
+        self._opened.journal.set_job("run_end", asked["end"])
+        self._opened.remember_source(self._job)
         return {}
 
     def _claim(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._opened is not None
         assert self._job is not None
-        self._upload, self._job, _ = begin_job(self._opened, self._job, self._settings, self._tell)
-        return {"asset": self._job.asset, "url": str(self._job.place)}
+        self._begun = begin_job(self._opened, self._job, self._settings, self._tell)
+        job = self._begun.job
+        return {"asset": job.asset, "url": str(job.place)}
 
     def _send(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._upload is not None
-        assert self._job is not None
+        assert self._begun is not None
+        upload = self._begun.upload
         try:
-            send_job(self._upload, self._job, asked["beside"])
+            self._begun.send(asked["beside"])
         finally:
             with contextlib.suppress(CapsuleError):
-                self._upload.count()
-        return self._upload.report.describe()
+                upload.count()
+        return upload.report.describe()
 
     def _commit(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._upload is not None
-        assert self._job is not None
-        send_job(self._upload, self._job)
-        return finish_job(self._upload, self._job).describe()
+        assert self._begun is not None
+        assert self._opened is not None
+        self._opened.remember_run_json(self._begun.job)
+        self._begun.send()
+        return self._begun.finish().describe()
 
     def _tell(self, progress: Progress) -> None:
         if time.monotonic() - self._told_at < _TELL_EVERY_S:

@@ -1,11 +1,22 @@
 """One asset on S3, from its claim to its manifest.
 
 claim the name → look at what is there → send what is missing → list → manifest, last
+
+What holds at any moment, whatever was killed, resumed, overwritten or out of reach before:
+
+1. A manifest names only objects whose bytes were read from this folder for this upload, and that
+   the server confirmed. Rows of the journal count for one endpoint, bucket, folder and claim, and
+   for one identity of a file.
+2. An object that neither the journal nor a manifest proves to be of this toolkit is not replaced,
+   counted or removed (`--overwrite-foreign` replaces it). An object in parts that the journal does
+   not know is not aborted.
+3. An upload that ends well has the local bytes on the server.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import itertools
 import os
 import tempfile
@@ -15,27 +26,58 @@ from typing import IO, Any
 
 from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url
-from aind_capsule.storage.errors import AbsentError, RefusedError, StorageError
+from aind_capsule.storage.errors import AbsentError, RefusedError
 from aind_capsule.storage.objects import Bucket, Part
 from aind_capsule.storage.retry_policy import RetryPolicy
-from aind_capsule.upload.claim import Claim, claim, read_claim
-from aind_capsule.upload.compare import compare_known
+from aind_capsule.upload.claim import is_forbidden
+from aind_capsule.upload.compare import Comparison, find_different
+from aind_capsule.upload.confirming import NotWholeError, confirm_objects
 from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
-from aind_capsule.upload.keys import CLAIM, MANIFEST, MAX_KEY_BYTES, make_key
-from aind_capsule.upload.manifest import read_files, read_head, write_manifest
+from aind_capsule.upload.keys import CLAIM, MANIFEST, find_room, make_key
+from aind_capsule.upload.manifest import (
+    ManifestError,
+    build_placeholder,
+    read_files,
+    read_head,
+    write_manifest,
+)
 from aind_capsule.upload.pool import send_pending
 from aind_capsule.upload.progress import Progress, Tell
 from aind_capsule.upload.sending import PART_BYTES
 from aind_capsule.upload.tree import FoundFile, find_file, walk
+from aind_capsule.upload.writing import OVERWRITE_FOREIGN
 
 _AT_ONCE = 1000
 _MEMORY_BYTES = 1024 * 1024
 _OURS = (CLAIM, MANIFEST)
+_JSON = {"content-type": "application/json"}
+_RESUME = "Once that is cured, capsule upload --resume sends the rest."
+#: What goes while a server is listed is sent again this often.
+_ROUNDS = 3
 
 
-class NotWholeError(StorageError):
-    """Something is missing: no manifest was written, and the upload is owed."""
+class ManifestState(enum.Enum):
+    """What stands where an asset's manifest is due."""
+
+    ABSENT = "absent"
+    WHOLE = "whole"
+    #: It was cut, emptied or replaced; what could be read of it counts.
+    DAMAGED = "damaged"
+    #: Without the rights to read or to list nobody says whether there is one.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundManifest:
+    """What was found where the manifest is due.
+
+    Attributes:
+        head: What stands in front of the files; empty where that could not be read.
+    """
+
+    state: ManifestState
+    head: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -90,48 +132,57 @@ class AssetUpload:
         tell: Tell = lambda _: None,
     ) -> None:
         self.report = Report(str(asset))
-        self._bucket = bucket
+        self.bucket = bucket
+        self.asset = asset
+        self.journal = journal
         self._patience = patience
-        self._asset = asset
-        self._journal = journal
         self._settings = settings
+        self._room = find_room(asset.folder)
         self._tell = tell
+        self._source: str | None = None
+        self._is_listed = False
 
-    def claim(self, mine: Claim, *, overwrite: bool = False) -> Claim:
-        """Claim the name; returns whose it is, which may be another's.
-
-        Raises:
-            StorageError: It cannot be claimed.
-        """
-        return claim(self._bucket, self._asset, mine, by_force=overwrite)
-
-    @property
-    def owner(self) -> Claim | None:
-        """Whose the name is."""
-        return read_claim(self._bucket, self._asset)
-
-    def find_manifest(self) -> dict[str, Any] | None:
-        """Take the manifest of the whole asset that is there into the journal; its head, or None.
+    def find_manifest(self) -> FoundManifest:
+        """Look for the manifest, and take what it names into the journal.
 
         Raises:
-            StorageError: It cannot be read.
+            StorageError: It cannot be read, and no missing right is the reason.
         """
+        ledger = self.journal.ledger
         with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as file:
             try:
                 with _explaining_space():
-                    self._bucket.read(self._asset.folder + MANIFEST, file.write)
+                    self.bucket.read(self.asset.folder + MANIFEST, file.write)
             except AbsentError:
-                return None
-            except RefusedError as error:  # S3 says so, without the right to list
-                if "AccessDenied" in error.message:
-                    return None
-                raise
+                ledger.set_known(())
+                return FoundManifest(ManifestState.ABSENT)
+            except RefusedError as error:  # S3 says so of what is absent, without the right to list
+                if not is_forbidden(error):
+                    raise
+                return FoundManifest(ManifestState.UNKNOWN)
             file.seek(0)
-            head = read_head(file.readline())
-            rows = ((row.key, row.size, row.sha256) for row in read_files(file))
-            self._journal.set_known(rows)
-        self._journal.set_job("had_manifest", value=True)
-        return head
+            head: Mapping[str, Any] = {}
+            try:
+                head = read_head(file.readline())
+                ledger.set_known(
+                    (row.key, row.size, row.sha256, row.etag) for row in read_files(file)
+                )
+            except ManifestError:
+                self._take_readable_rows(file)
+                return FoundManifest(ManifestState.DAMAGED, head)
+        if head.get("is_incomplete"):
+            return FoundManifest(ManifestState.ABSENT)
+        return FoundManifest(ManifestState.WHOLE, head)
+
+    def _take_readable_rows(self, file: IO[bytes]) -> None:
+        """Take what a damaged manifest names into the journal, up to where it is damaged."""
+        rows = []
+        file.seek(0)
+        with contextlib.suppress(ManifestError):
+            read_head(file.readline())
+            for row in read_files(file):
+                rows.append((row.key, row.size, row.sha256, row.etag))  # noqa: PERF401 (up to the damage)
+        self.journal.ledger.set_known(rows)
 
     def look_at(self, folder: str | None, beside: Iterable[str] = ()) -> None:
         """Take what is in the folder into the journal.
@@ -144,8 +195,8 @@ class AssetUpload:
             NotWholeError: The folder cannot be read.
             JournalError: There is no room for the journal.
         """
-        journal = self._journal
-        room = MAX_KEY_BYTES - len(self._asset.folder.encode())
+        journal, self._source = self.journal, folder
+        room = self._room
         number = journal.begin_walk()
         try:
             entries = walk(os.fsencode(folder)) if folder is not None else iter(())
@@ -161,57 +212,87 @@ class AssetUpload:
             ) from error
         journal.end_walk(number)
 
-    def list_known(self) -> None:
-        """Have what an earlier manifest tells compared with what the server holds."""
-        if self._journal.has_known:
-            self.list()
-
-    def list(self) -> bool:
+    def list_objects(self) -> bool:
         """Take what the server holds into the journal; False where that may not be known.
+
+        Raises:
+            StorageError: There is no answer, or it does not concern rights.
+        """
+        folder = self.asset.folder
+        held = self.bucket.list(folder)
+        try:
+            self.journal.ledger.set_held(
+                (row for row in held if row.key[len(folder) :] not in _OURS), folder
+            )
+        except RefusedError as error:
+            if not is_forbidden(error):
+                raise
+            self._warn(
+                f"What the server holds was not compared, without s3:ListBucket: {error.message}"
+            )
+            self._is_listed = False
+            return False
+        self._is_listed = True
+        return True
+
+    def compare(self) -> None:
+        """Count files as sent that the server has just as they are.
 
         Raises:
             StorageError: There is no answer.
         """
-        held = self._bucket.list(self._asset.folder)
-        folder = self._asset.folder
-        try:
-            self._journal.set_held(
-                (row for row in held if row.key[len(folder) :] not in _OURS), folder
-            )
-        except RefusedError as error:
-            told = f"What the server holds was not compared: {error.message}"
-            if told not in self.report.warnings:
-                self.report.warnings.append(told)
-            return False
-        return True
+        self.journal.ledger.take_written()
+        source = None if self._source is None else os.fsencode(self._source)
+        Comparison(self.bucket, self.asset.folder, source).run(self.journal, self._tell)
+
+    def find_different(self) -> list[str]:
+        """Return some keys whose files are not as the manifest says, or that it does not name."""
+        source = None if self._source is None else os.fsencode(self._source)
+        return find_different(self.journal, source)
 
     def is_unchanged(self) -> bool:
-        """Whether the whole asset that is there holds just what the folder does; sends nothing."""
-        if next(self._journal.find_stale(), None) is not None:
+        """Return whether the complete asset that is there holds just what the folder does."""
+        journal = self.journal
+        if journal.ledger.find_stale():
             return False
-        if any(is_failure for _, _, is_failure in self._journal.find_others()):
+        if any(is_failure for _, _, is_failure in journal.find_others()):
             return False
-        if self._journal.has_new:
-            return False
-        compare_known(self._journal, self._tell)
-        return next(self._journal.find_pending(), None) is None
+        return not journal.has_pending
 
-    def send(self) -> None:
+    def send(self, *, may_replace_foreign: bool = False) -> None:
         """Send what the server has not.
 
+        Args:
+            may_replace_foreign: Whether objects may go that nothing proves to be ours.
+
         Raises:
+            NotWholeError: Some files could not be sent, or objects of others are in the way.
             StorageError: It cannot be sent; what was sent is in the journal.
         """
-        if self._journal.get_job("had_manifest"):
-            # While it is overwritten it is not whole.
-            self._bucket.remove(self._asset.folder + MANIFEST)
-            self._journal.set_job("had_manifest", value=False)
-            self._journal.commit()
-        compare_known(self._journal, self._tell)
-        failures = self._send().failures
+        journal, ledger = self.journal, self.journal.ledger
+        ledger.allow_replacing(is_listed=self._is_listed, all_of_them=may_replace_foreign)
+        conflicts = [] if may_replace_foreign else ledger.find_conflicts()
+        if conflicts:
+            raise NotWholeError(
+                f"{self.asset} holds objects that no upload of this asset has written:"
+                f" {name_some(conflicts)}",
+                hint=OVERWRITE_FOREIGN,
+            )
+        if journal.get_job("may_have_manifest"):
+            self._retire_manifest()
+        self._remove_stale()
+        if not self._source and not journal.count().files:
+            return
+        progress = self._send()
+        failures = progress.failures
+        if progress.vanished:
+            name = os.fsdecode(progress.vanished[0])
+            self._warn(
+                f"{len(progress.vanished)} files vanished before they were sent, such as {name!r}"
+            )
         failures += [
             f"{os.fsdecode(name)!r}: {why}"
-            for name, why, is_failure in self._journal.find_others()
+            for name, why, is_failure in journal.find_others()
             if is_failure
         ]
         self.report.failures = len(failures)
@@ -219,8 +300,7 @@ class AssetUpload:
             told = "; ".join(failures[:3])
             more = f", and {len(failures) - 3} more" if len(failures) > 3 else ""
             raise NotWholeError(
-                f"{len(failures)} files of {self._asset} were not sent: {told}{more}",
-                hint="Once that is cured, capsule upload --resume sends the rest.",
+                f"{len(failures)} files of {self.asset} were not sent: {told}{more}", hint=_RESUME
             )
 
     def commit(self, head: Mapping[str, Any]) -> Report:
@@ -233,58 +313,50 @@ class AssetUpload:
             NotWholeError: The server does not hold what was sent.
             StorageError: The manifest cannot be written.
         """
-        journal = self._journal
-        if self.list():
-            missing = journal.find_missing()
-            if missing:
-                journal.unsend(missing)
-                raise NotWholeError(
-                    f"{self._asset} lacks {missing[0]!r}, which was sent",
-                    hint="Something removed it; capsule upload --resume sends it again.",
-                )
-            for key in journal.find_stale():
-                self._bucket.remove(self._asset.folder + key)
-            strangers = journal.count_strangers()
-            if strangers:
-                told = f"{strangers} objects below {self._asset} are not of this upload"
-                self.report.warnings.append(told)
+        journal = self.journal
+        self._confirm()
+        if not journal.count().files:
+            self._warn("The folder holds no file: the asset is empty")
         changed = journal.count_changed_names()
         if changed:
-            told = "names cannot be keys and were changed; the manifest has them as they were"
-            self.report.warnings.append(f"{changed} {told}")
-        if journal.has_parts:
-            self._abort_leftovers()
+            self._warn(
+                f"{changed} names cannot be keys and were changed; the manifest has them as they"
+                " were"
+            )
+        self._abort_leftovers()
+        journal.set_job("is_committing", value=True)
+        journal.commit()
         with tempfile.SpooledTemporaryFile(PART_BYTES) as file:
             with _explaining_space():
-                write_manifest(
-                    file, {"asset": self._asset.prefix.rpartition("/")[2], **head}, journal
-                )
+                name = self.asset.prefix.rpartition("/")[2]
+                write_manifest(file, {"asset": name, **head}, journal)
             self._put_manifest(file)
         self.count()
         self.report.committed = True
         return self.report
 
     def finish_unchanged(self) -> Report:
-        """The report of an asset that needed nothing."""
+        """Return the report of an asset that needed nothing."""
         self.count()
         self.report.committed = True
         return self.report
 
     def count(self) -> Report:
-        """The report, with how much there is."""
-        total = self._journal.count()
+        """Return the report, with how much there is."""
+        total = self.journal.count()
         self.report.files, self.report.size = total.files, total.size
-        others = [name for name, why, _ in self._journal.find_others() if why is not None]
+        others = [name for name, why, _ in self.journal.find_others() if why is not None]
         self.report.left_out = len(others)
         return self.report
 
     def _send(self) -> Progress:
         settings = self._settings
         progress = send_pending(
-            self._bucket,
-            self._asset.folder,
-            self._journal,
+            self.bucket,
+            self.asset.folder,
+            self.journal,
             self._patience,
+            source=self._source,
             max_concurrency=settings.s3.max_concurrency,
             content_types=settings.upload.content_types,
             tell=self._tell,
@@ -294,28 +366,97 @@ class AssetUpload:
         self.report.seconds += progress.seconds
         return progress
 
-    def _abort_leftovers(self) -> None:
-        """Abort what was begun in parts and never ended: it costs, and nobody sees it."""
+    def _confirm(self) -> None:
+        """Check that the server holds what was sent; what is missing is sent again.
+
+        Raises:
+            NotWholeError: It holds something else, or nothing again and again.
+        """
+        journal, ledger = self.journal, self.journal.ledger
+        for _ in range(_ROUNDS):
+            if not self.list_objects():
+                return
+            missing = confirm_objects(self.bucket, self.asset, journal)
+            if not missing:
+                count = ledger.count_strangers()
+                if count:
+                    self._warn(
+                        f"{count} objects below {self.asset} are not of this upload, such as"
+                        f" {name_some(ledger.find_strangers())}; they stay"
+                    )
+                return
+            journal.unsend(missing)
+            ledger.allow_replacing(is_listed=True)
+            self._send()
+        raise NotWholeError(
+            f"{self.asset} lacks {missing[0]!r}, which was sent {_ROUNDS + 1} times",
+            hint=f"Something removes it. {_RESUME}",
+        )
+
+    def _remove_stale(self) -> None:
+        """Remove objects of ours that no file has any more, before others take their names."""
+        stale = self.journal.ledger.find_stale()
+        for number, key in enumerate(stale):
+            try:
+                self.bucket.remove(self.asset.folder + key)
+            except RefusedError as error:
+                if not is_forbidden(error):
+                    raise
+                self._warn(
+                    f"{len(stale) - number} objects of an earlier upload, such as {key!r}, stay"
+                    " below the asset: they cannot be removed without s3:DeleteObject"
+                )
+                return
+            self.journal.ledger.forget_held(key)
+
+    def _retire_manifest(self) -> None:
+        """Have no manifest name what is replaced from now on."""
+        key = self.asset.folder + MANIFEST
+        self.journal.ledger.keep_known()
+        self.journal.commit()
         try:
-            for key, upload_id in self._bucket.list_uploads(self._asset.folder):
-                self._bucket.abort(key, upload_id)
+            self.bucket.remove(key)
         except RefusedError as error:
-            told = f"Whether parts of uploads are left over is not known: {error.message}"
-            self.report.warnings.append(told)
+            if not is_forbidden(error):
+                raise
+            target = self.journal.target
+            head = {"upload_id": target.upload_id if target is not None else None}
+            self.bucket.put(key, build_placeholder(head), headers=_JSON)
+        self.journal.set_job("may_have_manifest", value=False)
+        self.journal.commit()
+
+    def _abort_leftovers(self) -> None:
+        """Abort what was begun in parts here and never ended: it costs, and nobody sees it."""
+        for key, upload_id in self.journal.find_abandoned():
+            try:
+                self.bucket.abort(self.asset.folder + key, upload_id)
+            except RefusedError as error:
+                self._warn(f"Parts of an upload that was given up are left over: {error.message}")
+                return
+            self.journal.forget_abandoned(upload_id)
+
+    def _warn(self, message: str) -> None:
+        if message not in self.report.warnings:
+            self.report.warnings.append(message)
 
     def _put_manifest(self, file: IO[bytes]) -> None:
-        key = self._asset.folder + MANIFEST
-        headers = {"content-type": "application/json"}
+        key = self.asset.folder + MANIFEST
         size = file.tell()
         file.seek(0)
         if size <= PART_BYTES:
-            self._bucket.put(key, file.read(), headers=headers)
+            self.bucket.put(key, file.read(), headers=_JSON)
             return
-        upload_id = self._bucket.begin(key, headers)
+        upload_id = self.bucket.begin(key, _JSON)
         parts: list[Part] = []
         while data := file.read(PART_BYTES):
-            parts.append(self._bucket.put_part(key, upload_id, len(parts) + 1, data))
-        self._bucket.complete(key, upload_id, parts)
+            parts.append(self.bucket.put_part(key, upload_id, len(parts) + 1, data))
+        self.bucket.complete(key, upload_id, parts)
+
+
+def name_some(keys: Iterable[str]) -> str:
+    """Return some keys for people."""
+    keys = list(keys)
+    return ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
 
 
 @contextlib.contextmanager

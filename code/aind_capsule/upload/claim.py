@@ -1,21 +1,28 @@
 """Claim an asset's name on S3, so that no two uploads write into one folder.
 
 The claim is the object `.claim`, written on condition that there is none. Where a server does not
-know conditions (501, or it takes no notice) two that claim in the same moment may both believe that
-they have it: whoever wrote last has, and the other finds that when it looks again.
+know conditions (501, or it ignores them) two that claim in the same moment may both believe that
+they have it. Whoever wrote last has, and the other finds that when it looks again.
 """
 
 from __future__ import annotations
 
+import enum
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from aind_capsule.storage.addresses import S3Url
-from aind_capsule.storage.errors import AbsentError, RefusedError, TakenError, UnableError
+from aind_capsule.storage.errors import (
+    AbsentError,
+    RefusedError,
+    StorageError,
+    TakenError,
+    UnableError,
+)
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.keys import CLAIM
+
+_HEADERS = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,59 +30,119 @@ class Claim:
     """What stands in `.claim`.
 
     Attributes:
-        run_id: Of the run, or of the upload, whose the name is.
+        run_id: Of the run, or of the upload, that has the name.
         claimed_at: When, ISO 8601.
+        upload_id: Another one in each claim. Claims of older versions have the run's id here.
     """
 
     run_id: str
     claimed_at: str
+    upload_id: str
 
     def encode(self) -> bytes:
-        """As the object has it."""
-        return json.dumps({"run_id": self.run_id, "claimed_at": self.claimed_at}).encode() + b"\n"
+        """Return the object's bytes."""
+        content = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(content).encode() + b"\n"
 
 
-def read_claim(bucket: Bucket, asset: S3Url) -> Claim | None:
-    """Whose a name is; None where nobody has claimed it, or where that may not be known."""
-    try:
-        told = _decode(bucket.read_small(asset.folder + CLAIM))
-    except AbsentError:
-        return None
-    except RefusedError:  # without the right to list, S3 says so of what is not there
-        return None
-    return Claim(str(told.get("run_id", "unknown")), str(told.get("claimed_at", "unknown")))
+class ClaimState(enum.Enum):
+    """What is known of a name."""
+
+    FREE = "free"
+    CLAIMED = "claimed"
+    #: There is an object of that name which this toolkit has not written.
+    FOREIGN = "foreign"
+    #: Without the rights to read or to list nobody says whether there is one.
+    UNKNOWN = "unknown"
 
 
-def claim(bucket: Bucket, asset: S3Url, mine: Claim, *, by_force: bool = False) -> Claim:
-    """Claim a name; returns whose it is now, which may be another's.
+@dataclass(frozen=True, slots=True)
+class FoundClaim:
+    """What was found at a name.
 
-    Args:
-        bucket: Where.
-        asset: The asset's folder.
-        mine: Our claim.
-        by_force: Whether another's claim is replaced.
+    Attributes:
+        claim: The claim, where there is one.
+        refusal: The server's answer, where the state is unknown.
+    """
+
+    state: ClaimState
+    claim: Claim | None = None
+    refusal: StorageError | None = None
+
+
+def find_claim(bucket: Bucket, asset: S3Url) -> FoundClaim:
+    """Look who has a name.
 
     Raises:
+        StorageError: There is no answer, or it does not concern rights.
+    """
+    try:
+        data = bucket.read_small(asset.folder + CLAIM)
+    except AbsentError:
+        return FoundClaim(ClaimState.FREE)
+    except RefusedError as error:
+        if not is_forbidden(error):
+            raise
+        return FoundClaim(ClaimState.UNKNOWN, refusal=error)
+    claim = _decode(data)
+    return FoundClaim(ClaimState.FOREIGN if claim is None else ClaimState.CLAIMED, claim)
+
+
+def put_claim(bucket: Bucket, asset: S3Url, claim: Claim, *, replaces: bool) -> str:
+    """Write a claim and return the object's ETag.
+
+    Args:
+        bucket: The bucket.
+        asset: The asset's folder.
+        claim: Ours.
+        replaces: Whether another's claim goes.
+
+    Raises:
+        TakenError: There is a claim already, and it was to stay.
         StorageError: It cannot be written.
     """
-    key = asset.folder + CLAIM
-    there = read_claim(bucket, asset)
-    if there is not None and not by_force:
-        return there
-    headers = {"content-type": "application/json"}
-    try:
-        bucket.put(key, mine.encode(), headers=headers, only_if_absent=not by_force)
-    except TakenError:
-        # An answer that was lost, and our own second try; or another was faster.
-        return read_claim(bucket, asset) or Claim("unknown", "unknown")
-    except UnableError:
-        bucket.put(key, mine.encode(), headers=headers)
-    return read_claim(bucket, asset) or mine
+    key, body = asset.folder + CLAIM, claim.encode()
+    if not replaces:
+        try:
+            return bucket.put(key, body, headers=_HEADERS, only_if_absent=True)
+        except UnableError:
+            pass
+        except TakenError:  # by another; or by us, and the answer was lost
+            if find_claim(bucket, asset).claim != claim:
+                raise
+    return bucket.put(key, body, headers=_HEADERS)
 
 
-def _decode(data: bytes) -> Mapping[str, Any]:
+def confirm_claim(bucket: Bucket, asset: S3Url, claim: Claim, etag: str) -> bool | None:
+    """Find out without reading whether a claim is still the one that was written here.
+
+    The same bytes are written again on condition that the object is still that one.
+
+    Returns:
+        Whether it is; None where the server does not say.
+    """
+    if not etag:
+        return None
     try:
-        told = json.loads(data)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
+        bucket.put(asset.folder + CLAIM, claim.encode(), headers=_HEADERS, only_if_etag=etag)
+    except (TakenError, AbsentError):
+        return False
+    except (UnableError, RefusedError):
+        return None
+    return True
+
+
+def is_forbidden(error: StorageError) -> bool:
+    """Return whether a right is missing, and nothing else."""
+    return error.status in (401, 403) and error.code in ("AccessDenied", "Forbidden", "")
+
+
+def _decode(data: bytes) -> Claim | None:
+    try:
+        content = json.loads(data)
+        run_id, claimed_at = content["run_id"], content["claimed_at"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(run_id, str) or not isinstance(claimed_at, str):
+        return None
+    return Claim(run_id, claimed_at, str(content.get("upload_id", run_id)))

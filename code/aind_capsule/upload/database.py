@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,8 @@ from aind_capsule.context.own_files import refuse_link
 from aind_capsule.storage.errors import StorageError
 
 _COMMIT_EVERY_S = 1.0
-_PAGE = 500
+#: Rows at a time.
+PAGE = 500
 #: One process has it at a time. Killed at any moment it holds what was committed; a machine that
 #: dies may lose it, and then the upload begins anew.
 _PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=OFF", "cache_size=-4096")
@@ -28,12 +28,13 @@ class Database:
     Args:
         path: Its file; `:memory:` for one that is forgotten with the process.
         tables: What makes its tables.
+        version: Of these tables. Those of another one are dropped, but for `job`.
 
     Raises:
         JournalError: It cannot be opened.
     """
 
-    def __init__(self, path: str, tables: str) -> None:
+    def __init__(self, path: str, tables: str, version: int) -> None:
         self.path = path
         try:
             for name in (path, f"{path}-wal", f"{path}-shm"):
@@ -47,6 +48,7 @@ class Database:
         try:
             for pragma in _PRAGMAS:
                 self._db.execute(f"PRAGMA {pragma}")
+            self._drop_old_tables(version)
             self._db.executescript(tables)
         except sqlite3.Error as error:
             self._db.close()
@@ -70,30 +72,10 @@ class Database:
             self.do("COMMIT")
         self._committed_at = time.monotonic()
 
-    @contextlib.contextmanager
-    def attached(self, path: str) -> Iterator[None]:
-        """Have the tables of another file too, as `other.…`.
-
-        Raises:
-            JournalError: It cannot be opened.
-        """
-        self.commit()
-        try:
-            refuse_link(path)
-            self._db.execute("ATTACH DATABASE ? AS other", (path,))
-            self._db.execute("PRAGMA other.synchronous=OFF")
-        except (OSError, sqlite3.Error) as error:
-            raise self._explain(error) from error
-        try:
-            yield
-        finally:
-            self.commit()
-            self._db.execute("DETACH DATABASE other")
-
     def page(self, query: str) -> Iterator[tuple[Any, ...]]:
         """Rows by key, some at a time: they may be changed meanwhile."""
         last = ""
-        while rows := self.do(query, (last, _PAGE)).fetchall():
+        while rows := self.do(query, (last, PAGE)).fetchall():
             yield from rows
             last = rows[-1][0]
 
@@ -122,6 +104,19 @@ class Database:
             return self._db.execute(statement, values)
         except sqlite3.Error as error:
             raise self._explain(error) from error
+
+    def _drop_old_tables(self, version: int) -> None:
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        if found != version:
+            names = self._db.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            ).fetchall()
+            for (name,) in names:
+                if name != "job":
+                    self._db.execute(f'DROP TABLE "{name}"')
+            if names:
+                self._db.execute("DELETE FROM job WHERE name != 'job'")
+            self._db.execute(f"PRAGMA user_version = {version}")
 
     def _begin(self) -> None:
         if not self._db.in_transaction:

@@ -1,26 +1,53 @@
-"""What the threads that send tell the one that keeps the journal."""
+"""What the threads that send report to the one that keeps the journal."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from aind_capsule.storage.objects import Part
 from aind_capsule.upload.rows import Begun, FileRow
+from aind_capsule.upload.tree import FileIdentity
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The server has a file; what it has may be newer than what was found.
+    """The server has a file. What it has may be newer than what was found.
 
     Attributes:
-        transferred: Bytes that no event of a part has told.
+        etag: The server's name for it; empty where it gives none.
+        is_doubtful: Whether something may have written it meanwhile, unseen.
+        transferred: Bytes that no event of a part has reported.
     """
 
     row: FileRow
-    size: int
-    stamp: str
+    identity: FileIdentity
     sha256: bytes
+    etag: str
+    is_doubtful: bool
     transferred: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A file that was in doubt still holds what was sent."""
+
+    row: FileRow
+    identity: FileIdentity
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgrown:
+    """A file is too large now to be sent at once.
+
+    Attributes:
+        row: The file as it was found.
+        identity: What it is now.
+    """
+
+    row: FileRow
+    identity: FileIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +67,29 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class PartSent:
-    """The server has a part of a file."""
+    """The server has a part of a file.
+
+    Attributes:
+        is_new: Whether it was sent just now, and not by an earlier process.
+    """
 
     key: str
     part: Part
     size: int
+    is_new: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PartsBegun:
-    """An object in parts was begun."""
+    """An object in parts was begun.
+
+    Attributes:
+        kept: Set once the journal has it. No part is sent before: what was begun is known then.
+    """
 
     key: str
     begun: Begun
+    kept: threading.Event = field(default_factory=threading.Event)
 
 
-Event = Sent | Gone | Failed | PartSent | PartsBegun
+Event = Sent | Confirmed | Outgrown | Gone | Failed | PartSent | PartsBegun

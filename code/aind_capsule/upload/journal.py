@@ -6,40 +6,44 @@ by one thread.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aind_capsule.history.owed import UPLOAD_JOURNAL
-from aind_capsule.storage.objects import Held, Part
-from aind_capsule.upload.database import Database, JournalError
-from aind_capsule.upload.rows import Begun, FileRow, KnownFile, Total
-from aind_capsule.upload.tree import EmptyFolder, FoundFile, LeftOut, find_change_ns
+from aind_capsule.storage.objects import Part
+from aind_capsule.upload.database import PAGE, Database
+from aind_capsule.upload.ledger import TABLES as LEDGER_TABLES
+from aind_capsule.upload.ledger import Ledger
+from aind_capsule.upload.rows import Begun, FileRow, SentRow, Target, Total
+from aind_capsule.upload.source_check import TABLES as SOURCE_TABLES
+from aind_capsule.upload.source_check import BegunSource
+from aind_capsule.upload.tree import EmptyFolder, FileIdentity, FoundFile, LeftOut
+from aind_capsule.upload.writers import WriterProbe
 
-#: Beside it: what stays of a journal whose upload is done.
-HASHES = "hashes.sqlite"
-_MAY_BE_HELD = (
-    "JOIN known ON known.key = file.key AND known.size = file.size"
-    " JOIN held ON held.key = file.key AND held.size = file.size"
-)
-_TABLES = """
+#: Another version's tables cannot be read: only the job is kept, and the files are compared anew.
+_VERSION = 2
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS job (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (
-    key TEXT PRIMARY KEY, name BLOB, path BLOB, size INTEGER, stamp TEXT,
-    sha256 BLOB, seen INTEGER
+    key TEXT PRIMARY KEY, name BLOB, path BLOB, size INTEGER, identity TEXT,
+    sha256 BLOB, etag TEXT, is_doubtful INTEGER, may_replace INTEGER, was_handed INTEGER,
+    seen INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS other (name BLOB, why TEXT, is_failure INTEGER);
-CREATE TABLE IF NOT EXISTS known (key TEXT PRIMARY KEY, size INTEGER, sha256 BLOB) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS held (key TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS upload (
-    key TEXT PRIMARY KEY, id TEXT, part_size INTEGER, stamp TEXT, checksum TEXT
+    key TEXT PRIMARY KEY, id TEXT, part_size INTEGER, identity TEXT, checksum TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS abandoned (id TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (
     key TEXT, number INTEGER, etag TEXT, sha256 BLOB, checksum TEXT, PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
 """
+    + LEDGER_TABLES
+    + SOURCE_TABLES
+)
 
 
 class Journal:
@@ -54,8 +58,11 @@ class Journal:
 
     def __init__(self, folder: str | None) -> None:
         path = ":memory:" if folder is None else os.path.join(folder, UPLOAD_JOURNAL)
-        self._db = Database(path, _TABLES)
-        self._hashes = path if folder is None else os.path.join(folder, HASHES)
+        self._db = Database(path, _TABLES, _VERSION)
+        #: What the server holds, and what proves who wrote it.
+        self.ledger = Ledger(self._db)
+        #: The folder as it was when the upload began.
+        self.begun_source = BegunSource(self._db)
 
     @property
     def path(self) -> str:
@@ -83,6 +90,39 @@ class Journal:
         row = self._db.do("SELECT value FROM job WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    @property
+    def target(self) -> Target | None:
+        """Where the rows belong, and the claim that they were sent under."""
+        told = self.get_job("target")
+        return None if told is None else Target(**told)
+
+    def set_target(self, target: Target) -> None:
+        """Remember a new claim. What was sent under an earlier one only proves who wrote it."""
+        self.ledger.keep_written()
+        self._db.do("INSERT OR IGNORE INTO abandoned SELECT id, key FROM upload")
+        self._forget_what_was_sent()
+        self.set_job("target", {name: getattr(target, name) for name in target.__slots__})
+        self.commit()
+
+    def leave_place(self) -> None:
+        """Forget what was done at another endpoint, bucket or folder."""
+        self.ledger.clear()
+        self._db.do("DELETE FROM abandoned")
+        self._forget_what_was_sent()
+        self._db.do("DELETE FROM job WHERE name IN ('target', 'may_have_manifest')")
+        self.commit()
+
+    def _forget_what_was_sent(self) -> None:
+        self._db.do("DELETE FROM upload")
+        self._db.do("DELETE FROM part")
+        self._db.do("UPDATE file SET sha256 = NULL, etag = '', may_replace = 0, was_handed = 0")
+
+    def set_claim_etag(self, etag: str) -> None:
+        """Remember the server's name for our claim."""
+        told = self.get_job("target")
+        self.set_job("target", {**told, "claim_etag": etag})
+        self.commit()
+
     def add_found(self, found: Iterable[tuple[FoundFile, str]], walk: int) -> None:
         """Remember files with their keys; one that has changed since is to be sent again.
 
@@ -90,13 +130,20 @@ class Journal:
             found: They.
             walk: The number of the walk through the folder.
         """
+        # Where times do not show each change, an earlier reading must be confirmed by another one.
+        probe = WriterProbe()
         self._db.write(
-            "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (key) DO UPDATE SET"
-            " sha256 = CASE WHEN stamp = excluded.stamp THEN sha256 END, name = excluded.name,"
-            " path = excluded.path, size = excluded.size, stamp = excluded.stamp,"
-            " seen = excluded.seen",
+            "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, '', ?, 0, 0, ?)"
+            " ON CONFLICT (key) DO UPDATE SET"
+            " sha256 = CASE WHEN identity = excluded.identity THEN sha256 END,"
+            " name = excluded.name, path = excluded.path, size = excluded.size,"
+            " identity = excluded.identity, seen = excluded.seen,"
+            " is_doubtful = is_doubtful OR excluded.is_doubtful",
             (
-                (key, file.name, file.path, file.size, file.stamp, walk)
+                (
+                    key, file.name, file.path, file.identity.size, file.identity.encode(),
+                    not probe.has_true_times(file.path, file.identity.device), walk,
+                )
                 for file, key in found
             ),
         )  # fmt: skip
@@ -113,69 +160,66 @@ class Journal:
 
     def begin_walk(self) -> int:
         """Begin to look at the folder; returns the number of this walk."""
+        self.ledger.keep_written()
         walk = int(self.get_job("walk") or 0) + 1
         self.set_job("walk", walk)
         self._db.do("DELETE FROM other")
         return walk
 
     def end_walk(self, walk: int) -> None:
-        """Forget the files that are not there any more; they stay known, as what may be removed."""
-        self._db.do(
-            "INSERT OR IGNORE INTO known SELECT key, size, sha256 FROM file"
-            " WHERE seen != ? AND sha256 IS NOT NULL",
-            (walk,),
-        )
+        """Forget the files that are not there any more; what was written of them stays known."""
         self._db.do("DELETE FROM file WHERE seen != ?", (walk,))
         self.commit()
 
-    def set_known(self, rows: Iterable[tuple[str, int, bytes]]) -> None:
-        """Remember what an earlier manifest tells: keys, sizes, SHA-256."""
-        self._db.write("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", rows)
-
-    @property
-    def has_known(self) -> bool:
-        """Whether an earlier manifest tells of anything."""
-        return self._db.do("SELECT 1 FROM known LIMIT 1").fetchone() is not None
-
-    def set_held(self, rows: Iterable[Held], folder: str) -> None:
-        """Remember what the server holds below a folder, and nothing else."""
-        self._db.do("DELETE FROM held")
+    def set_sent(self, rows: Iterable[SentRow]) -> None:
+        """Remember that the server has files, and which version of each."""
+        rows = list(rows)
         self._db.write(
-            "INSERT OR REPLACE INTO held VALUES (?, ?)",
-            ((row.key[len(folder) :], row.size) for row in rows),
+            "UPDATE file SET size = ?, identity = ?, sha256 = ?, etag = coalesce(?, etag),"
+            " is_doubtful = ? WHERE key = ?",
+            [
+                (
+                    row.identity.size,
+                    row.identity.encode(),
+                    row.sha256,
+                    row.etag,
+                    row.is_doubtful,
+                    row.key,
+                )
+                for row in rows
+            ],
         )
-
-    def set_sent(self, key: str, size: int, stamp: str, sha256: bytes) -> None:
-        """Remember that the server has a file, and which version of it."""
-        self._db.do(
-            "UPDATE file SET size = ?, stamp = ?, sha256 = ? WHERE key = ?",
-            (size, stamp, sha256, key),
-        )
-        self._db.do("DELETE FROM upload WHERE key = ?", (key,))
-        self._db.do("DELETE FROM part WHERE key = ?", (key,))
-        self._db.commit_sometimes()
+        keys = [(row.key,) for row in rows if row.has_parts]
+        if keys:
+            self._db.write("DELETE FROM upload WHERE key = ?", keys)
+            self._db.write("DELETE FROM part WHERE key = ?", keys)
+        self.commit()  # a process that is killed now forgets nothing that the server has
 
     def forget(self, key: str) -> None:
-        """Forget a file."""
+        """Forget a file; what was written of it stays known."""
+        self.ledger.keep_written(key)
         self._db.do("DELETE FROM file WHERE key = ?", (key,))
 
-    def note_parts(self) -> None:
-        """Remember that objects in parts are begun from now on: some may be left over."""
-        if not self.has_parts:
-            self.set_job("has_parts", value=True)
-            self.commit()
+    def find_abandoned(self) -> list[tuple[str, str]]:
+        """Return keys and ids of objects in parts that were begun here and came to no end."""
+        return self._db.do(
+            "SELECT key, id FROM abandoned UNION SELECT key, id FROM upload ORDER BY key"
+        ).fetchall()
 
-    @property
-    def has_parts(self) -> bool:
-        """Whether objects in parts were begun."""
-        return bool(self.get_job("has_parts"))
+    def forget_abandoned(self, upload_id: str) -> None:
+        """Forget an object in parts that the server has forgotten too."""
+        self._db.do("DELETE FROM abandoned WHERE id = ?", (upload_id,))
+        self._db.do("DELETE FROM upload WHERE id = ?", (upload_id,))
 
     def set_begun(self, key: str, begun: Begun) -> None:
         """Remember that an object in parts was begun; it has none yet."""
         self._db.do("DELETE FROM part WHERE key = ?", (key,))
         self._db.do(
+            "INSERT OR IGNORE INTO abandoned SELECT id, key FROM upload WHERE key = ?", (key,)
+        )
+        self._db.do(
             "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?)",
-            (key, begun.upload_id, begun.part_size, begun.stamp, begun.checksum),
+            (key, begun.upload_id, begun.part_size, begun.identity.encode(), begun.checksum),
         )
         self.commit()
 
@@ -189,49 +233,60 @@ class Journal:
 
     def find_begun(self, key: str) -> Begun | None:
         """The object in parts that was begun for a file."""
-        query = "SELECT id, part_size, stamp, checksum FROM upload WHERE key = ?"
+        query = "SELECT id, part_size, identity, checksum FROM upload WHERE key = ?"
         row = self._db.do(query, (key,)).fetchone()
         if row is None:
             return None
         query = "SELECT number, etag, sha256, checksum FROM part WHERE key = ? ORDER BY number"
         parts = tuple(Part(*part) for part in self._db.do(query, (key,)))
-        upload_id, part_size, stamp, checksum = row
-        return Begun(upload_id, part_size, stamp, checksum, parts)
+        upload_id, part_size, identity, checksum = row
+        return Begun(upload_id, part_size, FileIdentity.decode(identity), checksum, parts)
 
     def find_pending(self) -> Iterator[FileRow]:
-        """Files that the server has not, by key; rows may be changed meanwhile."""
+        """Yield files that the server has not, by key; rows may be changed meanwhile.
+
+        Each is remembered as handed out before: an object that turns up may then be ours.
+        """
         query = (
-            "SELECT key, name, path, size, stamp FROM file"
+            "SELECT key, name, path, identity, may_replace, was_handed FROM file"
             " WHERE key > ? AND sha256 IS NULL ORDER BY key LIMIT ?"
         )
-        for row in self._db.page(query):
-            yield FileRow(*row)
+        last = ""
+        while rows := self._db.do(query, (last, PAGE)).fetchall():
+            self._db.do(
+                "UPDATE file SET was_handed = 1 WHERE key > ? AND key <= ? AND sha256 IS NULL",
+                (last, rows[-1][0]),
+            )
+            self.commit()
+            for key, name, path, identity, may_replace, was_handed in rows:
+                found = FileIdentity.decode(identity)
+                yield FileRow(key, name, path, found, bool(may_replace), bool(was_handed))
+            last = rows[-1][0]
 
-    def find_known(self) -> Iterator[KnownFile]:
-        """Those of them that the server may have as they are, by key."""
+    def forget_handing(self, key: str) -> None:
+        """Remember that a file was not sent: something else has its key."""
+        self._db.do("UPDATE file SET was_handed = 0 WHERE key = ?", (key,))
+
+    def find_doubtful(self) -> Iterator[tuple[FileRow, bytes]]:
+        """Yield files that were sent and must be read once more, with their SHA-256, by key."""
         query = (
-            f"SELECT file.key, name, path, file.size, stamp, known.sha256 FROM file {_MAY_BE_HELD}"
-            " WHERE file.key > ? AND file.sha256 IS NULL ORDER BY file.key LIMIT ?"
+            "SELECT key, name, path, identity, sha256 FROM file WHERE key > ?"
+            " AND is_doubtful AND sha256 IS NOT NULL ORDER BY key LIMIT ?"
         )
-        for *row, sha256 in self._db.page(query):
-            yield KnownFile(FileRow(*row), sha256)
+        for key, name, path, identity, sha256 in self._db.page(query):
+            # What is there was written by this upload: it may be replaced.
+            row = FileRow(key, name, path, FileIdentity.decode(identity), may_replace=True)
+            yield row, sha256
 
     @property
-    def has_new(self) -> bool:
-        """Whether there are files that the server surely has not."""
-        query = f"""SELECT 1 FROM file WHERE sha256 IS NULL AND key NOT IN
-                    (SELECT file.key FROM file {_MAY_BE_HELD}) LIMIT 1"""
-        return self._db.do(query).fetchone() is not None
+    def has_pending(self) -> bool:
+        """Return whether there are files that the server has not."""
+        return self._db.do("SELECT 1 FROM file WHERE sha256 IS NULL LIMIT 1").fetchone() is not None
 
-    def set_alike(self, files: Iterable[KnownFile]) -> None:
-        """Remember that the server has files as they are."""
-        rows = ((known.sha256, known.row.key, known.row.stamp) for known in files)
-        self._db.write("UPDATE file SET sha256 = ? WHERE key = ? AND stamp = ?", rows)
-
-    def find_sent(self) -> Iterator[tuple[str, bytes, int, bytes]]:
-        """Files that the server has: key, name, size, SHA-256; by key."""
+    def find_sent(self) -> Iterator[tuple[str, bytes, int, bytes, str]]:
+        """Yield files that the server has: key, name, size, SHA-256, ETag; by key."""
         yield from self._db.do(
-            "SELECT key, name, size, sha256 FROM file WHERE sha256 IS NOT NULL ORDER BY key"
+            "SELECT key, name, size, sha256, etag FROM file WHERE sha256 IS NOT NULL ORDER BY key"
         )
 
     def find_others(self) -> Iterator[tuple[bytes, str | None, bool]]:
@@ -239,25 +294,23 @@ class Journal:
         for name, why, is_failure in self._db.do("SELECT * FROM other ORDER BY name"):
             yield name, why, bool(is_failure)
 
-    def find_missing(self) -> list[str]:
-        """Some of the files that should be there and are not held, or not in their size."""
-        rows = self._db.do(
-            "SELECT file.key FROM file LEFT JOIN held USING (key)"
-            " WHERE held.size IS NOT file.size LIMIT 10"
-        )
-        return [row[0] for row in rows]
-
-    def find_stale(self) -> Iterator[str]:
-        """Held objects that were of the asset and are not any more."""
-        for row in self._db.do(
-            "SELECT held.key FROM held JOIN known USING (key)"
-            " WHERE held.key NOT IN (SELECT key FROM file)"
-        ).fetchall():
-            yield row[0]
-
     def unsend(self, keys: Iterable[str]) -> None:
-        """Have files sent again."""
-        self._db.write("UPDATE file SET sha256 = NULL WHERE key = ?", ((key,) for key in keys))
+        """Have files sent again; what was written of them stays known."""
+        keys = list(keys)
+        for key in keys:
+            self.ledger.keep_written(key)
+        self._db.write(
+            "UPDATE file SET sha256 = NULL, etag = '' WHERE key = ?", ((key,) for key in keys)
+        )
+
+    def get_etag(self, key: str) -> str:
+        """Return the server's name for what was sent, as its answer had it."""
+        row = self._db.do("SELECT etag FROM file WHERE key = ?", (key,)).fetchone()
+        return "" if row is None else str(row[0] or "")
+
+    def set_etag(self, key: str, etag: str) -> None:
+        """Remember by which name the server lists what was sent."""
+        self._db.do("UPDATE file SET etag = ? WHERE key = ?", (etag, key))
 
     def count(self) -> Total:
         """How much there is."""
@@ -267,50 +320,7 @@ class Journal:
         ).fetchone()
         return Total(*row)
 
-    def count_strangers(self) -> int:
-        """Held objects that this upload knows nothing of."""
-        row = self._db.do(
-            "SELECT count(*) FROM held WHERE key NOT IN (SELECT key FROM file)"
-            " AND key NOT IN (SELECT key FROM known)"
-        ).fetchone()
-        return int(row[0])
-
     def count_changed_names(self) -> int:
         """Files whose key is not their name."""
         row = self._db.do("SELECT count(*) FROM file WHERE CAST(key AS BLOB) != name").fetchone()
         return int(row[0])
-
-    def keep_hashes(self, before_ns: int) -> None:
-        """Write the SHA-256 of all files beside the journal, for the folder's next upload.
-
-        Args:
-            before_ns: Only of files that were changed before this, ns since 1970: where a file
-                system's times are coarse, one that changes again looks as it did.
-
-        Raises:
-            JournalError: It cannot be written.
-        """
-        with self._db.attached(self._hashes):
-            self._db.do("DROP TABLE IF EXISTS other.hash")
-            self._db.do(
-                "CREATE TABLE other.hash (key TEXT PRIMARY KEY, stamp TEXT, sha256 BLOB)"
-                " WITHOUT ROWID"
-            )
-            rows = self._db.do("SELECT key, stamp, sha256 FROM file WHERE sha256 IS NOT NULL")
-            self._db.write(
-                "INSERT INTO other.hash VALUES (?, ?, ?)",
-                (row for row in rows if find_change_ns(row[1]) < before_ns),
-            )
-
-    def take_hashes(self) -> None:
-        """Remember that the server has files as they are, by what an earlier upload has kept."""
-        if not os.path.exists(self._hashes):
-            return
-        # What cannot be read is no loss: the files are.
-        with contextlib.suppress(JournalError), self._db.attached(self._hashes):
-            self._db.do(
-                "UPDATE file SET sha256 = (SELECT sha256 FROM other.hash WHERE key = file.key)"
-                f" WHERE sha256 IS NULL AND key IN (SELECT file.key FROM file {_MAY_BE_HELD}"
-                " JOIN other.hash ON hash.key = file.key AND hash.stamp = file.stamp"
-                " AND hash.sha256 = known.sha256)"
-            )

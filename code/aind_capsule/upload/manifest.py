@@ -31,11 +31,14 @@ class ManifestFile:
         key: Below the asset's folder.
         size: Bytes.
         sha256: Digest.
+        etag: The server's name for it, by which a replaced object shows; empty where it is not
+            known.
     """
 
     key: str
     size: int
     sha256: bytes
+    etag: str = ""
 
 
 def write_manifest(file: IO[bytes], head: Mapping[str, Any], journal: Journal) -> None:
@@ -55,13 +58,24 @@ def write_manifest(file: IO[bytes], head: Mapping[str, Any], journal: Journal) -
     told = {"format": FORMAT, **head, "empty_folders": empty, "left_out": left_out}
     file.write(_dump(told)[:-1] + b"," + _FILES)
     separator = b"\n"
-    for key, name, size, sha256 in journal.find_sent():
+    for key, name, size, sha256, etag in journal.find_sent():
         row: dict[str, Any] = {"key": key, "size": size, "sha256": sha256.hex()}
+        if etag:
+            row["etag"] = etag
         if name != key.encode():
             row |= tell_name(name)
         file.write(separator + _dump(row))
         separator = b",\n"
     file.write(b"\n]}\n")
+
+
+def build_placeholder(head: Mapping[str, Any]) -> bytes:
+    """Return a manifest that names no file: it replaces one that cannot be removed.
+
+    Args:
+        head: What stands in front of the files.
+    """
+    return _dump({"format": FORMAT, **head, "is_incomplete": True})[:-1] + b"," + _FILES + b"\n]}\n"
 
 
 def read_head(line: bytes) -> dict[str, Any]:
@@ -98,7 +112,8 @@ def read_files(lines: Iterable[bytes]) -> Iterator[ManifestFile]:
             return
         try:
             row = json.loads(text.removesuffix(b","))
-            yield ManifestFile(str(row["key"]), int(row["size"]), bytes.fromhex(row["sha256"]))
+            digest, etag = bytes.fromhex(row["sha256"]), str(row.get("etag", ""))
+            yield ManifestFile(str(row["key"]), int(row["size"]), digest, etag)
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"The manifest has a line that is no file's: {text[:200]!r}"

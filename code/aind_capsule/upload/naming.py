@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aind_capsule.context.asset_names import parse_asset_name
@@ -21,10 +21,15 @@ _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME_CHARS = 19
 _MAX_BYTES = 64 * 1024 * 1024
 RUN_SUFFIX = ".run.json"
+_DESCRIPTION = "data_description.json"
 
 
 class NoNameError(UsageError):
     """The asset's name cannot be derived from the inputs."""
+
+
+class InputNameError(NoNameError):
+    """The asset's name is that of an input."""
 
 
 def build_asset_name(inputs: Iterable[str], label: str, now: dt.datetime) -> str:
@@ -103,12 +108,75 @@ def find_asset_name(
     Raises:
         NoNameError: Neither tells it.
     """
-    name = _read(os.path.join(folder, "data_description.json")).get("name")
+    name = _read(os.path.join(folder, _DESCRIPTION)).get("name")
     if isinstance(name, str) and parse_asset_name(name) is not None:
         return name, False
     rows = run.get("inputs", ())
     inputs = [str(row.get("name")) for row in rows if isinstance(row, dict)]
     return build_asset_name(inputs, label, now), True
+
+
+def find_input_names(told: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names that a run's input assets go by.
+
+    These are the names of entries, of what they lead to, and of the acquisition by the metadata.
+
+    Args:
+        told: Of `run.json`, or what a run knows of its inputs.
+    """
+    acquisitions = (told.get("acquisition_name"), told.get("identity", {}).get("acquisition_name"))
+    names = {name for name in acquisitions if isinstance(name, str)}
+    rows = told.get("inputs")
+    for row in rows if isinstance(rows, (list, tuple)) else ():
+        if not isinstance(row, dict):
+            continue
+        links = row.get("links")
+        paths = [row.get("name"), row.get("path"), *(links if isinstance(links, list) else ())]
+        names.update(os.path.basename(path) for path in paths if isinstance(path, str))
+    return frozenset(names - {""})
+
+
+def find_described_inputs(folder: str) -> set[str]:
+    """Return the names of input assets that a folder's `data_description.json` tells.
+
+    These are what it names as source. Where it is a raw asset's it was copied from an input, and
+    results that bear its name would be written over the raw data.
+    """
+    told = _read(os.path.join(folder, _DESCRIPTION))
+    sources = told.get("source_data")
+    names = [told.get("input_data_name"), *(sources if isinstance(sources, list) else ())]
+    name = told.get("name")
+    if isinstance(name, str):
+        parsed = parse_asset_name(name)
+        is_raw = parsed is not None and parsed.level == "raw"
+        if is_raw or str(told.get("data_level")).lower().startswith("raw"):
+            names.append(name)
+    return {name for name in names if isinstance(name, str) and name}
+
+
+def refuse_input_name(name: str, inputs: Collection[str], label: str, now: dt.datetime) -> None:
+    """Refuse the name of an input asset for what was derived from it.
+
+    Args:
+        name: The name that results would get.
+        inputs: The names of input assets.
+        label: What was done, for the name that is proposed.
+        now: UTC.
+
+    Raises:
+        InputNameError: It is an input's.
+    """
+    parsed = parse_asset_name(name)
+    is_acquisition = (
+        parsed is not None and parsed.level == "raw" and parsed.acquisition_name in inputs
+    )
+    if name not in inputs and not is_acquisition:
+        return
+    raw = _find_raw_name(name) or name
+    raise InputNameError(
+        f"{name} is the name of an input asset: results are not written over it",
+        hint=f"Pass --asset-name {raw}_{label}_{now.strftime(_TIME_FORMAT)}, or another name.",
+    )
 
 
 def _find_raw_name(name: str) -> str | None:

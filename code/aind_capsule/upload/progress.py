@@ -17,6 +17,7 @@ class Progress:
         files: How many there are; `done_files` of them the server has.
         size: Bytes of all; `done_size` of them the server has.
         transferred: Bytes that were sent by this process, in `seconds`.
+        vanished: Names of files that were found and are not there any more.
     """
 
     files: int
@@ -27,6 +28,7 @@ class Progress:
     transferred_files: int = 0
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
+    vanished: list[bytes] = field(default_factory=list)
 
     @property
     def rate(self) -> float:

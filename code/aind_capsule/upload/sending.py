@@ -1,66 +1,37 @@
-"""Send one file: at once, or in parts where it is large; what is sent is what was hashed.
+"""Send one file: at once, or in parts where it is large. What is sent is what was hashed.
 
-Runs in threads; what is to be remembered goes to the one that keeps the journal as events.
+Runs in threads. What is to be remembered goes to the one that keeps the journal as events.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import mimetypes
 import os
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from aind_capsule.errors import CapsuleError
-from aind_capsule.storage.errors import RefusedError
-from aind_capsule.storage.objects import Bucket, Part
-from aind_capsule.upload.events import Event, Failed, Gone, PartsBegun, PartSent, Sent
+from aind_capsule.storage.errors import StorageError
+from aind_capsule.upload.budget import Budget
+from aind_capsule.upload.content_types import ContentTypes
+from aind_capsule.upload.events import Confirmed, Event, Failed, Gone, Outgrown, Sent
+from aind_capsule.upload.parts import FORGOTTEN_CODES, PartsSender
+from aind_capsule.upload.reading import FolderReader
 from aind_capsule.upload.rows import Begun, FileRow
-from aind_capsule.upload.tree import make_stamp
+from aind_capsule.upload.workers import Workers
+from aind_capsule.upload.writing import ObjectWriter, UnsentError
 
 MIB = 1024 * 1024
 #: Files up to this are sent at once, larger ones in parts of at least this.
 PART_BYTES = 8 * MIB
+#: Of larger ones that are sent at once, room is taken in the budget before a thread has them.
+COUNTED_BYTES = 256 * 1024
 _MAX_PARTS = 10_000
 _TRIES = 3
 
 
-class UnsentError(CapsuleError):
-    """A file could not be read as it is; the others go on."""
-
-    exit_status = 74
-
-
-class Budget:
-    """Bytes that may be in memory at a time.
-
-    Args:
-        limit: How many; a single piece may be larger, alone.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._changed = threading.Condition()
-
-    def take(self, size: int) -> None:
-        """Wait until there is room."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._used or self._used + size <= self._limit)
-            self._used += size
-
-    def give_back(self, size: int) -> None:
-        """Make room."""
-        with self._changed:
-            self._used -= size
-            self._changed.notify_all()
-
-
 def choose_part_size(size: int) -> int:
-    """Bytes of a part, so that there are 10,000 at most; whole MiB.
+    """Return the bytes of a part, so that there are 10,000 at most; whole MiB.
 
     >>> choose_part_size(50 * 1000**3) // MIB, choose_part_size(5 * 1024**4) // MIB
     (8, 525)
@@ -73,187 +44,114 @@ class Sender:
     """Sends files to one asset's folder.
 
     Attributes:
-        bucket: Where to.
-        folder: What keys begin with.
-        content_types: By ending of the file's name; others are guessed.
+        writer: Writes objects, and replaces none of others.
+        reader: Opens the files.
+        content_types: Finds the type of each.
         budget: Bounds what is in memory.
         workers: Where parts are sent.
         report: Takes events.
         is_over: Set where nothing is to be sent any more.
     """
 
-    bucket: Bucket
-    folder: str
-    content_types: Mapping[str, str]
+    writer: ObjectWriter
+    reader: FolderReader
+    content_types: ContentTypes
     budget: Budget
-    workers: Executor
+    workers: Workers
     report: Callable[[Event], object]
     is_over: threading.Event
 
-    def send(self, row: FileRow, begun: Begun | None) -> None:
-        """Send a file and report how that went; for a small one room was taken before."""
+    def send_small(self, row: FileRow) -> None:
+        """Send a file at once and report how that went."""
+        self._report(row, lambda: self._send_small(row))
+
+    def send_large(self, row: FileRow, begun: Begun | None) -> None:
+        """Send a file in parts and report how that went; some may have been sent before."""
+        self._report(row, lambda: self._send_large(row, begun))
+
+    def check_again(self, row: FileRow, sha256: bytes, *, may_send: bool) -> None:
+        """Read a file that was sent in doubt once more, and send it again where it has changed.
+
+        Args:
+            row: The file.
+            sha256: Of what was sent.
+            may_send: False where it was sent again often enough.
+        """
+        self._report(row, lambda: self._check_again(row, sha256, may_send=may_send))
+
+    def _report(self, row: FileRow, call: Callable[[], Event]) -> None:
         try:
-            event = self._send(row, begun)
+            event = call()
         except FileNotFoundError:
             event = Gone(row)
         except OSError as error:
             why = f"{os.fsdecode(row.path)!r} cannot be read: {error.strerror}"
-            event = Failed(row, UnsentError(why, hint="Make it readable; then --resume."))
-        except Exception as error:  # the thread's: it is raised where the events are taken
+            hint = "Make it readable; then capsule upload --resume."
+            event = Failed(row, UnsentError(why, hint=hint))
+        except Exception as error:  # it is raised where the events are taken
             event = Failed(row, error)
         finally:
-            if row.size <= PART_BYTES:
+            if COUNTED_BYTES < row.size <= PART_BYTES:
                 self.budget.give_back(row.size)
         self.report(event)
 
-    def _send(self, row: FileRow, begun: Begun | None) -> Event:
-        if row.size <= PART_BYTES:
-            return self._send_small(row)
-        for _ in range(_TRIES):
-            with open(row.path, "rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                stamp, size = make_stamp(status), status.st_size
-                if size <= PART_BYTES:  # it was larger when it was found
-                    return self._send_small(row)
-                earlier, begun = begun, None
-                try:
-                    digest = self._send_parts(row.key, file.fileno(), size, stamp, earlier)
-                except RefusedError as error:
-                    if earlier is None or "NoSuchUpload" not in error.message:
-                        raise
-                    continue  # the server has forgotten it
-                if digest is not None and make_stamp(os.fstat(file.fileno())) == stamp:
-                    return Sent(row, size, stamp, digest)
-        raise _tell_change(row)
-
     def _send_small(self, row: FileRow) -> Event:
         for _ in range(_TRIES):
-            with open(row.path, "rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                stamp = make_stamp(status)
-                data = _read(file.fileno(), min(status.st_size, PART_BYTES) + 1)
-                after = make_stamp(os.fstat(file.fileno()))
-            if after == stamp and len(data) == status.st_size:
-                break
-        else:
-            raise _tell_change(row)
-        digest = hashlib.sha256(data).digest()
-        self._must_go_on()
-        headers = self._build_headers(row.key)
-        self.bucket.put(self.folder + row.key, data, digest=digest, headers=headers)
-        return Sent(row, len(data), stamp, digest, transferred=len(data))
-
-    def _send_parts(
-        self, key: str, fd: int, size: int, stamp: str, begun: Begun | None
-    ) -> bytes | None:
-        """Send a file in parts; its SHA-256, or None where it is not what it was."""
-        self._must_go_on()
-        path = self.folder + key
-        part_size = choose_part_size(size)
-        mine = Begun("", part_size, stamp, self.bucket.checksum)
-        if begun is not None and not begun.is_alike(mine):
-            self.bucket.abort(path, begun.upload_id)
-            begun = None
-        if begun is None:
-            upload_id = self.bucket.begin(path, self._build_headers(key))
-            begun = dataclasses.replace(mine, upload_id=upload_id)
-            self.report(PartsBegun(key, begun))
-        upload_id = begun.upload_id
-        have = {part.number: part for part in begun.parts}
-        whole = hashlib.sha256()
-        parts: list[Future[Part] | Part] = []
-        failures: list[Exception] = []
-        os.lseek(fd, 0, os.SEEK_SET)
-        read = 0
-        try:
-            while read < size:
-                if failures:
-                    raise failures[0]
-                self._must_go_on()
-                self.budget.take(part_size)
-                try:
-                    data = _read(fd, min(part_size, size - read))
-                except OSError:
-                    self.budget.give_back(part_size)
-                    raise
-                if len(data) < min(part_size, size - read):  # it was cut meanwhile
-                    self.budget.give_back(part_size)
-                    self.bucket.abort(path, upload_id)
-                    return None
-                read += len(data)
-                whole.update(data)
-                number = len(parts) + 1
-                known = have.get(number)
-                if known is not None and known.sha256 == hashlib.sha256(data).digest():
-                    self.budget.give_back(part_size)
-                    self.report(PartSent(key, known, len(data)))
-                    parts.append(known)
-                    continue
-                target = (key, upload_id, number)
-                parts.append(
-                    self.workers.submit(self._send_part, target, data, part_size, failures)
-                )
-                del data
-        finally:
-            whole_parts = [part for part in map(_wait, parts) if part is not None]
-        if failures:
-            raise failures[0]
-        try:
-            self.bucket.complete(path, upload_id, whole_parts)
-        except RefusedError:
-            # The answer of an earlier try may have been lost.
-            if not any(held.key == path and held.size == size for held in self.bucket.list(path)):
-                raise
-        return whole.digest()
-
-    def _send_part(
-        self, target: tuple[str, str, int], data: bytes, taken: int, failures: list[Exception]
-    ) -> Part:
-        key, upload_id, number = target
-        try:
             self._must_go_on()
-            part = self.bucket.put_part(self.folder + key, upload_id, number, data)
-            self.report(PartSent(key, part, len(data)))
-        except Exception as error:  # the reader of the file raises it
-            failures.append(error)
-            raise
-        else:
-            return part
-        finally:
-            self.budget.give_back(taken)
+            with self.reader.open_file(row.path) as file:
+                size = file.identity.size
+                if size > PART_BYTES:
+                    return Outgrown(row, file.identity)
+                data = file.read(size + 1)
+                if len(data) != size or not file.is_as_opened():
+                    continue
+            digest = hashlib.sha256(data).digest()
+            headers = {"content-type": self.content_types.find(row.key)}
+            etag = self.writer.put(row, data, digest, headers)
+            return Sent(row, file.identity, digest, etag, file.is_doubtful, transferred=size)
+        raise _explain_change(row)
+
+    def _send_large(self, row: FileRow, begun: Begun | None) -> Event:
+        lost: StorageError | None = None
+        for _ in range(_TRIES):
+            with self.reader.open_file(row.path) as file:
+                if file.identity.size <= PART_BYTES:  # it was larger when it was found
+                    return self._send_small(row)
+                earlier, begun = begun, None
+                parts = PartsSender(
+                    self.writer, row, file, self.budget, self.workers, self.report,
+                    self._must_go_on,
+                )  # fmt: skip
+                try:
+                    headers = {"content-type": self.content_types.find(row.key)}
+                    sent = parts.send(choose_part_size(file.identity.size), headers, earlier)
+                except StorageError as error:
+                    if error.code not in FORGOTTEN_CODES:
+                        raise
+                    lost = error  # the server has forgotten it: begin anew
+                    continue
+                if sent is not None:
+                    digest, etag = sent
+                    return Sent(row, file.identity, digest, etag, file.is_doubtful)
+                lost = None
+        raise lost or _explain_change(row)
+
+    def _check_again(self, row: FileRow, sha256: bytes, *, may_send: bool) -> Event:
+        self._must_go_on()
+        found = self.reader.hash_file(row.path, self.is_over.is_set)
+        if found is not None and found.sha256 == sha256:
+            return Confirmed(row, found.identity, sha256)
+        self._must_go_on()
+        if not may_send:
+            raise _explain_change(row)
+        return self._send_small(row) if row.size <= PART_BYTES else self._send_large(row, None)
 
     def _must_go_on(self) -> None:
         if self.is_over.is_set():
             raise UnsentError("the upload has ended")
 
-    def _build_headers(self, key: str) -> dict[str, str]:
-        name = key.rpartition("/")[2].lower()
-        for ending, kind in self.content_types.items():
-            if name.endswith(ending.lower()):
-                return {"content-type": str(kind)}
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return {"content-type": kind}
 
-
-def _wait(future: Future[Part] | Part) -> Part | None:
-    if isinstance(future, Part):
-        return future
-    return None if future.exception() is not None else future.result()
-
-
-def _read(fd: int, size: int) -> bytes:
-    """So many bytes from where the descriptor is, or fewer at the file's end."""
-    data = os.read(fd, size)
-    if len(data) == size or not data:
-        return data
-    pieces, count = [data], len(data)
-    while count < size and (data := os.read(fd, size - count)):
-        pieces.append(data)
-        count += len(data)
-    return b"".join(pieces)
-
-
-def _tell_change(row: FileRow) -> UnsentError:
+def _explain_change(row: FileRow) -> UnsentError:
     path = os.fsdecode(row.path)
     return UnsentError(
         f"{path!r} changes while it is read ({_TRIES} times)",

@@ -17,20 +17,52 @@ _MAX_DEPTH = 200
 
 
 @dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """Size, times and place of a file: another version of it has another identity."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def from_status(cls, status: os.stat_result) -> FileIdentity:
+        """Return the identity of a file that was looked at."""
+        return cls(
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> FileIdentity:
+        """Return the identity that a text was made of.
+
+        >>> FileIdentity.decode("5:17:18:12:3").ctime_ns
+        18
+        """
+        return cls(*map(int, text.split(":")))
+
+    def encode(self) -> str:
+        """Return a text for the journal.
+
+        >>> FileIdentity(size=5, mtime_ns=17, ctime_ns=18, inode=12, device=3).encode()
+        '5:17:18:12:3'
+        """
+        return f"{self.size}:{self.mtime_ns}:{self.ctime_ns}:{self.inode}:{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
 class FoundFile:
     """A file.
 
     Attributes:
         name: Its path below the folder.
-        path: Where it is.
-        size: Bytes.
-        stamp: Inode, size and times, which change with the file.
+        path: Where it really is: no link is on the way.
     """
 
     name: bytes
     path: bytes
-    size: int
-    stamp: str
+    identity: FileIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +90,15 @@ class LeftOut:
 Found = FoundFile | EmptyFolder | LeftOut
 
 
-def make_stamp(status: os.stat_result) -> str:
-    """What changes where a file changes."""
-    return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
-
-
-def find_change_ns(stamp: str) -> int:
-    """When the file of a stamp was last changed, ns since 1970.
-
-    >>> find_change_ns("12:5:1700000000000000000:1700000000000000001")
-    1700000000000000001
-    """
-    return int(stamp.rpartition(":")[2])
-
-
 def find_file(path: bytes) -> FoundFile:
-    """One file, under its own name.
+    """Return one file, under its own name.
 
     Raises:
         OSError: It is not there.
     """
-    status = os.stat(path)
-    return FoundFile(os.path.basename(path), path, status.st_size, make_stamp(status))
+    place = os.path.realpath(path, strict=True)
+    identity = FileIdentity.from_status(os.stat(place))
+    return FoundFile(os.path.basename(path), place, identity)
 
 
 def walk(folder: bytes) -> Iterator[Found]:
@@ -152,7 +171,7 @@ def _look_at(root: bytes, name: bytes, entry: os.DirEntry[bytes]) -> FoundFile |
     if stat.S_ISDIR(status.st_mode):
         return path
     if stat.S_ISREG(status.st_mode):
-        return FoundFile(name, path, status.st_size, make_stamp(status))
+        return FoundFile(name, path, FileIdentity.from_status(status))
     return LeftOut(name, f"a {_describe(status.st_mode)}, which holds no data")
 
 

@@ -80,7 +80,15 @@ def finish_run(run: RunParts, ending: RunEnding) -> int:
         carried = carry_metadata(prepared, run.wait.wait, journal.log)
     if upload is not None and ending.ended is not None:
         run.delivery.keep_files(journal, is_over=True)
-        outcome = upload.send(outcome, ending.found)
+        more = {**carried, **journal.additions.describe_lists()}
+
+        def describe_end(ended_so: Outcome = outcome) -> dict[str, Any]:
+            """What the run's files say of the end, but for the upload."""
+            record = journal.build_canonical(_build_canonical(run, ending, ended_so, results))
+            content = files.run_json.build(record, ending.found, ending.processing, more=more)
+            return {"record": record, "run_json": content}
+
+        outcome = upload.send(outcome, ending.found, describe_end)
     run.delivery.keep_files(journal, is_over=True)
     if files.folder is None:  # it was removed, and nothing takes its place
         run.console.keeps_canonical = True
@@ -105,30 +113,34 @@ def finish_run(run: RunParts, ending: RunEnding) -> int:
 def _write_canonical(
     run: RunParts, ending: RunEnding, outcome: Outcome, results: Mapping[str, int]
 ) -> dict[str, Any]:
-    prepared, journal = run.prepared, run.journal
-    canonical = journal.write_canonical(
-        build_canonical(
-            prepared.facts.rename(journal.stated_name),
-            outcome,
-            ending.ended,
-            now_us=read_clock_us(),
-            found=ending.found,
-            results=results,
-            counts=journal.counts,
-            lost=journal.get_lost(),
-            cut=journal.cut,
-            undelivered=run.delivery.count_undelivered(run.files.writer.records),
-            oom_kills=ending.count_oom_kills(),
-            resources=ending.resources,
-            additions=journal.additions,
-            taken=journal.fields,
-            upload={} if run.upload is None else run.upload.describe(),
-            lost_output={out.name: out.lost_bytes for out in run.outlets if out.lost_bytes},
-        )
-    )
-    if "canonical_record" in journal.lost:  # then it is nowhere else
+    canonical = run.journal.write_canonical(_build_canonical(run, ending, outcome, results))
+    if "canonical_record" in run.journal.lost:  # then it is nowhere else
         run.console.keeps_canonical = True
     return canonical
+
+
+def _build_canonical(
+    run: RunParts, ending: RunEnding, outcome: Outcome, results: Mapping[str, int]
+) -> dict[str, Any]:
+    prepared, journal = run.prepared, run.journal
+    return build_canonical(
+        prepared.facts.rename(journal.stated_name),
+        outcome,
+        ending.ended,
+        now_us=read_clock_us(),
+        found=ending.found,
+        results=results,
+        counts=journal.counts,
+        lost=journal.get_lost(),
+        cut=journal.cut,
+        undelivered=run.delivery.count_undelivered(run.files.writer.records),
+        oom_kills=ending.count_oom_kills(),
+        resources=ending.resources,
+        additions=journal.additions,
+        taken=journal.fields,
+        upload={} if run.upload is None else run.upload.describe(),
+        lost_output={out.name: out.lost_bytes for out in run.outlets if out.lost_bytes},
+    )
 
 
 def _publish(

@@ -64,6 +64,18 @@ class RunJsonWriter:
         """
         if self._prepared.run_folder is None:
             return
+        redacted = self.build(canonical, found, processing, more=more)
+        self._write(encode(redacted) + b"\n", is_last=is_last)
+
+    def build(
+        self,
+        canonical: Mapping[str, Any] | None,
+        found: Mapping[str, Any],
+        processing: Mapping[str, Any],
+        *,
+        more: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Return a version without secrets; the arguments are those of `write`."""
         content = build_run_json(
             self._prepared.facts,
             canonical,
@@ -72,8 +84,7 @@ class RunJsonWriter:
             files={kind: self._names[kind] for kind in self._listed},
             more=more,
         )
-        redacted = self._prepared.redactor.redact_fields(decode(encode(content)) or {})
-        self._write(encode(redacted) + b"\n", is_last=is_last)
+        return self._prepared.redactor.redact_fields(decode(encode(content)) or {})
 
     def write_anew(self) -> None:
         """Write the last version again: the run has another folder now."""
