@@ -126,6 +126,11 @@ class SignedRequests:
         server: _Server = self._server
         return f"{server.origin}{server.path}"
 
+    @property
+    def is_https(self) -> bool:
+        """Whether TLS protects what is sent."""
+        return self._connection.origin.startswith("https:")
+
     def send(self, request: Request) -> Answer:
         """Send a request and return the answer to it, which is 2xx.
 
