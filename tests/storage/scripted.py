@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qs, quote_plus, unquote, unquote_plus, urlsplit
 
 BUCKET = "bucket"
 
@@ -174,7 +174,7 @@ class ScriptedServer:
         return _xml("CompleteMultipartUploadResult", f"<ETag>{self.etags[seen.key]}</ETag>")
 
     def _list(self, query: dict[str, str]) -> Reply:
-        after = query.get("continuation-token", "")
+        after = unquote_plus(query.get("continuation-token", ""))
         keys = sorted(
             key for key in self.objects if key.startswith(query["prefix"]) and key > after
         )
@@ -185,7 +185,7 @@ class ScriptedServer:
         )
         more = "<IsTruncated>false</IsTruncated>"
         if len(keys) > len(page):
-            more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{page[-1]}</NextContinuationToken>"
+            more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{quote_plus(page[-1])}</NextContinuationToken>"
         return _xml("ListBucketResult", f"<EncodingType>url</EncodingType>{more}{rows}")
 
 

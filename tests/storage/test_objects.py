@@ -137,7 +137,11 @@ def test_checksums_that_the_server_keeps(server: Server, kind: str) -> None:
     assert head.get(checksum.argument, small) == small
     assert checksum.argument in head or server.name != "localstack"  # which tells
     for part, piece in zip(parts, (data[: 5 * MIB], data[5 * MIB :]), strict=True):
-        assert part.checksum == checksum.encode(piece, part.sha256)
+        assert part.checksum == checksum.encode(piece, hashlib.sha256(piece).digest())
+        assert part.is_of(piece, kind)
+        assert not part.is_of(piece[:-1] + b"?", kind)
+        is_unsigned = server.ca is not None and kind != "sha256"
+        assert part.sha256 == (b"" if is_unsigned else hashlib.sha256(piece).digest())
 
 
 def test_only_where_there_is_none(server: Server) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aind_capsule.upload.keys import CLAIM, MANIFEST, make_key, tell_name
+from aind_capsule.upload.keys import (
+    CLAIM,
+    MANIFEST,
+    LongFolderError,
+    find_room,
+    make_key,
+    tell_name,
+)
 
 _NAMES = st.binary(min_size=1, max_size=1200).filter(lambda name: b"\0" not in name)
 
@@ -21,6 +29,17 @@ def test_any_names(names: list[bytes], room: int) -> None:
     for key in keys:
         assert 0 < len(key.encode()) <= room
         assert key not in (MANIFEST, CLAIM)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, CLAIM, "x", "long" * 300])
+def test_the_longest_folder(name: str) -> None:
+    """Each key below it fits into what S3 takes, our own too; one byte more is refused."""
+    longest = "ü" * 503 + "/"
+    room = find_room(longest)
+    for key in (MANIFEST, CLAIM, make_key(name.encode(), room)):
+        assert len((longest + key).encode()) <= 1024
+    with pytest.raises(LongFolderError, match="too many for keys"):
+        find_room("x" + longest)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0~"), min_size=1, max_size=200))

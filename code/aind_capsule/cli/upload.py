@@ -248,6 +248,8 @@ def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:
         told: Mapping[str, Any] = {name: getattr(verdict, name) for name in verdict.__slots__}
         click.echo(json.dumps(told))
         return EXIT_OWED if verdict.faults else 0
+    for note in verdict.notes:
+        click.echo(f"capsule upload: {note}", err=True)
     for fault in verdict.faults[:_MAX_FAULTS]:
         click.echo(fault)
     if len(verdict.faults) > _MAX_FAULTS:

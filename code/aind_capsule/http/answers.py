@@ -94,6 +94,8 @@ def read_piece(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
         OSError: The connection broke, or time is up.
         http.client.HTTPException: It ends too early, or its chunks are none.
     """
+    if response.length is not None:
+        max_bytes = min(max_bytes, response.length)
     try:
         body = response.read(max_bytes)
     except ValueError as error:

@@ -11,21 +11,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from aind_capsule.errors import SettingsError
 from aind_capsule.http.answers import BodyError, HttpAnswer, limit_received, read_body, read_piece
 from aind_capsule.http.bounded import BoundedSocket, Deadline, HttpError
 from aind_capsule.http.connect import HEAD_BYTES, Route, describe_failure, read_head
+from aind_capsule.http.heads import HeadBuilder
 from aind_capsule.http.proxies import DEFAULT_PORTS, find_proxy, parse_origin
 from aind_capsule.http.retry_after import parse_retry_after
 from aind_capsule.http.tls import TlsOptions, build_tls_context, is_certificate_refused
-from aind_capsule.version import __version__
 
 __all__ = ["HttpAnswer", "HttpClient", "HttpError", "TlsOptions"]
 
@@ -37,13 +34,6 @@ PIECE_BYTES = 1024 * 1024
 _JOINED_BYTES = 64 * 1024
 #: Methods whose repetition changes nothing.
 _REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: What stays as it is in a path with its query, besides letters, digits and `_.-~`.
-_PATH_CHARACTERS = "/%?&=:@!$'()*+,;"
-_PATH = re.compile(r"[A-Za-z0-9_.~/%?&=:@!$'()*+,;-]*")
-_FRAMING = ("content-length", "transfer-encoding")
-#: Control characters, and halves of characters.
-_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ class _Request:
         timeout_s: How long an exchange may take.
         max_answer_bytes: The longest body that is kept in an answer.
         take: Where the body of a successful answer goes instead.
-        note_head: Called before that with the answer's status and headers.
+        note_head: Called with status and headers before that.
     """
 
     method: str
@@ -113,21 +103,14 @@ class HttpClient:
         self._read_clock_s = read_clock_s
         self._connection: BoundedSocket | None = None
         is_usual_port = port == DEFAULT_PORTS[scheme]
-        name = self.address.rpartition(":")[0] if is_usual_port else self.address
-        own_headers = {
-            "Host": name,
-            "User-Agent": f"aind-capsule/{__version__}",
-            "Accept-Encoding": "identity",
-        }
-        self._target = ""
+        own_headers = {"Host": self.address.rpartition(":")[0] if is_usual_port else self.address}
+        target = ""
         if proxy is not None and context is None:
             # An http request names its server to the proxy. An https one goes through a tunnel.
-            self._target = f"http://{name}"
+            target = f"http://{own_headers['Host']}"
             if proxy.authorization is not None:
                 own_headers["Proxy-Authorization"] = proxy.authorization
-        self._headers = _merge_headers(own_headers, headers or {})
-        self._names = frozenset(name.lower() for name in self._headers)
-        self._head = _format_headers(self._headers)
+        self._heads = HeadBuilder(target, own_headers, headers or {})
 
     def request(
         self,
@@ -164,7 +147,7 @@ class HttpClient:
             SettingsError: A header would break the request.
             ValueError: The path has no slash in front.
         """
-        head = self._build_head(method, path, headers, len(body))
+        head = self._heads.build(method, path, headers, len(body))
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         request = _Request(method, head, body, timeout_s, max_answer_bytes)
         return self._send(
@@ -190,17 +173,17 @@ class HttpClient:
             timeout_s: How long the answer's head may take, and then each piece.
             take: Called with each piece of the body, of `PIECE_BYTES` but for the last. Nothing is
                 decoded. Not called where the status is no success: that body is in the answer.
-            note_head: Called before the first piece with the answer's status and headers.
+            note_head: Called with the status and the headers of a success, before its body. What
+                this or `take` raises ends the request, and is raised as it is.
 
         Raises:
-            HttpError: No whole answer came.
+            HttpError: No whole answer came. Pieces may have been taken.
             SettingsError: A header would break the request.
             ValueError: The path has no slash in front.
         """
-        head = self._build_head(method, path, headers, 0)
+        head = self._heads.build(method, path, headers, 0)
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        limit = DEFAULT_MAX_ANSWER_BYTES
-        request = _Request(method, head, b"", timeout_s, limit, take, note_head)
+        request = _Request(method, head, b"", timeout_s, DEFAULT_MAX_ANSWER_BYTES, take, note_head)
         return self._send(request, method in _REPEATABLE)
 
     def close(self) -> None:
@@ -208,23 +191,6 @@ class HttpClient:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.hang_up()
-
-    def _build_head(
-        self, method: str, path: str, headers: Mapping[str, str] | None, body_bytes: int
-    ) -> bytes:
-        if not path.startswith("/"):
-            raise ValueError("The path of a request begins with a slash")
-        if _PATH.fullmatch(path) is None:
-            path = quote(path, _PATH_CHARACTERS, errors="replace")
-        fields = self._head
-        if headers:
-            if self._names.isdisjoint(name.lower() for name in headers):
-                fields += _format_headers(headers)
-            else:
-                fields = _format_headers(_merge_headers(self._headers, headers))
-        if body_bytes or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
-            fields += f"Content-Length: {body_bytes}\r\n"
-        return f"{method} {self._target}{path} HTTP/1.1\r\n{fields}\r\n".encode()
 
     def _send(self, request: _Request, is_repeatable: bool) -> HttpAnswer:
         deadline = Deadline.start(request.timeout_s)
@@ -256,29 +222,41 @@ class HttpClient:
             with self._explaining(connection, deadline):
                 is_whole = _write(connection, request)
                 response = read_head(connection, request.method)
+                headers = {name.lower(): value for name, value in response.headers.items()}
                 is_streamed = request.take is not None and response.status // 100 == 2
                 if not is_streamed:
                     connection.allow(deadline, limit_received(request.max_answer_bytes))
                     body = read_body(response, request.max_answer_bytes)
-            if is_streamed and request.note_head is not None:
-                request.note_head(response.status, _get_headers(response))
-            while request.take is not None and is_streamed and not response.isclosed():
-                deadline = Deadline.start(request.timeout_s)
-                connection.allow(deadline, limit_received(PIECE_BYTES))
-                with self._explaining(connection, deadline):
-                    piece = read_piece(response, PIECE_BYTES)
-                if piece:
-                    request.take(piece)
+            if is_streamed:
+                self._take_body(connection, request, response, headers)
             is_reusable = is_whole and response.isclosed() and not response.will_close
         finally:
             if is_reusable:
                 self._connection = connection
             else:
                 connection.hang_up()
-        headers = _get_headers(response)
         wait = headers.get("retry-after")
         wait_s = None if wait is None else parse_retry_after(wait, self._read_clock_s())
         return HttpAnswer(response.status, headers, body, wait_s)
+
+    def _take_body(
+        self,
+        connection: BoundedSocket,
+        request: _Request,
+        response: http.client.HTTPResponse,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Hand the body of a successful answer on, piece by piece."""
+        assert request.take is not None
+        if request.note_head is not None:
+            request.note_head(response.status, headers)
+        while not response.isclosed():
+            deadline = Deadline.start(request.timeout_s)
+            connection.allow(deadline, limit_received(PIECE_BYTES))
+            with self._explaining(connection, deadline):
+                piece = read_piece(response, PIECE_BYTES)
+            if piece:
+                request.take(piece)
 
     @contextlib.contextmanager
     def _explaining(self, connection: BoundedSocket, deadline: Deadline) -> Iterator[None]:
@@ -313,34 +291,3 @@ def _write(connection: BoundedSocket, request: _Request) -> bool:
             connection.send(request.body)
         return True
     return False
-
-
-def _get_headers(response: http.client.HTTPResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _merge_headers(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
-    """Return all headers. Of equal names the second one's holds, however it is spelled."""
-    named = {name.lower(): (name, value) for name, value in (*first.items(), *second.items())}
-    return dict(named.values())
-
-
-def _format_headers(headers: Mapping[str, str]) -> str:
-    """Return headers as they are sent. No value reaches a message.
-
-    Raises:
-        SettingsError: One of them would end its line, or the request before its end.
-    """
-    for name, value in headers.items():
-        if _TOKEN.fullmatch(name) is None or name.lower() in _FRAMING:
-            raise SettingsError(
-                f"{name!r} cannot be given as an HTTP header",
-                hint="Names have letters, digits and dashes; the body's length is not given.",
-            )
-        if _UNSENDABLE.search(value) is not None:
-            raise SettingsError(
-                f"The value of the HTTP header {name} holds a line break or another character"
-                " that cannot be sent",
-                hint="Look for a newline at the end of the file or variable that it comes from.",
-            )
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

@@ -1,7 +1,7 @@
 """The upload of a run's results: checked before the start, done at its end by another process.
 
 claim the name -> `data_description.json` -> results -> (canonical record, run files) -> the rest
-and the manifest. Nothing of botocore is imported here.
+and the manifest. Nothing of boto3 is imported here.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The one S3 client: credentials, endpoint, checksums, retries. Owner of botocore, boto3's core."""
+"""The one S3 client: credentials, requests, checksums, retries. Owner of boto3 and botocore."""

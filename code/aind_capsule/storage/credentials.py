@@ -25,15 +25,15 @@ class CredentialSource:
 
     Args:
         find: Looks for them as boto3 does; what it returns may renew itself.
-        deadline_s: How long a search may take.
+        deadline_s: How long a search may take; by default `DEADLINE_S`.
 
     Raises:
         StorageError: There are none, or they cannot be found out.
     """
 
-    def __init__(self, find: Callable[[], Any], deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, find: Callable[[], Any], deadline_s: float | None = None) -> None:
         self._find = find
-        self._deadline_s = deadline_s
+        self._deadline_s = DEADLINE_S if deadline_s is None else deadline_s
         self._lock = threading.Lock()
         self._failure: tuple[Credentials, float, StorageError | None] | None = None
         self._look_at_s = 0.0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+
+from aind_capsule.storage.checksums import find_checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Part:
     Attributes:
         number: From 1.
         etag: The server's name for it, without quotes.
-        sha256: Digest of its bytes.
+        sha256: Digest of its bytes; empty where the checksum alone is known.
         checksum: What it was sent with, as its header has it; empty where that was none.
     """
 
@@ -34,6 +37,18 @@ class Part:
     etag: str
     sha256: bytes
     checksum: str
+
+    def is_of(self, body: bytes, setting: str) -> bool:
+        """Return whether these bytes are the part's.
+
+        Args:
+            body: The bytes.
+            setting: What `s3.checksum` was when it was sent.
+        """
+        if self.sha256:
+            return self.sha256 == hashlib.sha256(body).digest()
+        checksum = find_checksum(setting)
+        return checksum is not None and self.checksum == checksum.encode(body, b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,13 @@ class SignedRequests:
     @property
     def origin(self) -> str:
         """The bucket's address: scheme, host, port and path."""
-        server = self._server
+        server: _Server = self._server
         return f"{server.origin}{server.path}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether TLS protects what is sent."""
+        return self._connection.origin.startswith("https:")
 
     def send(self, request: Request) -> Answer:
         """Send a request and return the answer to it, which is 2xx.

@@ -26,7 +26,7 @@ from aind_capsule.storage.errors import (
 from aind_capsule.storage.held import Part
 from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.storage.signed_requests import Request, SignedRequests
-from aind_capsule.storage.signing import build_query
+from aind_capsule.storage.signing import UNSIGNED_PAYLOAD, build_query
 
 #: Statuses of servers that do not know a checksum's header.
 _CHECKSUM_STATUSES = frozenset({400, 405, 411, 501})
@@ -143,7 +143,10 @@ class Writing:
         Raises:
             StorageError: It cannot be written.
         """
-        digest = hashlib.sha256(body).digest()
+        # TLS and another checksum protect the bytes: a digest besides would only cost time.
+        kind = None if self._checksum is None else self._checksum.name
+        is_covered = self._requests.is_https and kind not in (None, "SHA256")
+        digest = b"" if is_covered else hashlib.sha256(body).digest()
         request = Request(
             f"Writing part {number} of {name}",
             "PUT",
@@ -191,7 +194,9 @@ class Writing:
             except StorageError as error:
                 if self._is_made_of(name, key, parts, checksum, error):
                     return
-                if error.status == 200:  # the server began, and failed: that may pass
+                if (
+                    error.status == 200 and error.code
+                ):  # the server began, and failed: that may pass
                     raise SilentError(error.message, hint=HINT_SILENT, code=error.code) from error
                 raise
             if checksum is None:
@@ -230,12 +235,12 @@ class Writing:
             return self._requests.send(request)
 
         try:
-            if not isinstance(error, SilentError):
-                answer = self._retries.call(look)
-            elif error.may_have_arrived:
+            if isinstance(error, SilentError) or error.status == 200:
+                if isinstance(error, SilentError) and not error.may_have_arrived:
+                    return False
                 answer = look()  # the request itself is tried again, and this with it
             else:
-                return False
+                answer = self._retries.call(look)
         except StorageError:
             return False
         if checksum is not None:
@@ -252,7 +257,13 @@ class Writing:
     def _write(
         self, request: Request, digest: bytes, once: Callable[[Request], Answer]
     ) -> tuple[Answer, str]:
-        """Write an object or a part; the answer, and the checksum that it was sent with."""
+        """Write an object or a part; the answer, and the checksum that it was sent with.
+
+        Args:
+            request: It, without headers for the checksum.
+            digest: The body's SHA-256; empty where it is not to be signed along with a checksum.
+            once: Sends it once.
+        """
 
         def send(request: Request, header: str, mine: str) -> Answer:
             answer = once(request)
@@ -262,20 +273,20 @@ class Writing:
                 raise DamagedError(text, hint=HINT_SILENT)
             return answer
 
-        plain = dataclasses.replace(request, sha256=digest.hex())
         checksum = self._checksum
         if checksum is None:
-            return self._retries.call(lambda: once(plain)), ""
+            return self._retries.call(lambda: once(_sign_body(request, digest))), ""
         mine = checksum.encode(request.body, digest)
         given = {**request.headers, checksum.header: mine}
-        checked = dataclasses.replace(plain, headers=given)
+        sha256 = digest.hex() or UNSIGNED_PAYLOAD
+        checked = dataclasses.replace(request, headers=given, sha256=sha256)
         try:
             answer = self._retries.call(lambda: send(checked, checksum.header, mine))
         except StorageError as error:
             if not self._may_be_checksum(error):
                 raise
             try:
-                answer = self._retries.call(lambda: once(plain))
+                answer = self._retries.call(lambda: once(_sign_body(request, digest)))
             except StorageError as second:
                 raise second from error
             if not self._is_proven:  # by another thread, meanwhile
@@ -289,6 +300,12 @@ class Writing:
         if not self._is_auto or self._is_proven or isinstance(error, (SilentError, TakenError)):
             return False
         return error.status in _CHECKSUM_STATUSES and error.code not in CREDENTIAL_CODES
+
+
+def _sign_body(request: Request, digest: bytes) -> Request:
+    """Return a request whose signature covers its body."""
+    digest = digest or hashlib.sha256(request.body).digest()
+    return dataclasses.replace(request, sha256=digest.hex())
 
 
 def _build_parts(parts: Sequence[Part], checksum: Checksum | None) -> bytes:

@@ -34,7 +34,7 @@ from aind_capsule.upload.compare import Comparison, find_different
 from aind_capsule.upload.confirming import NotWholeError, confirm_objects
 from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
-from aind_capsule.upload.keys import CLAIM, MANIFEST, MAX_KEY_BYTES, make_key
+from aind_capsule.upload.keys import CLAIM, MANIFEST, find_room, make_key
 from aind_capsule.upload.manifest import (
     ManifestError,
     build_placeholder,
@@ -137,6 +137,7 @@ class AssetUpload:
         self.journal = journal
         self._patience = patience
         self._settings = settings
+        self._room = find_room(asset.folder)
         self._tell = tell
         self._source: str | None = None
         self._is_listed = False
@@ -195,7 +196,7 @@ class AssetUpload:
             JournalError: There is no room for the journal.
         """
         journal, self._source = self.journal, folder
-        room = MAX_KEY_BYTES - len(self.asset.folder.encode())
+        room = self._room
         number = journal.begin_walk()
         try:
             entries = walk(os.fsencode(folder)) if folder is not None else iter(())
@@ -411,6 +412,8 @@ class AssetUpload:
     def _retire_manifest(self) -> None:
         """Have no manifest name what is replaced from now on."""
         key = self.asset.folder + MANIFEST
+        self.journal.ledger.keep_known()
+        self.journal.commit()
         try:
             self.bucket.remove(key)
         except RefusedError as error:

@@ -39,9 +39,15 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Outgrown:
-    """A file is too large now to be sent at once."""
+    """A file is too large now to be sent at once.
+
+    Attributes:
+        row: The file as it was found.
+        identity: What it is now.
+    """
 
     row: FileRow
+    identity: FileIdentity
 
 
 @dataclass(frozen=True, slots=True)

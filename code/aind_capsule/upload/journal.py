@@ -20,6 +20,7 @@ from aind_capsule.upload.rows import Begun, FileRow, SentRow, Target, Total
 from aind_capsule.upload.source_check import TABLES as SOURCE_TABLES
 from aind_capsule.upload.source_check import BegunSource
 from aind_capsule.upload.tree import EmptyFolder, FileIdentity, FoundFile, LeftOut
+from aind_capsule.upload.writers import WriterProbe
 
 #: Another version's tables cannot be read: only the job is kept, and the files are compared anew.
 _VERSION = 2
@@ -129,14 +130,20 @@ class Journal:
             found: They.
             walk: The number of the walk through the folder.
         """
+        # Where times do not show each change, an earlier reading must be confirmed by another one.
+        probe = WriterProbe()
         self._db.write(
-            "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, ?)"
+            "INSERT INTO file VALUES (?, ?, ?, ?, ?, NULL, '', ?, 0, 0, ?)"
             " ON CONFLICT (key) DO UPDATE SET"
             " sha256 = CASE WHEN identity = excluded.identity THEN sha256 END,"
             " name = excluded.name, path = excluded.path, size = excluded.size,"
-            " identity = excluded.identity, seen = excluded.seen",
+            " identity = excluded.identity, seen = excluded.seen,"
+            " is_doubtful = is_doubtful OR excluded.is_doubtful",
             (
-                (key, file.name, file.path, file.identity.size, file.identity.encode(), walk)
+                (
+                    key, file.name, file.path, file.identity.size, file.identity.encode(),
+                    not probe.has_true_times(file.path, file.identity.device), walk,
+                )
                 for file, key in found
             ),
         )  # fmt: skip
@@ -267,7 +274,9 @@ class Journal:
             " AND is_doubtful AND sha256 IS NOT NULL ORDER BY key LIMIT ?"
         )
         for key, name, path, identity, sha256 in self._db.page(query):
-            yield FileRow(key, name, path, FileIdentity.decode(identity)), sha256
+            # What is there was written by this upload: it may be replaced.
+            row = FileRow(key, name, path, FileIdentity.decode(identity), may_replace=True)
+            yield row, sha256
 
     @property
     def has_pending(self) -> bool:

@@ -10,6 +10,8 @@ import hashlib
 import os
 import re
 
+from aind_capsule.storage.errors import StorageError
+
 MAX_KEY_BYTES = 1024
 #: Objects of ours in the asset.
 MANIFEST = "manifest.json"
@@ -17,6 +19,38 @@ CLAIM = ".claim"
 _OURS = frozenset({MANIFEST, CLAIM})
 _MARK_CHARS = 16
 _MARKED = re.compile(f"~[0-9a-f]{{{_MARK_CHARS}}}$")
+
+
+#: A key holds at least a changed name's mark, and each name of ours.
+_MIN_ROOM = max(_MARK_CHARS + 1, *(len(name) for name in _OURS))
+
+
+class LongFolderError(StorageError):
+    """The asset's folder leaves no room for the keys of files."""
+
+    exit_status = 78
+
+
+def find_room(folder: str) -> int:
+    """Return the bytes that a key may have below an asset's folder.
+
+    Args:
+        folder: The folder, as the beginning of a key.
+
+    Raises:
+        LongFolderError: There is none for our own objects.
+
+    >>> find_room("assets/name/")
+    1012
+    """
+    room = MAX_KEY_BYTES - len(folder.encode())
+    if room < _MIN_ROOM:
+        raise LongFolderError(
+            f"The asset's folder has {MAX_KEY_BYTES - room:,} bytes, too many for keys of"
+            f" {MAX_KEY_BYTES:,} bytes: {folder[:40]!r}…",
+            hint=f"Name a folder and an asset of at most {MAX_KEY_BYTES - _MIN_ROOM:,} bytes.",
+        )
+    return room
 
 
 def make_key(name: bytes, room: int) -> str:

@@ -69,6 +69,16 @@ class Ledger:
             () if key is None else (key,),
         )
 
+    def keep_known(self) -> None:
+        """Remember what the manifest proves, before it is removed."""
+        rows = "SELECT known.key, known.size, known.sha256, known.etag, '' FROM known"
+        # What the server still names so is newer than what was written before.
+        self._db.do(
+            f"INSERT OR REPLACE INTO written {rows} JOIN held ON held.key = known.key"
+            " AND held.size = known.size AND held.etag = known.etag"
+        )
+        self._db.do(f"INSERT OR IGNORE INTO written {rows}")
+
     def add_attempted(self, key: str, data: bytes) -> None:
         """Remember what is sent now: without an answer it may be there, and the file another one.
 

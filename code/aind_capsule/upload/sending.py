@@ -101,7 +101,7 @@ class Sender:
             with self.reader.open_file(row.path) as file:
                 size = file.identity.size
                 if size > PART_BYTES:
-                    return Outgrown(row)
+                    return Outgrown(row, file.identity)
                 data = file.read(size + 1)
                 if len(data) != size or not file.is_as_opened():
                     continue

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
+import queue
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from aind_capsule.storage.addresses import S3Url
-from aind_capsule.storage.errors import AbsentError, StorageError
+from aind_capsule.storage.errors import AbsentError, RefusedError, SilentError, StorageError
 from aind_capsule.storage.objects import Bucket, Held
 from aind_capsule.upload.keys import CLAIM, MANIFEST
+from aind_capsule.upload.listed_objects import ListedObjects
 from aind_capsule.upload.manifest import ManifestFile, read_files, read_head
+from aind_capsule.upload.workers import Workers
 
-_MEMORY_BYTES = 1024 * 1024
+#: Files that are looked up together, and the most that wait for a thread.
+_AT_ONCE = 500
 
 
 class NoManifestError(StorageError):
@@ -30,12 +36,14 @@ class Verdict:
         size: Their bytes.
         faults: What is wrong, one sentence each.
         strangers: Objects that the manifest does not know.
+        notes: What else is to be known, one sentence each.
     """
 
     files: int = 0
     size: int = 0
     faults: list[str] = field(default_factory=list)
     strangers: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 def verify(
@@ -53,7 +61,6 @@ def verify(
         NoManifestError: There is no manifest.
         StorageError: It cannot be read.
     """
-    verdict = Verdict()
     with tempfile.TemporaryFile() as file:
         try:
             bucket.read(asset.folder + MANIFEST, file.write)
@@ -64,66 +71,135 @@ def verify(
             ) from error
         file.seek(0)
         read_head(file.readline())
-        rows = read_files(file)
-        waiting: dict[Future[str | None], ManifestFile] = {}
-        with ThreadPoolExecutor(max_concurrency) as pool:
-            for row in _match(rows, _list(bucket, asset), verdict):
-                waiting[pool.submit(_compare, bucket, asset, row)] = row
-                if len(waiting) >= 2 * max_concurrency:
-                    _take(waiting, verdict, tell)
-            while waiting:
-                _take(waiting, verdict, tell)
-    return verdict
+        return _Verification(bucket, asset, tell).run(read_files(file), max_concurrency)
 
 
-def _list(bucket: Bucket, asset: S3Url) -> Iterator[Held]:
-    for held in bucket.list(asset.folder):
-        key = held.key[len(asset.folder) :]
-        if key not in (CLAIM, MANIFEST):
-            yield Held(key, held.size)
+class _Verification:
+    """Compares the objects of one asset, many at a time.
+
+    Args:
+        bucket: The bucket.
+        asset: The asset's folder.
+        tell: Takes what is known so far.
+    """
+
+    def __init__(self, bucket: Bucket, asset: S3Url, tell: Callable[[Verdict], object]) -> None:
+        self._bucket = bucket
+        self._asset = asset
+        self._tell = tell
+        self._verdict = Verdict()
+        self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+        self._outstanding = 0
+        self._unlisted: list[str] = []
+        self._is_over = threading.Event()
+
+    def run(self, rows: Iterator[ManifestFile], max_concurrency: int) -> Verdict:
+        """Compare all files of a manifest.
+
+        Raises:
+            StorageError: An object may not be read, or nobody answers any more.
+        """
+        with ListedObjects() as listed, Workers(max_concurrency, "verify") as workers:
+            is_listed = self._list(listed)
+            try:
+                while block := list(itertools.islice(rows, _AT_ONCE)):
+                    sizes = listed.find_sizes([row.key for row in block]) if is_listed else {}
+                    for row in block:
+                        size = sizes.get(row.key)
+                        if size is not None and size != row.size:
+                            self._add_size_fault(row, size)
+                            continue
+                        is_unlisted = is_listed and size is None
+                        workers.put(functools.partial(self._compare, row, is_unlisted))
+                        self._outstanding += 1
+                    while self._outstanding > _AT_ONCE:
+                        self._take()
+                while self._outstanding:
+                    self._take()
+            except BaseException:  # raised again
+                self._is_over.set()
+                raise
+            if is_listed:
+                self._note_names(listed.count_others())
+        return self._verdict
+
+    def _list(self, listed: ListedObjects) -> bool:
+        """Take what the server lists; returns False where that may not be known."""
+        start = len(self._asset.folder)
+        rows = (Held(row.key[start:], row.size) for row in self._bucket.list(self._asset.folder))
+        try:
+            listed.add(row for row in rows if row.key not in (CLAIM, MANIFEST))
+        except RefusedError as error:
+            self._verdict.notes.append(
+                f"Whether there are further objects is not known: {error.message}. {error.hint}"
+            )
+            return False
+        return True
+
+    def _compare(self, row: ManifestFile, is_unlisted: bool) -> None:
+        """Read an object and report what is wrong with it. Runs in a thread."""
+        result = _Result(row, is_unlisted=is_unlisted)
+        if not self._is_over.is_set():
+            digest = hashlib.sha256()
+            try:
+                self._bucket.read(self._asset.folder + row.key, digest.update)
+            except AbsentError:
+                result.fault = f"{row.key!r} is missing"
+            except Exception as error:  # raised where the results are taken
+                result.error = error
+            else:
+                if digest.digest() != row.sha256:
+                    result.fault = f"{row.key!r} holds other bytes"
+        self._results.put(result)
+
+    def _take(self) -> None:
+        """Wait for results and take those that are there.
+
+        Raises:
+            StorageError: An object may not be read, or nobody answers any more.
+        """
+        is_first = True
+        while is_first or not self._results.empty():
+            is_first = False
+            result = self._results.get()
+            self._outstanding -= 1
+            self._add(result)
+        self._tell(self._verdict)
+
+    def _add(self, result: _Result) -> None:
+        verdict, error = self._verdict, result.error
+        if error is not None:
+            if not isinstance(error, StorageError) or isinstance(error, SilentError):
+                raise error
+            if error.code == "AccessDenied":
+                raise error  # it is the same for all others, and says nothing of the bytes
+            result.fault = error.message
+        if result.fault is not None:
+            verdict.faults.append(result.fault)
+            return
+        verdict.files += 1
+        verdict.size += result.row.size
+        if result.is_unlisted:
+            self._unlisted.append(result.row.key)
+
+    def _add_size_fault(self, row: ManifestFile, size: int) -> None:
+        self._verdict.faults.append(f"{row.key!r} has {size:,} bytes instead of {row.size:,}")
+
+    def _note_names(self, others: int) -> None:
+        """Count the objects that are not of the asset, and say where the server renames keys."""
+        self._verdict.strangers = max(0, others - len(self._unlisted))
+        if self._unlisted:
+            self._verdict.notes.append(
+                f"{len(self._unlisted):,} objects can be read and are listed under no such name,"
+                f" such as {self._unlisted[0]!r}: this server changes names of keys"
+            )
 
 
-def _match(
-    rows: Iterator[ManifestFile], held: Iterator[Held], verdict: Verdict
-) -> Iterator[ManifestFile]:
-    """The files that are held in their size; both come by key, as bytes order it."""
-    there = next(held, None)
-    for row in rows:
-        while there is not None and there.key.encode() < row.key.encode():
-            verdict.strangers += 1
-            there = next(held, None)
-        if there is None or there.key != row.key:
-            verdict.faults.append(f"{row.key!r} is missing")
-            continue
-        if there.size != row.size:
-            verdict.faults.append(f"{row.key!r} has {there.size:,} bytes instead of {row.size:,}")
-        else:
-            yield row
-        there = next(held, None)
-    verdict.strangers += (there is not None) + sum(1 for _ in held)
+@dataclass(slots=True)
+class _Result:
+    """What became of one file."""
 
-
-def _compare(bucket: Bucket, asset: S3Url, row: ManifestFile) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        bucket.read(asset.folder + row.key, digest.update)
-    except StorageError as error:
-        return error.message
-    return None if digest.digest() == row.sha256 else f"{row.key!r} holds other bytes"
-
-
-def _take(
-    waiting: dict[Future[str | None], ManifestFile],
-    verdict: Verdict,
-    tell: Callable[[Verdict], object],
-) -> None:
-    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-    for future in done:
-        row = waiting.pop(future)
-        fault = future.result()
-        if fault is None:
-            verdict.files += 1
-            verdict.size += row.size
-        else:
-            verdict.faults.append(fault)
-    tell(verdict)
+    row: ManifestFile
+    is_unlisted: bool
+    fault: str | None = None
+    error: Exception | None = None
