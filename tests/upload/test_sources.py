@@ -327,6 +327,30 @@ def test_runs_of_a_folder(uploader: Uploader, run_folders: RunFolders) -> None:
     assert (run.run_id, run.is_in_folder, find_status([run])) == (FIRST, False, "success")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"folders": []}, {"folders": {"results": 3}}, {"inputs": {"name": RAW}}, {"inputs": [3, {"name": 3, "links": "x"}]},
+     {"identity": None, "process_name": 3, "error_message": [1]}],
+)  # fmt: skip
+def test_a_run_json_of_others(
+    uploader: Uploader, run_folders: RunFolders, more: dict[str, Any]
+) -> None:
+    """Whatever stands in it ends no upload."""
+    run_folders.add(SECOND, "success", **more)
+    write_run(uploader.folder, FIRST, "success", **more)
+    runs = find_source_runs(str(uploader.folder), None, run_folders.environ)
+    assert FIRST in [run.run_id for run in runs]
+
+
+def test_a_path_with_a_secret(uploader: Uploader, run_folders: RunFolders) -> None:
+    """Secrets are hidden in `run.json`, also where they are part of the results' path."""
+    hidden = str(uploader.folder).replace("tree", "t[redacted]")
+    run_folders.add(FIRST, "running", is_live=True, folders={"results": hidden})
+    for folder, count in (("tree", 1), ("tree/below", 1), (".", 1), ("other", 0)):
+        path = os.path.normpath(uploader.root / folder)
+        assert len(find_source_runs(path, None, run_folders.environ)) == count, folder
+
+
 def test_the_status_of_several_runs() -> None:
     """One that failed counts before those that did not."""
     runs = [SourceRun("a", "success"), SourceRun("b", "stopped"), SourceRun("c", "fail")]

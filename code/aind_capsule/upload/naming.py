@@ -124,8 +124,9 @@ def find_input_names(told: Mapping[str, Any]) -> frozenset[str]:
     Args:
         told: Of `run.json`, or what a run knows of its inputs.
     """
-    acquisitions = (told.get("acquisition_name"), told.get("identity", {}).get("acquisition_name"))
-    names = {name for name in acquisitions if isinstance(name, str)}
+    identity = told.get("identity")
+    also = identity.get("acquisition_name") if isinstance(identity, dict) else None
+    names = {name for name in (told.get("acquisition_name"), also) if isinstance(name, str)}
     rows = told.get("inputs")
     for row in rows if isinstance(rows, (list, tuple)) else ():
         if not isinstance(row, dict):

@@ -57,7 +57,8 @@ def write_run_end(
         content = finished
         if is_unfinished:
             _end_log(os.path.join(folder, name.removesuffix(_RUN_SUFFIX) + LOG_SUFFIX), end, upload)
-    earlier = content.get("upload") or {}
+    earlier = content.get("upload")
+    earlier = earlier if isinstance(earlier, dict) else {}
     still_true = {key: value for key, value in earlier.items() if key not in _NOT_TRUE}
     content["upload"] = {**still_true, **upload}
     if content == before:

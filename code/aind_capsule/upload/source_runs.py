@@ -80,7 +80,8 @@ def find_source_runs(
             continue
         count += not is_live
         content = _read_run_json(_find_file(run_folder, _RUN_SUFFIX))
-        results = (content.get("folders") or {}).get("results")
+        folders = content.get("folders")
+        results = folders.get("results") if isinstance(folders, dict) else None
         if content.get("run_id") != run_id or not isinstance(results, str):
             continue
         results = os.path.realpath(results)
