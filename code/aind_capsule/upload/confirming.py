@@ -18,8 +18,9 @@ class NotWholeError(StorageError):
 def confirm_objects(bucket: Bucket, asset: S3Url, journal: Journal) -> list[str]:
     """Compare what was sent with what was listed; return the keys that must be sent again.
 
-    What is not listed is looked at by its key: some servers list others. An object that is listed by another ETag than it was sent with is read: some servers list
-    another one, and something may have replaced it.
+    What is not listed is looked at by its key, for some servers list others. An object that is
+    listed by another ETag than it was sent with is read: some servers list another one, and
+    something may have replaced it.
 
     Raises:
         NotWholeError: Something else has replaced an object.
