@@ -186,15 +186,21 @@ class Writing:
             roots=("CompleteMultipartUpload",),
         )
 
+        is_unknown = False  # whether an earlier try has made it
+
         def once() -> None:
+            nonlocal is_unknown
             try:
                 answer = self._requests.ask(request)
             except StorageError as error:
+                if isinstance(error, TakenError) and not is_unknown:
+                    raise
                 if self._is_made_of(name, key, parts, checksum, error):
                     return
-                if (
-                    error.status == 200 and error.code
-                ):  # the server began, and failed: that may pass
+                # With status 200 the server began, and failed: that may pass.
+                has_begun = error.status == 200 and error.code != ""
+                is_unknown = is_unknown or has_begun or isinstance(error, SilentError)
+                if has_begun:
                     raise SilentError(error.message, hint=HINT_SILENT, code=error.code) from error
                 raise
             if checksum is None:
