@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,14 +41,6 @@ from tests.storage.scripted import (
 )
 
 HTML = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedServer]:
-    """A server of which each answer may be written."""
-    running = ScriptedServer()
-    yield running
-    running.stop()
 
 
 def _open(
