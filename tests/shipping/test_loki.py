@@ -143,6 +143,18 @@ def test_many_poison_lines(loki: LokiDouble, tmp_path: Path) -> None:
     assert way.delivery.progress.set_aside == 3
 
 
+def test_a_redirect_says_where_to(loki: LokiDouble, tmp_path: Path) -> None:
+    """A redirect is not followed, and its target is said without what may be secret."""
+    loki.trouble.answer = _answer(302)
+    loki.trouble.headers = {"Location": "https://me:s3cr3t@sso.example.org/login?token=s3cr3t"}
+    log = Log(tmp_path)
+    log.write("x")
+    way = deliver(log, make_settings(loki.url))
+    assert way.delivery.has_stopped
+    assert "302: it redirects to https://sso.example.org/login" in way.delivery.problem
+    assert "s3cr3t" not in way.delivery.problem
+
+
 @pytest.mark.parametrize(
     ("status", "text"),
     [

@@ -135,6 +135,8 @@ def judge(answer: HttpAnswer) -> Answer:
         outcome = Outcome.OLD
     elif status == 400 and "too far behind" not in text and any(m in text for m in _TOO_NEW):
         outcome = Outcome.AHEAD
+    elif 300 <= status < 400 and answer.location:
+        words = f"{status}: it redirects to {answer.location}"
     elif status in (400, 422):
         outcome = Outcome.REFUSED
     elif 200 <= status < 300 or status in (408, 425, 429) or status >= 500:

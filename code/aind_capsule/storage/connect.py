@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from aind_capsule.errors import SettingsError
+from aind_capsule.http.proxies import list_proxies
 from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.credentials import CredentialSource
 from aind_capsule.storage.errors import RefusedError
@@ -68,7 +70,11 @@ class Connection:
         return True
 
     def _find_credentials(self) -> Any:
-        return self._make_session().get_credentials()
+        from botocore.session import Session
+
+        core = Session()
+        _set_proxies(core, self._settings.region_name)
+        return self._make_session(botocore_session=core).get_credentials()
 
     def _open(self, region: str | None) -> None:
         from botocore.config import Config
@@ -121,6 +127,25 @@ def _make_loader(data_path: str | None) -> Any:
     from botocore.loaders import create_loader
 
     return create_loader(data_path)
+
+
+def _set_proxies(session: Any, region: str | None) -> None:
+    """Have boto3 reach STS, where credentials may come from, by the proxy that our requests use.
+
+    By itself it knows neither `ALL_PROXY` nor networks in `NO_PROXY`.
+    """
+    from botocore.config import Config
+
+    region = region or session.get_config_variable("region") or _DEFAULT_REGION
+    host = f"sts.{region}.amazonaws.com"
+    try:
+        proxies = {
+            **list_proxies(f"http://{host}", os.environ),
+            **list_proxies(f"https://{host}", os.environ),
+        }
+    except SettingsError:
+        return  # the credentials may come from elsewhere, and the bucket need no proxy
+    session.set_default_client_config(Config(proxies=proxies))
 
 
 def find_region(headers: Mapping[str, str]) -> str:
