@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import email.utils
 import threading
 import time
 import weakref
@@ -339,6 +338,8 @@ def _explain(what: str, error: HttpError) -> SilentError | RefusedError:
 
 def _set_clock(signer: Signer, answer: Answer) -> bool:
     """Take the answer's time as the server's; return whether it differs from what was signed."""
+    import email.utils
+
     try:
         date = email.utils.parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:

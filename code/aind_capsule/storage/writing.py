@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import html
 from collections.abc import Callable, Mapping, Sequence
 
 from aind_capsule.settings.s3_groups import S3Settings
@@ -306,6 +305,11 @@ class Writing:
         return error.status in _CHECKSUM_STATUSES and error.code not in CREDENTIAL_CODES
 
 
+def _escape(text: str) -> str:
+    """Return a text as XML has it; `html` takes 10 ms to import, for names of characters."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _sign_body(request: Request, digest: bytes) -> Request:
     """Return a request whose signature covers its body."""
     digest = digest or hashlib.sha256(request.body).digest()
@@ -317,7 +321,7 @@ def _build_parts(parts: Sequence[Part], checksum: Checksum | None) -> bytes:
     rows = []
     for part in parts:
         row = f"<PartNumber>{part.number}</PartNumber>"
-        row += f"<ETag>{html.escape(chr(34) + strip_quotes(part.etag) + chr(34))}</ETag>"
+        row += f"<ETag>&quot;{_escape(strip_quotes(part.etag))}&quot;</ETag>"
         if checksum is not None:
             row += f"<{checksum.argument}>{part.checksum}</{checksum.argument}>"
         rows.append(f"<Part>{row}</Part>")
