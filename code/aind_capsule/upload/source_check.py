@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from aind_capsule.logs.place import HIDDEN_NAME
 from aind_capsule.storage.errors import StorageError
 from aind_capsule.upload.database import Database
 from aind_capsule.upload.source_runs import SourceRun
@@ -173,13 +172,11 @@ def _say_drop(source: str) -> str:
 
 def _read_blocks(folder: str, run_id: str) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the files of a run's results without the run's own: name, size, time."""
-    own, hidden = run_id.encode(), os.fsencode(os.path.join(HIDDEN_NAME, ""))
+    own = run_id.encode()
     rows = (
         (entry.name, entry.identity.size, entry.identity.mtime_ns)
         for entry in walk(os.fsencode(folder))
-        if isinstance(entry, FoundFile)
-        and not (b"/" not in entry.name and own in entry.name)
-        and not entry.name.startswith(hidden)
+        if isinstance(entry, FoundFile) and not (b"/" not in entry.name and own in entry.name)
     )
     while block := list(itertools.islice(rows, _AT_ONCE)):
         yield block
