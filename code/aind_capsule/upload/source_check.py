@@ -101,15 +101,7 @@ def check_source(
                 f"The run {describe_run(run)} goes on and has not finished {source}",
                 hint="Wait for its end. `capsule run --upload` uploads results by itself.",
             )
-    if run_id is None:
-        return
-    others = sorted(run.run_id for run in runs if run.is_in_folder and run.run_id != run_id)
-    if others:
-        raise SourceError(
-            f"{source} holds files of the run {others[-1]}, and this is the upload of {run_id}",
-            hint=_say_drop(source),
-        )
-    if begun is None:
+    if run_id is None or begun is None:
         return
     try:
         changes = begun.find_changes(source, run_id)
@@ -119,9 +111,11 @@ def check_source(
         ) from error
     if changes:
         more = f", and {len(changes) - _MAX_SHOWN} more" if len(changes) > _MAX_SHOWN else ""
+        others = [run.run_id for run in runs if run.run_id > run_id]
+        since = f". The run {max(others)} has used it since" if others else ""
         raise SourceError(
             f"{source} is not as the run {run_id} has left it:"
-            f" {', '.join(changes[:_MAX_SHOWN])}{more}",
+            f" {', '.join(changes[:_MAX_SHOWN])}{more}{since}",
             hint=_say_drop(source),
         )
 
