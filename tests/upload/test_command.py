@@ -31,9 +31,9 @@ def test_upload_verify_and_damage(uploader: Uploader) -> None:
     done = uploader.run("--verify", f"{place}/name")
     assert done.returncode == 74
     assert done.stdout.splitlines()[:3] == [
+        "'a' holds other bytes",
         "'b' has 10 bytes instead of 5",
         "'c/d' is missing",
-        "'a' holds other bytes",
     ]
     assert "1 objects are not of it" in done.stdout
     uploader.client.delete_object(Bucket=uploader.bucket, Key="assets/name/manifest.json")

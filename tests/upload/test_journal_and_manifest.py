@@ -92,7 +92,6 @@ def test_what_was_sent_in_doubt(tmp_path: Path, opened: Open) -> None:
     journal.set_sent(SentRow(key, _identify(), DIGEST, is_doubtful=key != "c") for key in "abc")
     journal.close()
     journal = opened(tmp_path)
-    _add(journal, b"a", b"b", b"c")
     assert [(row.key, sha256) for row, sha256 in journal.find_doubtful()] == [
         ("a", DIGEST),
         ("b", DIGEST),
@@ -100,6 +99,16 @@ def test_what_was_sent_in_doubt(tmp_path: Path, opened: Open) -> None:
     journal.set_sent([SentRow("a", _identify(), DIGEST)])
     journal.unsend(["b"])
     assert list(journal.find_doubtful()) == []
+
+
+def test_where_times_show_nothing(tmp_path: Path, opened: Open) -> None:
+    """On a file system that is not known, what an earlier process has sent is read once more."""
+    journal = opened(tmp_path)
+    _add(journal, b"a")
+    journal.set_sent([SentRow("a", _identify(), DIGEST)])
+    assert list(journal.find_doubtful()) == []
+    _add(journal, b"a")
+    assert [row.key for row, _ in journal.find_doubtful()] == ["a"]
 
 
 def test_what_proves_an_object_to_be_ours(tmp_path: Path, opened: Open) -> None:

@@ -121,6 +121,7 @@ class _Verification:
                 raise
             if is_listed:
                 self._note_names(listed.count_others())
+        self._verdict.faults.sort()  # the threads end in any order
         return self._verdict
 
     def _list(self, listed: ListedObjects) -> bool:
