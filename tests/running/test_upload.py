@@ -498,6 +498,20 @@ def test_the_name_of_an_input(uploading: Uploading) -> None:
     assert uploading.read() == {}
 
 
+def test_scratch_inside_of_results(uploading: Uploading) -> None:
+    """The run folder, which has the upload's own journal, is no part of the results."""
+    scratch = uploading.capsule.results / "scratch"
+    scratch.mkdir()
+    script = "echo x > ../results/b.csv; echo x > ../results/scratch/c"
+    run = uploading.run("sh", "-c", script, env={"CAPSULE_SCRATCH": str(scratch)})
+    assert run.status == 0, run.stderr
+    _, objects = uploading.read_asset("assets/")
+    assert {"b.csv", "scratch/c", "manifest.json"} < set(objects)
+    assert not any(".capsule" in key for key in objects)
+    (left_out,) = json.loads(objects["manifest.json"])["left_out"]
+    assert left_out["path"] == f"scratch/.capsule/{run.canonical['run_id']}"
+
+
 def test_results_of_a_run_that_goes_on(uploading: Uploading) -> None:
     """`capsule upload` names it and sends nothing; the run's own upload is not in its way."""
     words = ("../results", f"s3://{uploading.bucket}/more", "--asset-name", "mine")

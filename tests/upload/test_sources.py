@@ -93,6 +93,16 @@ def test_a_runs_results_as_they_were(uploader: Uploader, run_upload: RunUpload) 
     assert (manifest["source_run"], manifest["run_status"]) == (FIRST, "success")
 
 
+def test_a_folder_that_had_an_earlier_runs_files(uploader: Uploader) -> None:
+    """What was there when the run ended may stay there."""
+    uploader.write("a")
+    write_run(uploader.folder, "20250101T000000-00000000", "fail")
+    write_run(uploader.folder, "20260101T000009-00000000", "success")  # of a run inside of it
+    upload = RunUpload(uploader)
+    upload.remember()
+    assert upload.resume().committed
+
+
 def _edit(folder: Path) -> None:
     (folder / "a").write_bytes(b"DATAa")  # of the same size
 
@@ -116,7 +126,7 @@ def _reuse(folder: Path) -> None:
         (_edit, "'a' has changed"),
         (_empty, "'a' is gone, 'b/c' is gone"),
         (_add, "'b/d' is new"),
-        (_reuse, SECOND),
+        (_reuse, f"is new. The run {SECOND} has used it since"),
         (shutil.rmtree, "not there any more"),
     ],
 )

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from aind_capsule.logs.place import HIDDEN_NAME
 from aind_capsule.storage.errors import StorageError
 from aind_capsule.upload.database import Database
 from aind_capsule.upload.source_runs import SourceRun
@@ -102,15 +101,7 @@ def check_source(
                 f"The run {describe_run(run)} goes on and has not finished {source}",
                 hint="Wait for its end. `capsule run --upload` uploads results by itself.",
             )
-    if run_id is None:
-        return
-    others = sorted(run.run_id for run in runs if run.is_in_folder and run.run_id != run_id)
-    if others:
-        raise SourceError(
-            f"{source} holds files of the run {others[-1]}, and this is the upload of {run_id}",
-            hint=_say_drop(source),
-        )
-    if begun is None:
+    if run_id is None or begun is None:
         return
     try:
         changes = begun.find_changes(source, run_id)
@@ -120,9 +111,11 @@ def check_source(
         ) from error
     if changes:
         more = f", and {len(changes) - _MAX_SHOWN} more" if len(changes) > _MAX_SHOWN else ""
+        others = [run.run_id for run in runs if run.run_id > run_id]
+        since = f". The run {max(others)} has used it since" if others else ""
         raise SourceError(
             f"{source} is not as the run {run_id} has left it:"
-            f" {', '.join(changes[:_MAX_SHOWN])}{more}",
+            f" {', '.join(changes[:_MAX_SHOWN])}{more}{since}",
             hint=_say_drop(source),
         )
 
@@ -173,13 +166,11 @@ def _say_drop(source: str) -> str:
 
 def _read_blocks(folder: str, run_id: str) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the files of a run's results without the run's own: name, size, time."""
-    own, hidden = run_id.encode(), os.fsencode(os.path.join(HIDDEN_NAME, ""))
+    own = run_id.encode()
     rows = (
         (entry.name, entry.identity.size, entry.identity.mtime_ns)
         for entry in walk(os.fsencode(folder))
-        if isinstance(entry, FoundFile)
-        and not (b"/" not in entry.name and own in entry.name)
-        and not entry.name.startswith(hidden)
+        if isinstance(entry, FoundFile) and not (b"/" not in entry.name and own in entry.name)
     )
     while block := list(itertools.islice(rows, _AT_ONCE)):
         yield block

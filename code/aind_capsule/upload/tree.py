@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 #: A Nextflow task's folder in its work folder: what a link of a pipeline's leads to.
 _TASK_FOLDER = re.compile(rb"/[0-9a-f]{2}/[0-9a-f]{30}(?=/)")
+#: In results where scratch is inside of them: the journal of this very upload may be in it.
+_RUN_FOLDER = re.compile(rb"(?:^|/)\.capsule/\d{8}T\d{6}-[0-9a-f]{8}$")
 _MAX_DEPTH = 200
 
 
@@ -156,6 +158,8 @@ def _walk(
 def _look_at(root: bytes, name: bytes, entry: os.DirEntry[bytes]) -> FoundFile | LeftOut | bytes:
     """What an entry is; the path of one that is a folder."""
     path = entry.path
+    if _RUN_FOLDER.search(name):
+        return LeftOut(name, "the folder of a run, which the toolkit writes itself")
     try:
         if entry.is_symlink():
             path = os.path.realpath(path, strict=True)
