@@ -147,10 +147,10 @@ class Server:
 
 
 def _find_ports() -> list[int]:
-    """Find four free ports; SeaweedFS takes those 10,000 above, too."""
+    """Find four free ports; SeaweedFS takes those 10,000 above, too: below those of clients."""
     found: list[int] = []
     while len(found) < 4:
-        port = random.randrange(20_000, 30_000)
+        port = random.randrange(12_000, 22_000)
         with socket.socket() as free, contextlib.suppress(OSError):
             free.bind(("127.0.0.1", port))
             found.append(port)

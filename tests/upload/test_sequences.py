@@ -6,6 +6,7 @@ is another's was touched. `AIND_CAPSULE_TESTS_SEQUENCES` says how many sequences
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -93,8 +94,6 @@ class Sequences(RuleBasedStateMachine):
         self.count = 0
 
     def teardown(self) -> None:
-        if os.environ.get("STORY"):
-            print("----", *self.model.story, sep="\n")
         """Leave nothing behind."""
         shutil.rmtree(self.root)
 
@@ -257,38 +256,36 @@ class Happening:
         return None
 
 
-def find_servers(name: str, find: Callable[[str], Server], folder: Path) -> list[Server]:
-    """Two servers of a kind."""
-    return [find(name), start(name, folder)]
-
-
-@pytest.mark.parametrize("kind", ["moto"])
+@pytest.mark.parametrize(
+    ("kind", "sequences"), [("moto", SEQUENCES), pytest.param("seaweedfs", 4 * SEQUENCES, marks=pytest.mark.slow)]
+)  # fmt: skip
 def test_any_sequence_ends_in_the_truth(
-    kind: str, servers: Callable[[str], Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, sequences: int, servers: Callable[[str], Server], tmp_path: Path
 ) -> None:
     """No manifest stands before wrong bytes, exit status 0 means just the local bytes, and foreign objects stay."""
     urls = os.environ.get("S3_ENDPOINT_URLS", "").split()
-    running = [Server("given", url) for url in urls] or [servers(kind), start(kind, tmp_path)]
-    endpoints, forks = [], [Forks(tmp_path / str(number), PART_BYTES) for number in range(2)]
-    for number in range(2):
-        (tmp_path / str(number)).mkdir()
-    bucket = running[0].make_bucket()
-    for server in running:
-        client = server.make_client()
-        if server is not running[0]:
-            client.create_bucket(Bucket=bucket)
-        endpoints.append(Endpoint(server, FaultyProxy(server.url), client))
-    Sequences.endpoints, Sequences.bucket, Sequences.forks = endpoints, bucket, forks
-    limits = settings(
-        max_examples=SEQUENCES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck),
-        print_blob=True, phases=(Phase.explicit, Phase.generate),
-    )  # fmt: skip
-    try:
-        run_state_machine_as_test(Sequences, settings=limits)
-    finally:
-        for process in forks:
-            process.stop()
-        for endpoint in endpoints:
-            endpoint.proxy.stop()
+    with contextlib.ExitStack() as stack:
+        running = [Server("given", url) for url in urls] or [servers(kind), start(kind, tmp_path)]
         for server in running[1:]:
-            server.stop()
+            stack.callback(server.stop)
+        bucket = running[0].make_bucket()
+        endpoints = []
+        for server in running:
+            client = server.make_client()
+            if server is not running[0]:
+                client.create_bucket(Bucket=bucket)
+            proxy = FaultyProxy(server.url)
+            stack.callback(proxy.stop)
+            endpoints.append(Endpoint(server, proxy, client))
+        forks = []
+        for number in range(2):
+            folder = tmp_path / f"forks{number}"
+            folder.mkdir()
+            forks.append(Forks(folder, PART_BYTES))
+            stack.callback(forks[-1].stop)
+        Sequences.endpoints, Sequences.bucket, Sequences.forks = endpoints, bucket, forks
+        limits = settings(
+            max_examples=sequences, stateful_step_count=STEPS, deadline=None,
+            suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate),
+        )  # fmt: skip
+        run_state_machine_as_test(Sequences, settings=limits)
