@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import struct
 import threading
@@ -155,13 +156,36 @@ def test_a_lost_request_may_have_arrived_although_the_second_try_did_not(
     assert not fail(client).may_have_arrived
 
 
-def test_what_comes_unasked_is_not_an_answer(start: StartServer, make: MakeClient) -> None:
-    """What a server says between two requests (408 before it hangs up) is taken for no answer."""
-    both = build_answer(b"first") + build_answer(b"", "408 Request Timeout")
-    server = start(answer(both, build_answer(b"second")))
+@pytest.mark.parametrize("over_tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("size", [5, 9000, io.DEFAULT_BUFFER_SIZE - len(build_answer(b"")) - 3])
+def test_what_comes_unasked_is_not_an_answer(
+    start: StartServer, make: MakeClient, certificates: Certificates, over_tls: bool, size: int
+) -> None:
+    """What a server says between two requests (408 before it hangs up) is taken for no answer, also where it
+    came together with the answer before it."""
+    both = build_answer(b"x" * size) + build_answer(b"", "408 Request Timeout")
+    server = start(answer(both), certificates.make_server_context() if over_tls else None)
+    origin = f"{'https' if over_tls else 'http'}://{server.address}"
+    client = make(origin, tls=TlsOptions(ca_file=str(certificates.ca)))
+    for _ in range(3):
+        assert client.request("GET", "/").status == 200
+    assert server.connections == 3
+
+
+def test_a_connection_that_the_server_closes_is_not_used_again(
+    start: StartServer, make: MakeClient
+) -> None:
+    """`Connection: close` holds even before the server has closed it: what is sent then may be lost."""
+
+    def serve(server: RawServer, connection: Any) -> None:
+        server.read(connection)
+        connection.sendall(build_answer(b"once", Connection="close"))
+        server.stopping.wait()
+
+    server = start(serve)
     client = make(server)
-    assert client.request("GET", "/").text == "first"
-    assert client.request("GET", "/").text == "first"
+    for _ in range(2):
+        assert client.request("POST", "/", body=b"x", timeout_s=3.0).text == "once"
     assert server.connections == 2
 
 

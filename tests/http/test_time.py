@@ -181,8 +181,12 @@ def test_addresses_of_a_name_share_the_time(
 def test_no_time_is_no_request(start: StartServer, make: MakeClient) -> None:
     """With no time left nothing is sent."""
     server = start(answer(NO_CONTENT))
-    assert not fail(make(server), timeout_s=0).may_have_arrived
+    client = make(server)
+    assert not fail(client, timeout_s=0).may_have_arrived
     assert server.seen == []
+    client.request("GET", "/")
+    assert not fail(client, timeout_s=0).may_have_arrived  # by the kept connection
+    assert len(server.seen) == 1
 
 
 def test_a_late_answer_is_not_taken_for_the_next(start: StartServer, make: MakeClient) -> None:

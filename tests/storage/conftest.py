@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.storage.proxy import FaultyProxy
+from tests.storage.scripted import ScriptedServer
 from tests.storage.servers import CREDENTIALS, Server, start
 from tests.storage.tls import TlsFront
 
@@ -79,6 +80,14 @@ def s3(servers: Callable[[str], Server]) -> Server:
 def tls(s3: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsFront]:
     """The same over https."""
     running = TlsFront(s3.url, tmp_path_factory.mktemp("tls"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    """A server of which each answer may be written."""
+    running = ScriptedServer()
     yield running
     running.stop()
 

@@ -126,7 +126,10 @@ class FaultyProxy:
                 self.send_header("Content-Length", length or str(len(data)))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(data)
+                    with contextlib.suppress(
+                        BrokenPipeError, ConnectionResetError
+                    ):  # it was killed
+                        self.wfile.write(data)
 
             def cut(self) -> None:
                 self.close_connection = True

@@ -16,6 +16,7 @@ from aind_capsule.storage import credentials
 from aind_capsule.storage.credentials import CredentialSource
 from aind_capsule.storage.errors import RefusedError
 from aind_capsule.storage.objects import Bucket
+from tests.storage.scripted import ScriptedServer, error
 
 OLD, NEW = (ReadOnlyCredentials(name, "s", None) for name in ("OLD", "NEW"))
 
@@ -120,3 +121,26 @@ def test_there_are_none() -> None:
     with pytest.raises(RefusedError, match="no AWS credentials") as caught:
         CredentialSource(lambda: None)
     assert "AWS_PROFILE" in caught.value.hint
+
+
+def test_a_renewal_that_hangs_in_mid_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: ScriptedServer
+) -> None:
+    """The request ends with what the server said, what was not found, and what to look at."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    program, config = tmp_path / "keys.py", tmp_path / "config"
+    program.write_text("""print('{"Version": 1, "AccessKeyId": "OLD", "SecretAccessKey": "s"}')""")
+    config.write_text(f"[default]\ncredential_process = {sys.executable} {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    bucket = Bucket("bucket", S3Settings(endpoint_url=scripted.url, region_name="us-east-1"))
+    monkeypatch.setattr(bucket._requests._connection.credentials, "_deadline_s", 0.3)
+    program.write_text("import time; time.sleep(3)")
+    scripted.always = lambda seen: error(400, "ExpiredToken")
+    for run in (lambda: list(bucket.list("x/")), lambda: bucket.put("x", b"1")):
+        with pytest.raises(
+            RefusedError, match=r"ExpiredToken, and other AWS credentials were not found"
+        ) as caught:
+            run()
+        assert (caught.value.code, caught.value.status) == ("ExpiredToken", 400)
+        assert "credential_process" in caught.value.hint

@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,14 +41,6 @@ from tests.storage.scripted import (
 )
 
 HTML = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedServer]:
-    """A server of which each answer may be written."""
-    running = ScriptedServer()
-    yield running
-    running.stop()
 
 
 def _open(
@@ -277,6 +269,26 @@ def test_complete_again(scripted: ScriptedServer) -> None:
     scripted.uploads["id"] = {1: b"part"}
     scripted.script.extend([CLOSE, Reply(403)])
     bucket.complete("big", "id", [PART])
+
+
+def test_complete_only_if_absent(scripted: ScriptedServer) -> None:
+    """An object of just these parts is another's, unless an answer to an earlier try was lost."""
+    _prepare(scripted)
+    bucket = _open(scripted)
+    scripted.script.append(error(412, "PreconditionFailed"))
+    scripted.objects["big"], scripted.etags["big"] = (
+        b"part",
+        f"{md5(bytes.fromhex(md5(b'part')))}-1",
+    )
+    with pytest.raises(TakenError):
+        bucket.complete("big", "id", [PART], only_if_absent=True)
+    assert [seen.method for seen in scripted.seen] == ["POST"]
+    assert scripted.seen[0].headers["if-none-match"] == "*"
+    del scripted.objects["big"]
+    scripted.script.extend([LATE_CLOSE, CLOSE, error(412, "PreconditionFailed")])
+    bucket.complete("big", "id", [PART], only_if_absent=True)
+    assert scripted.objects["big"] == b"part"
+    assert [seen.method for seen in scripted.seen[1:]] == ["POST", "HEAD", "POST", "HEAD"]
 
 
 def test_an_error_with_status_200(scripted: ScriptedServer) -> None:

@@ -61,7 +61,8 @@ class Computer:
         """Remove a file, and its folders where they are empty now."""
         self.files.pop(name, None)
         path = self.folder / name
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
         for parent in path.relative_to(self.folder).parents:
             with contextlib.suppress(OSError):
                 if parent.name:

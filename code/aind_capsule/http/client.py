@@ -220,7 +220,7 @@ class HttpClient:
         body = b""
         try:
             with self._explaining(connection, deadline):
-                is_whole = _write(connection, request)
+                _write(connection, request)
                 response = read_head(connection, request.method)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 is_streamed = request.take is not None and response.status // 100 == 2
@@ -229,7 +229,7 @@ class HttpClient:
                     body = read_body(response, request.max_answer_bytes)
             if is_streamed:
                 self._take_body(connection, request, response, headers)
-            is_reusable = is_whole and response.isclosed() and not response.will_close
+            is_reusable = response.isclosed() and not response.will_close
         finally:
             if is_reusable:
                 self._connection = connection
@@ -275,8 +275,8 @@ class HttpClient:
             raise HttpError(message, may_have_arrived=may_have_arrived) from error
 
 
-def _write(connection: BoundedSocket, request: _Request) -> bool:
-    """Send a request, and return whether it was sent to its end.
+def _write(connection: BoundedSocket, request: _Request) -> None:
+    """Send a request, as far as the server takes it.
 
     A server that refuses a body may answer and hang up before it has read all of it.
 
@@ -289,5 +289,3 @@ def _write(connection: BoundedSocket, request: _Request) -> bool:
         else:
             connection.send(request.head)
             connection.send(request.body)
-        return True
-    return False

@@ -18,7 +18,8 @@ def parse_retry_after(value: str | None, now_s: float) -> float | None:
     """
     if value is None:
         return None
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value.strip()) is not None:
+    value = value.strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) is not None:
         wait_s = float(value)
     else:
         try:

@@ -14,7 +14,8 @@ class Held:
 
     Attributes:
         size: Bytes.
-        etag: The server's name for this content, without quotes; empty where it gives none.
+        etag: The server's name for this content, without quotes. Where a listing has none it is
+            `~` and the time of the last change, else empty.
     """
 
     key: str

@@ -47,7 +47,8 @@ class Listings:
             for row in page.find_all("Contents"):
                 key = decode(row.get("Key"))
                 if key.startswith(folder):
-                    yield Held(key, int(row.get("Size")), strip_quotes(row.get("ETag")))
+                    etag = strip_quotes(row.get("ETag")) or f"~{row.get('LastModified')}"
+                    yield Held(key, int(row.get("Size")), etag)
 
     def list_uploads(self, name: str, folder: str) -> Iterator[tuple[str, str]]:
         """Yield keys and ids of uploads below a prefix that were begun and not ended.

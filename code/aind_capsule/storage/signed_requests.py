@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import email.utils
 import threading
 import time
 import weakref
@@ -26,6 +25,7 @@ from aind_capsule.storage.errors import (
     HINT_SILENT,
     RefusedError,
     SilentError,
+    StorageError,
     explain,
 )
 from aind_capsule.storage.signing import EMPTY_SHA256, Credentials, Signer, quote_key
@@ -37,8 +37,7 @@ Take = Callable[[bytes], object]
 NoteHead = Callable[[int, Mapping[str, str]], object]
 #: A listing's page has up to 1,000 keys of 1,024 bytes, of which each may be encoded by three.
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
-#: How long a request may take: this, and what its body takes on a slow link.
-_TIMEOUT_S = 60.0
+#: A body gets as much time as it takes on a link that is shared by many.
 _SLOWEST_BYTES_PER_S = 16 * 1024
 #: S3 refuses requests whose time differs by more than 15 minutes.
 _SKEW_S = 60.0
@@ -64,6 +63,7 @@ class Request:
         roots: What the name of the root of the answer's XML begins with; empty where it has none.
         is_repeatable: Whether it may be sent again at once where a kept connection was lost; None
             for what its method says.
+        timeout_s: How long it may take, beside what its body takes on a slow link.
     """
 
     what: str
@@ -76,6 +76,7 @@ class Request:
     permission: str = "s3:PutObject"
     roots: tuple[str, ...] = ()
     is_repeatable: bool | None = None
+    timeout_s: float = 60.0
 
     def with_query(self, query: str) -> Request:
         """Return the same request with a query."""
@@ -169,7 +170,7 @@ class SignedRequests:
 
     def find_region(self) -> None:
         """Ask where the bucket is, once; without an answer what is set holds until one says so."""
-        request = Request("Finding the bucket's region", "HEAD", permission="s3:ListBucket")
+        request = Request("Finding the bucket's region", "HEAD", timeout_s=10.0)
         try:
             answer = self._exchange(self._server, self._connection.credentials.get(), request, None)
         except SilentError:
@@ -203,13 +204,20 @@ class SignedRequests:
                 cure = ""
             if cure and cure not in tried:
                 tried.add(cure)
-                if cure == "credentials" and self._connection.credentials.renew(credentials):
+                if cure == "credentials" and self._renew(request, credentials, answer, said.code):
                     continue
                 if cure == "clock" and _set_clock(server.signer, answer):
                     continue
                 if cure == "region" and self._move(region):
                     continue
             self._raise(request, answer, said.code, said.message)
+
+    def _renew(self, request: Request, refused: Credentials, answer: Answer, code: str) -> bool:
+        try:
+            return self._connection.credentials.renew(refused)
+        except StorageError as error:
+            text = f"{request.what} failed: {code}, and other {error.message}"
+            raise RefusedError(text, hint=error.hint, code=code, status=answer.status) from error
 
     def _raise(self, request: Request, answer: Answer, code: str, message: str) -> NoReturn:
         if answer.status == 407:
@@ -270,7 +278,7 @@ class SignedRequests:
                     target,
                     body=request.body,
                     headers=signed,
-                    timeout_s=_TIMEOUT_S + len(request.body) / _SLOWEST_BYTES_PER_S,
+                    timeout_s=request.timeout_s + len(request.body) / _SLOWEST_BYTES_PER_S,
                     max_answer_bytes=_MAX_ANSWER_BYTES,
                     is_repeatable=request.is_repeatable,
                 )
@@ -285,16 +293,16 @@ class SignedRequests:
         from aind_capsule.http.tls import TlsOptions, build_tls_context
 
         connection = self._connection
-        context = None
+        origin, context = connection.origin, None
         try:
-            if connection.origin.startswith("https:"):
+            if origin.startswith("https:"):
                 context = build_tls_context(TlsOptions(connection.verify, connection.ca_file))
-            first = HttpClient(connection.origin, tls=context, timeout_s=_TIMEOUT_S)
+            first = HttpClient(origin, tls=context)
         except SettingsError as error:
             raise RefusedError(error.message, hint=error.hint) from error
 
         def make_client() -> HttpClient:
-            return HttpClient(connection.origin, tls=context, timeout_s=_TIMEOUT_S)
+            return HttpClient(origin, tls=context)
 
         server = _Server(connection, make_client)
         server.give_back(first)
@@ -330,6 +338,8 @@ def _explain(what: str, error: HttpError) -> SilentError | RefusedError:
 
 def _set_clock(signer: Signer, answer: Answer) -> bool:
     """Take the answer's time as the server's; return whether it differs from what was signed."""
+    import email.utils
+
     try:
         date = email.utils.parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:

@@ -235,15 +235,19 @@ class AssetUpload:
         self._is_listed = True
         return True
 
-    def compare(self) -> None:
+    def compare(self, *, is_thorough: bool) -> None:
         """Count files as sent that the server has just as they are.
+
+        Args:
+            is_thorough: Whether objects are read that the server lists without an ETag.
 
         Raises:
             StorageError: There is no answer.
         """
         self.journal.ledger.take_written()
         source = None if self._source is None else os.fsencode(self._source)
-        Comparison(self.bucket, self.asset.folder, source).run(self.journal, self._tell)
+        comparison = Comparison(self.bucket, self.asset.folder, source, is_thorough=is_thorough)
+        comparison.run(self.journal, self._tell)
 
     def find_different(self) -> list[str]:
         """Return some keys whose files are not as the manifest says, or that it does not name."""

@@ -164,7 +164,7 @@ class NameClaimer:
         self._look_at_files()
         if not upload.list_objects():
             return False
-        upload.compare()
+        upload.compare(is_thorough=self._permission != Permission())
         return upload.is_unchanged()
 
     def _check_may_replace(self, manifest: FoundManifest, *, is_ours: bool) -> None:

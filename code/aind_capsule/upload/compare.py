@@ -41,12 +41,17 @@ class Comparison:
         bucket: Where the objects are.
         folder: What keys begin with.
         source: The folder that the files are in; None where they are all beside it.
+        is_thorough: Whether an object is read that the server lists without an ETag. Else the time
+            of its last change has to do.
     """
 
-    def __init__(self, bucket: Bucket, folder: str, source: bytes | None) -> None:
+    def __init__(
+        self, bucket: Bucket, folder: str, source: bytes | None, *, is_thorough: bool
+    ) -> None:
         self._bucket = bucket
         self._folder = folder
         self._source = source
+        self._is_thorough = is_thorough
         self._is_over = threading.Event()
 
     def run(self, journal: Journal, tell: Tell) -> None:
@@ -87,10 +92,11 @@ class Comparison:
         for known in batch:
             try:
                 with reader.open_file(known.row.path) as file:
+                    is_certain = known.is_certain and not (self._is_thorough and known.is_timed)
                     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
                     while not self._is_over.is_set() and (data := file.read(_PIECE_BYTES)):
                         sha256.update(data)
-                        if not known.is_certain:
+                        if not is_certain:
                             md5.update(data)
                     is_at_rest = file.identity == known.row.identity and file.is_as_opened()
             except OSError:  # said where it is sent
@@ -98,7 +104,7 @@ class Comparison:
             digest = sha256.digest()
             if not is_at_rest or self._is_over.is_set():
                 continue
-            if known.is_certain:
+            if is_certain:
                 is_alike = digest == known.sha256
             else:
                 is_alike = known.etag == md5.hexdigest() or self._is_held(known, digest)

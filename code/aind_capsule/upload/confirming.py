@@ -18,15 +18,20 @@ class NotWholeError(StorageError):
 def confirm_objects(bucket: Bucket, asset: S3Url, journal: Journal) -> list[str]:
     """Compare what was sent with what was listed; return the keys that must be sent again.
 
-    An object that is listed by another ETag than it was sent with is read: some servers list
-    another one, and something may have replaced it.
+    What is not listed is looked at by its key, for some servers list others. An object that is
+    listed by another ETag than it was sent with is read: some servers list another one, and
+    something may have replaced it.
 
     Raises:
         NotWholeError: Something else has replaced an object.
         StorageError: There is no answer.
     """
     ledger = journal.ledger
-    missing = ledger.find_missing()
+    missing = [
+        key
+        for key, size in ledger.find_missing()
+        if not _is_there(bucket, asset.folder + key, size)
+    ]
     for key, size, sha256, etag in ledger.find_renamed():
         is_same = _is_same(bucket, asset.folder + key, sha256)
         if is_same is None and not journal.get_etag(key):
@@ -39,7 +44,19 @@ def confirm_objects(bucket: Bucket, asset: S3Url, journal: Journal) -> list[str]
             f"{asset.join(key)} was sent with {size} bytes, and holds something else now",
             hint="Another program writes there. End it; then capsule upload --resume.",
         )
+    ledger.take_listed_times()
     return missing
+
+
+def _is_there(bucket: Bucket, key: str, size: int) -> bool:
+    """Return whether an object of that size is there, although it was not listed."""
+    try:
+        held = bucket.head(key)
+    except RefusedError as error:
+        if not is_forbidden(error):
+            raise
+        return False
+    return held is not None and held.size == size
 
 
 def _is_same(bucket: Bucket, key: str, sha256: bytes) -> bool | None:

@@ -191,7 +191,7 @@ class BegunJob:
         """
         look_at_files(self.upload, self.job, beside)
         self.upload.list_objects()
-        self.upload.compare()
+        self.upload.compare(is_thorough=True)
         self.upload.send(may_replace_foreign=self._permission.overwrite_foreign)
 
     def finish(self, runs: Sequence[SourceRun] = ()) -> Report:

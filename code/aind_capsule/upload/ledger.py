@@ -27,18 +27,20 @@ CREATE TABLE IF NOT EXISTS attempted (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS held (key TEXT PRIMARY KEY, size INTEGER, etag TEXT) WITHOUT ROWID;
 """
-#: A held object that the journal has written: by its ETag, or by its size where there is none.
-_IS_WRITTEN = (
-    "(written.size = held.size AND (written.etag = held.etag OR written.etag = ''"
-    " OR held.etag = ''))"
+#: A held object that a table has as it is: by its ETag. Where one of the two knows none, or the
+#: server lists times in their place (`~`), the size has to do.
+_IS_SAME = (
+    "({0}.size = held.size AND ({0}.etag IN (held.etag, '') OR held.etag = ''"
+    " OR (held.etag LIKE '~%' AND {0}.etag NOT LIKE '~%')))"
 )
+_IS_WRITTEN = _IS_SAME.format("written")
 _IS_OURS = (
     "(held.key IN (SELECT key FROM known) OR EXISTS (SELECT 1 FROM written"
     f" WHERE written.key = held.key AND {_IS_WRITTEN})"
     " OR EXISTS (SELECT 1 FROM attempted WHERE attempted.key = held.key"
     " AND attempted.size = held.size AND attempted.etag = held.etag)"
     " OR EXISTS (SELECT 1 FROM file WHERE file.key = held.key AND file.sha256 IS NOT NULL"
-    " AND file.size = held.size AND (file.etag = held.etag OR file.etag = '' OR held.etag = '')))"
+    f" AND {_IS_SAME.format('file')}))"
 )
 
 
@@ -206,21 +208,31 @@ class Ledger:
         for table in ("held", "known", "written"):
             self._db.do(f"DELETE FROM {table} WHERE key = ?", (key,))
 
-    def find_missing(self) -> list[str]:
-        """Return the keys of all files that were sent and are not held, or not in their size."""
-        rows = self._db.do(
-            "SELECT file.key FROM file LEFT JOIN held USING (key)"
+    def find_missing(self) -> list[tuple[str, int]]:
+        """Return key and size of all files that were sent and are not held in that size."""
+        return self._db.do(
+            "SELECT file.key, file.size FROM file LEFT JOIN held USING (key)"
             " WHERE file.sha256 IS NOT NULL AND held.size IS NOT file.size"
-        )
-        return [row[0] for row in rows]
+        ).fetchall()
 
     def find_renamed(self) -> list[tuple[str, int, bytes, str]]:
         """Return files that the server names otherwise than when they were sent.
+
+        Where a server lists no ETags there are none.
 
         Returns:
             Key, size, SHA-256, and the ETag that is listed now.
         """
         return self._db.do(
             "SELECT file.key, file.size, file.sha256, held.etag FROM file JOIN held USING (key)"
-            " WHERE file.sha256 IS NOT NULL AND held.size = file.size AND held.etag != file.etag"
+            " WHERE file.sha256 IS NOT NULL AND held.size = file.size"
+            " AND held.etag NOT IN (file.etag, '')"
+            " AND NOT (held.etag LIKE '~%' AND file.etag NOT LIKE '~%')"
         ).fetchall()
+
+    def take_listed_times(self) -> None:
+        """Remember when the server says that it changed what it lists without an ETag."""
+        self._db.do(
+            "UPDATE file SET etag = (SELECT etag FROM held WHERE held.key = file.key)"
+            " WHERE sha256 IS NOT NULL AND key IN (SELECT key FROM held WHERE etag LIKE '~%')"
+        )

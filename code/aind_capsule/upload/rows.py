@@ -66,6 +66,11 @@ class KnownFile(NamedTuple):
     etag: str
     is_certain: bool
 
+    @property
+    def is_timed(self) -> bool:
+        """Return whether the server has no ETag for it, and says when it was changed."""
+        return self.etag.startswith("~")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
