@@ -59,7 +59,7 @@ class BegunSource:
         self._db.commit()
 
     def find_changes(self, folder: str, run_id: str) -> list[str]:
-        """Return what is not as it was, for people, some of it.
+        """Return for people some of what is not as it was.
 
         Raises:
             OSError: The folder cannot be read.
@@ -73,7 +73,7 @@ class BegunSource:
             " UNION ALL SELECT name, 'has changed' FROM begun_file JOIN now_file USING (name)"
             " WHERE begun_file.size != now_file.size OR begun_file.mtime_ns != now_file.mtime_ns"
             " UNION ALL SELECT name, 'is new' FROM now_file"
-            " WHERE name NOT IN (SELECT name FROM begun_file) LIMIT 1000"
+            " WHERE name NOT IN (SELECT name FROM begun_file) LIMIT 10"
         )
         return [f"{os.fsdecode(name)!r} {what}" for name, what in changes]
 
@@ -110,7 +110,7 @@ def check_source(
             f"{source} cannot be read: {error.strerror}", hint=_say_drop(source)
         ) from error
     if changes:
-        more = f", and {len(changes) - _MAX_SHOWN} more" if len(changes) > _MAX_SHOWN else ""
+        more = ", …" if len(changes) > _MAX_SHOWN else ""
         others = [run.run_id for run in runs if run.run_id > run_id]
         since = f". The run {max(others)} has used it since" if others else ""
         raise SourceError(
