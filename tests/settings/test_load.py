@@ -125,7 +125,7 @@ def test_every_row_is_reached(sources: Sources) -> None:
         "loki.headers": ({"X-A": Secret("b")}, "X-A=b"), "loki.timeout": (2.5, "2.5"), "loki.verify": (False, "false"),
         "loki.ca_file": (__file__, __file__), "loki.client_cert": (__file__, __file__), "loki.client_key": (__file__, __file__),
         "s3.endpoint_url": ("http://h", "http://h"), "s3.region_name": ("us-west-2", "us-west-2"), "s3.addressing_style": ("path", "Path"),
-        "s3.verify": (False, "no"), "s3.checksum": ("none", "none"), "s3.max_concurrency": (32, "32"),
+        "s3.verify": (False, "no"), "s3.checksum": ("none", "none"), "s3.max_concurrency": (32, "32"), "s3.retry_for": (60.0, "1m"),
         "s3.server_side_encryption": ("aws:kms", "aws:kms"), "s3.sse_kms_key_id": ("k", "k"), "s3.storage_class": ("GLACIER", "GLACIER"),
         "s3.acl": ("private", "private"), "s3.tagging": ({"lab": "x"}, "lab=x"), "s3.request_payer": ("requester", "requester"),
         "upload.url": ("s3://bb/x", "s3://bb/x/"), "upload.asset_name": ("a b", "a b"), "upload.on_failure": ("all", "all"),

@@ -15,36 +15,25 @@ What holds at any moment, whatever was killed, resumed, overwritten or out of re
 
 from __future__ import annotations
 
-import contextlib
-import enum
 import itertools
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url
-from aind_capsule.storage.errors import AbsentError, RefusedError
-from aind_capsule.storage.objects import Bucket, Part
+from aind_capsule.storage.errors import RefusedError
+from aind_capsule.storage.objects import Bucket
 from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.upload.claim import is_forbidden
 from aind_capsule.upload.compare import Comparison, find_different
 from aind_capsule.upload.confirming import NotWholeError, confirm_objects
-from aind_capsule.upload.database import JournalError
 from aind_capsule.upload.journal import Journal
 from aind_capsule.upload.keys import CLAIM, MANIFEST, find_room, make_key
-from aind_capsule.upload.manifest import (
-    ManifestError,
-    build_placeholder,
-    read_files,
-    read_head,
-    write_manifest,
-)
+from aind_capsule.upload.manifest_object import ManifestObject
 from aind_capsule.upload.pool import send_pending
 from aind_capsule.upload.progress import Progress, Tell
-from aind_capsule.upload.sending import PART_BYTES
 from aind_capsule.upload.tree import FoundFile, find_file, walk
 from aind_capsule.upload.writing import OVERWRITE_FOREIGN
 
@@ -55,29 +44,6 @@ _JSON = {"content-type": "application/json"}
 _RESUME = "Once that is cured, capsule upload --resume sends the rest."
 #: What goes while a server is listed is sent again this often.
 _ROUNDS = 3
-
-
-class ManifestState(enum.Enum):
-    """What stands where an asset's manifest is due."""
-
-    ABSENT = "absent"
-    WHOLE = "whole"
-    #: It was cut, emptied or replaced; what could be read of it counts.
-    DAMAGED = "damaged"
-    #: Without the rights to read or to list nobody says whether there is one.
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundManifest:
-    """What was found where the manifest is due.
-
-    Attributes:
-        head: What stands in front of the files; empty where that could not be read.
-    """
-
-    state: ManifestState
-    head: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -135,54 +101,13 @@ class AssetUpload:
         self.bucket = bucket
         self.asset = asset
         self.journal = journal
+        self.manifest = ManifestObject(bucket, asset, journal)
         self._patience = patience
         self._settings = settings
         self._room = find_room(asset.folder)
         self._tell = tell
         self._source: str | None = None
         self._is_listed = False
-
-    def find_manifest(self) -> FoundManifest:
-        """Look for the manifest, and take what it names into the journal.
-
-        Raises:
-            StorageError: It cannot be read, and no missing right is the reason.
-        """
-        ledger = self.journal.ledger
-        with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as file:
-            try:
-                with _explaining_space():
-                    self.bucket.read(self.asset.folder + MANIFEST, file.write)
-            except AbsentError:
-                ledger.set_known(())
-                return FoundManifest(ManifestState.ABSENT)
-            except RefusedError as error:  # S3 says so of what is absent, without the right to list
-                if not is_forbidden(error):
-                    raise
-                return FoundManifest(ManifestState.UNKNOWN)
-            file.seek(0)
-            head: Mapping[str, Any] = {}
-            try:
-                head = read_head(file.readline())
-                ledger.set_known(
-                    (row.key, row.size, row.sha256, row.etag) for row in read_files(file)
-                )
-            except ManifestError:
-                self._take_readable_rows(file)
-                return FoundManifest(ManifestState.DAMAGED, head)
-        if head.get("is_incomplete"):
-            return FoundManifest(ManifestState.ABSENT)
-        return FoundManifest(ManifestState.WHOLE, head)
-
-    def _take_readable_rows(self, file: IO[bytes]) -> None:
-        """Take what a damaged manifest names into the journal, up to where it is damaged."""
-        rows = []
-        file.seek(0)
-        with contextlib.suppress(ManifestError):
-            read_head(file.readline())
-            for row in read_files(file):
-                rows.append((row.key, row.size, row.sha256, row.etag))  # noqa: PERF401 (up to the damage)
-        self.journal.ledger.set_known(rows)
 
     def look_at(self, folder: str | None, beside: Iterable[str] = ()) -> None:
         """Take what is in the folder into the journal.
@@ -283,7 +208,7 @@ class AssetUpload:
                 hint=OVERWRITE_FOREIGN,
             )
         if journal.get_job("may_have_manifest"):
-            self._retire_manifest()
+            self.manifest.retire()
         self._remove_stale()
         if not self._source and not journal.count().files:
             return
@@ -330,11 +255,7 @@ class AssetUpload:
         self._abort_leftovers()
         journal.set_job("is_committing", value=True)
         journal.commit()
-        with tempfile.SpooledTemporaryFile(PART_BYTES) as file:
-            with _explaining_space():
-                name = self.asset.prefix.rpartition("/")[2]
-                write_manifest(file, {"asset": name, **head}, journal)
-            self._put_manifest(file)
+        self.manifest.write({"asset": self.asset.prefix.rpartition("/")[2], **head})
         self.count()
         self.report.committed = True
         return self.report
@@ -413,22 +334,6 @@ class AssetUpload:
                 return
             self.journal.ledger.forget_held(key)
 
-    def _retire_manifest(self) -> None:
-        """Have no manifest name what is replaced from now on."""
-        key = self.asset.folder + MANIFEST
-        self.journal.ledger.keep_known()
-        self.journal.commit()
-        try:
-            self.bucket.remove(key)
-        except RefusedError as error:
-            if not is_forbidden(error):
-                raise
-            target = self.journal.target
-            head = {"upload_id": target.upload_id if target is not None else None}
-            self.bucket.put(key, build_placeholder(head), headers=_JSON)
-        self.journal.set_job("may_have_manifest", value=False)
-        self.journal.commit()
-
     def _abort_leftovers(self) -> None:
         """Abort what was begun in parts here and never ended: it costs, and nobody sees it."""
         for key, upload_id in self.journal.find_abandoned():
@@ -443,37 +348,8 @@ class AssetUpload:
         if message not in self.report.warnings:
             self.report.warnings.append(message)
 
-    def _put_manifest(self, file: IO[bytes]) -> None:
-        key = self.asset.folder + MANIFEST
-        size = file.tell()
-        file.seek(0)
-        if size <= PART_BYTES:
-            self.bucket.put(key, file.read(), headers=_JSON)
-            return
-        upload_id = self.bucket.begin(key, _JSON)
-        parts: list[Part] = []
-        while data := file.read(PART_BYTES):
-            parts.append(self.bucket.put_part(key, upload_id, len(parts) + 1, data))
-        self.bucket.complete(key, upload_id, parts)
-
 
 def name_some(keys: Iterable[str]) -> str:
     """Return some keys for people."""
     keys = list(keys)
     return ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
-
-
-@contextlib.contextmanager
-def _explaining_space() -> Iterator[None]:
-    """A disk that is full is told as what it is.
-
-    Raises:
-        JournalError: It is.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise JournalError(
-            f"No temporary file can be written in {tempfile.gettempdir()}: {error.strerror}",
-            hint="Make room there, or name another folder by TMPDIR; then capsule upload --resume.",
-        ) from error

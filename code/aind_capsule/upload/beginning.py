@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from aind_capsule.records.naming import make_run_id
 from aind_capsule.storage.errors import StorageError, TakenError
-from aind_capsule.upload.asset import AssetUpload, FoundManifest, ManifestState, name_some
+from aind_capsule.upload.asset import AssetUpload, name_some
 from aind_capsule.upload.claim import (
     Claim,
     ClaimState,
@@ -28,6 +28,7 @@ from aind_capsule.upload.claim import (
     find_claim,
     put_claim,
 )
+from aind_capsule.upload.manifest_object import FoundManifest, ManifestState
 from aind_capsule.upload.rows import Target
 
 _OTHER_NAME = "Give another name by --asset-name"
@@ -105,7 +106,7 @@ class NameClaimer:
         """
         found = find_claim(self._bucket, self._asset)
         is_ours = self._is_ours(found)
-        manifest = self._upload.find_manifest()
+        manifest = self._upload.manifest.find()
         if self._is_complete(manifest, is_ours=is_ours):
             if is_new and not is_ours:
                 raise AssetTakenError(f"{self._asset} is complete already", hint=_OTHER_NAME)
