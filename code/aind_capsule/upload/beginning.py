@@ -149,7 +149,9 @@ class NameClaimer:
             return found.claim is not None and found.claim.upload_id == self._target.upload_id
         claim = dataclasses.replace(self._claim, upload_id=self._target.upload_id)
         is_confirmed = confirm_claim(self._bucket, self._asset, claim, self._target.claim_etag)
-        return is_confirmed is not False
+        if is_confirmed is None:  # then a claim counts that was answered when it was written
+            return bool(self._target.claim_etag)
+        return is_confirmed
 
     def _is_complete(self, manifest: FoundManifest, *, is_ours: bool) -> bool:
         """Return whether there is a complete asset: another's, or that of this very upload."""
@@ -253,10 +255,14 @@ class NameClaimer:
         journal.set_job("may_have_manifest", has_manifest)
         journal.set_job("is_committing", value=False)
         journal.commit()
-        etag = put_claim(self._bucket, self._asset, claim, replaces=replaces)
-        journal.set_claim_etag(etag)
+        try:
+            etag = put_claim(self._bucket, self._asset, claim, replaces=replaces)
+            self._look_at_claim(claim)
+        except TakenError:
+            journal.forget_target()
+            raise
+        journal.set_claim_etag(etag or claim.compute_etag())
         self._target = journal.target
-        self._look_at_claim(claim)
 
     def _look_at_claim(self, claim: Claim) -> None:
         """Look whether the claim is ours indeed: some servers ignore conditions.
