@@ -35,7 +35,7 @@ class Computer:
         forks: A process that starts commands.
 
     Attributes:
-        files: What is in the folder.
+        foreign_uploads: Ids of what other tools have begun in parts.
     """
 
     def __init__(self, uploader: Uploader, proxy: FaultyProxy, forks: Forks) -> None:
@@ -43,6 +43,7 @@ class Computer:
         self.folder = uploader.folder
         self.proxy = proxy
         self.forks = forks
+        self.foreign_uploads: list[str] = []
         self.environ = {
             **uploader.environ,
             "CAPSULE_S3__RETRY_FOR": "0.5",
@@ -88,8 +89,17 @@ class Computer:
         return ended
 
     def check_whole(self) -> dict[str, Any]:
-        """Check that the asset is just the folder."""
-        return self.uploader.check_whole(self.files)
+        """Check that the asset is just the folder, and that no parts are left over.
+
+        An upload in parts that was begun just before a kill may stay, without any part.
+        """
+        client, bucket = self.uploader.client, self.uploader.bucket
+        for row in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+            key, upload_id = row["Key"], row["UploadId"]
+            if upload_id not in self.foreign_uploads:
+                listed = client.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)
+                assert "Parts" not in listed, f"parts of {key} are left over"
+        return self.uploader.check_bytes(self.files)
 
     def check_manifest(self) -> dict[str, Any] | None:
         """Check that a manifest names only what is there; returns it, None where there is none."""
@@ -113,6 +123,7 @@ class Computer:
         client.upload_part(
             Bucket=self.uploader.bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x"
         )
+        self.foreign_uploads.append(begun["UploadId"])
         return str(begun["UploadId"])
 
     def abort_all(self) -> int:
