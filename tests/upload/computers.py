@@ -127,11 +127,18 @@ class Computer:
         return str(begun["UploadId"])
 
     def abort_all(self) -> int:
-        """The bucket's lifecycle aborts all that is in parts; returns how many."""
+        """The bucket's lifecycle aborts all that is in parts; returns how many.
+
+        From then on they are unknown, which moto answers to Complete by its crash.
+        """
         client, bucket = self.uploader.client, self.uploader.bucket
         rows = client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
         for row in rows:
             client.abort_multipart_upload(Bucket=bucket, Key=row["Key"], UploadId=row["UploadId"])
+        ids = {row["UploadId"] for row in rows}
+        self.proxy.decide = refuse(
+            lambda request: any(upload_id in request.path for upload_id in ids), 404, "NoSuchUpload"
+        )
         return len(rows)
 
     def heal(self) -> None:
