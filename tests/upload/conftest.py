@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from tests.storage.conftest import credentials, proxy, s3, server, servers  # no
 from tests.storage.proxy import FaultyProxy
 from tests.storage.servers import Server
 from tests.upload.assets import Uploader
+from tests.upload.computers import PART_BYTES, Computer
+from tests.upload.forks import Forks
 
 
 @pytest.fixture
@@ -22,3 +26,33 @@ def uploader(s3: Server, tmp_path: Path) -> Uploader:  # noqa: F811
 def faulty(s3: Server, proxy: FaultyProxy, tmp_path: Path) -> Uploader:  # noqa: F811
     """Uploads through a proxy that may fail."""
     return Uploader(s3, proxy.url, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def two_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Forks]]:
+    """Two processes that start commands."""
+    with contextlib.ExitStack() as stack:
+        started = []
+        for _ in range(2):
+            started.append(Forks(tmp_path_factory.mktemp("forks"), PART_BYTES))
+            stack.callback(started[-1].stop)
+        yield started
+
+
+@pytest.fixture
+def computer(faulty: Uploader, proxy: FaultyProxy, two_forks: list[Forks]) -> Computer:  # noqa: F811
+    """A computer with some files, in front of a server that may fail."""
+    one = Computer(faulty, proxy, two_forks[0])
+    one.write_some()
+    return one
+
+
+@pytest.fixture
+def second(computer: Computer, s3: Server, tmp_path: Path, two_forks: list[Forks]) -> Computer:  # noqa: F811
+    """Another computer, with files of the same sizes and other bytes, for the same asset."""
+    (tmp_path / "second").mkdir()
+    uploader = Uploader(s3, computer.proxy.url, tmp_path / "second")
+    uploader.bucket, uploader.asset = computer.uploader.bucket, computer.uploader.asset
+    two = Computer(uploader, computer.proxy, two_forks[1])
+    two.write_some(b"2")
+    return two

@@ -19,6 +19,7 @@ part_bytes = int(sys.argv[1])
 if part_bytes:  # before it is imported by name
     import aind_capsule.upload.sending as sending
     sending.PART_BYTES = part_bytes
+    sending.MIB = 1  # what parts are rounded up to
 import boto3, click
 import botocore.session
 import aind_capsule.cli.upload

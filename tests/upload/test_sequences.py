@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -22,13 +22,13 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from tests.storage.proxy import CUT, CUT_ANSWER, CUT_BODY, RESET, FaultyProxy, Request, answer
 from tests.storage.servers import Server, start
 from tests.upload.bucket_model import NAMES, BucketModel, Endpoint
+from tests.upload.computers import NOT_IN_MINIMUM, find_right
 from tests.upload.forks import Ended, Forks
 
 SEQUENCES = int(os.environ.get("AIND_CAPSULE_TESTS_SEQUENCES", "6"))
 STEPS = 6
 #: An object in parts has some, and is quick.
 PART_BYTES = 64 * 1024
-RIGHTS = ("GetObject", "ListBucket", "DeleteObject", "ListBucketMultipartUploads")
 ENDPOINT = st.sampled_from((0, 0, 0, 1))
 COMPUTER = st.sampled_from((0, 0, 0, 1))
 SIZE = st.sampled_from((3, 3, 3, 0, PART_BYTES * 5 // 2))
@@ -53,28 +53,14 @@ HOW = st.sampled_from(
 DENIED = st.sampled_from(
     (
         *[()] * 6,
-        ("GetObject", "ListBucket", "DeleteObject", "ListBucketMultipartUploads"),
-        *((right,) for right in RIGHTS),
+        NOT_IN_MINIMUM,
+        *((right,) for right in NOT_IN_MINIMUM),
     )
 )
 FAULT = st.sampled_from(
     (*[None] * 4, "kill before", "kill before", "kill after", "kill after", CUT, CUT_BODY, CUT_ANSWER, RESET, "500", "503 for ever",
      "403", "403 for ever", "outage", "other computer", "edit", "foreign object", "lifecycle")
 )  # fmt: skip
-
-
-def find_right(request: Request) -> str:
-    """The right that S3 wants for a request."""
-    url = urlsplit(request.path)
-    query = parse_qs(url.query, keep_blank_values=True)
-    has_key = "/" in url.path.strip("/")
-    if request.method == "GET" and "uploads" in query:
-        return "ListBucketMultipartUploads"
-    if request.method in ("GET", "HEAD"):
-        return "GetObject" if has_key else "ListBucket"
-    if request.method == "DELETE":
-        return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
-    return "PutObject"
 
 
 class Sequences(RuleBasedStateMachine):

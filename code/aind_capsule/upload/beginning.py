@@ -225,12 +225,13 @@ class NameClaimer:
             self._announce(f"Replaces what others have written at {asset}")
             self._put(replaces=True, has_manifest=True)
             return
+        upload = self._upload
+        is_listed = upload.list_objects()  # where no S3 server answers, this says so
         if found.state is ClaimState.FOREIGN:
             raise AssetTakenError(
                 f"{asset}/.claim is there, and this toolkit has not written it", hint=_OTHER_NAME
             )
-        upload = self._upload
-        if upload.list_objects():
+        if is_listed:
             strangers = upload.journal.ledger.find_strangers()
             if strangers:
                 raise AssetTakenError(
@@ -241,9 +242,13 @@ class NameClaimer:
         try:
             self._put(replaces=False, has_manifest=has_manifest and found.state is ClaimState.FREE)
         except TakenError as error:
-            raise AssetTakenError(
-                f"{asset} was claimed by another upload", hint=f"{_OTHER_NAME}."
-            ) from error
+            hint = f"{_OTHER_NAME}."
+            if found.state is ClaimState.UNKNOWN:
+                hint += (
+                    " Whose it is cannot be read: grant s3:GetObject for --overwrite, or say"
+                    " --overwrite-foreign."
+                )
+            raise AssetTakenError(f"{asset} was claimed by another upload", hint=hint) from error
 
     def _put(self, *, replaces: bool, has_manifest: bool) -> None:
         """Write our claim; from now on the journal's rows are of this claim."""
@@ -258,8 +263,12 @@ class NameClaimer:
         try:
             etag = put_claim(self._bucket, self._asset, claim, replaces=replaces)
             self._look_at_claim(claim)
-        except TakenError:
-            journal.forget_target()
+        except TakenError as error:
+            if not error.may_be_ours:  # the name is another's: nothing here is of this claim
+                if self._target is None:
+                    journal.leave_place()
+                else:
+                    journal.set_target(self._target)
             raise
         journal.set_claim_etag(etag or claim.compute_etag())
         self._target = journal.target
