@@ -52,13 +52,13 @@ class Connection:
         self._settings = settings
         self._lock = threading.Lock()
         try:
-            import boto3.session
+            from botocore.session import Session  # boto3 itself takes a tenth more to import
         except ImportError as error:
             raise RefusedError(
                 "S3 needs boto3, which is not installed",
                 hint="pip install 'aind-capsule[s3]' where capsule is installed",
             ) from error
-        self._make_session = boto3.session.Session
+        self._make_session = Session
         self.credentials = CredentialSource(self._find_credentials)
         self._open(settings.region_name)
 
@@ -70,23 +70,20 @@ class Connection:
         return True
 
     def _find_credentials(self) -> Any:
-        from botocore.session import Session
-
-        core = Session()
+        core = self._make_session()
         _set_proxies(core, self._settings.region_name)
-        return self._make_session(botocore_session=core).get_credentials()
+        return core.get_credentials()
 
     def _open(self, region: str | None) -> None:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
         from botocore.httpsession import get_cert_path
-        from botocore.session import Session
 
         settings = self._settings
         style = settings.addressing_style
         if style == "auto" and settings.endpoint_url is not None:
             style = "path"  # servers of one's own rarely have a name for each bucket
-        core = Session()
+        core = self._make_session()
         keys = self.credentials.get()
         try:
             loader = _make_loader(core.get_config_variable("data_path"))
@@ -95,7 +92,7 @@ class Connection:
             verify = settings.verify
             if verify is True:
                 verify = core.get_config_variable("ca_bundle") or True
-            client = self._make_session(botocore_session=core).client(
+            client = core.create_client(
                 "s3",
                 region_name=self.region,
                 endpoint_url=settings.endpoint_url,
