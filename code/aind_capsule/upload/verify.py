@@ -21,6 +21,9 @@ from aind_capsule.upload.workers import Workers
 
 #: Files that are looked up together, and the most that wait for a thread.
 _AT_ONCE = 500
+#: A thread takes this many small files at a time: to hand over each costs as much as its hash.
+_BATCH_FILES = 20
+_BATCH_BYTES = 1024 * 1024
 
 
 class NoManifestError(StorageError):
@@ -88,7 +91,7 @@ class _Verification:
         self._asset = asset
         self._tell = tell
         self._verdict = Verdict()
-        self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[list[_Result]] = queue.SimpleQueue()
         self._outstanding = 0
         self._unlisted: list[str] = []
         self._is_over = threading.Event()
@@ -104,14 +107,16 @@ class _Verification:
             try:
                 while block := list(itertools.islice(rows, _AT_ONCE)):
                     sizes = listed.find_sizes([row.key for row in block]) if is_listed else {}
+                    results: list[_Result] = []
                     for row in block:
                         size = sizes.get(row.key)
                         if size is not None and size != row.size:
                             self._add_size_fault(row, size)
-                            continue
-                        is_unlisted = is_listed and size is None
-                        workers.put(functools.partial(self._compare, row, is_unlisted))
-                        self._outstanding += 1
+                        else:
+                            results.append(_Result(row, is_listed and size is None))
+                    for batch in _make_batches(results):
+                        workers.put(functools.partial(self._compare, batch))
+                        self._outstanding += len(batch)
                     while self._outstanding > _AT_ONCE:
                         self._take()
                 while self._outstanding:
@@ -137,10 +142,12 @@ class _Verification:
             return False
         return True
 
-    def _compare(self, row: ManifestFile, is_unlisted: bool) -> None:
-        """Read an object and report what is wrong with it. Runs in a thread."""
-        result = _Result(row, is_unlisted=is_unlisted)
-        if not self._is_over.is_set():
+    def _compare(self, results: list[_Result]) -> None:
+        """Read some objects and report what is wrong with each. Runs in a thread."""
+        for result in results:
+            row = result.row
+            if self._is_over.is_set():
+                break
             digest = hashlib.sha256()
             try:
                 self._bucket.read(self._asset.folder + row.key, digest.update)
@@ -148,10 +155,12 @@ class _Verification:
                 result.fault = f"{row.key!r} is missing"
             except Exception as error:  # raised where the results are taken
                 result.error = error
+                if _must_end(error):
+                    break  # it is raised before those behind it are counted
             else:
                 if digest.digest() != row.sha256:
                     result.fault = f"{row.key!r} holds other bytes"
-        self._results.put(result)
+        self._results.put(results)
 
     def _take(self) -> None:
         """Wait for results and take those that are there.
@@ -162,18 +171,17 @@ class _Verification:
         is_first = True
         while is_first or not self._results.empty():
             is_first = False
-            result = self._results.get()
-            self._outstanding -= 1
-            self._add(result)
+            results = self._results.get()
+            self._outstanding -= len(results)
+            for result in results:
+                self._add(result)
         self._tell(self._verdict)
 
     def _add(self, result: _Result) -> None:
         verdict, error = self._verdict, result.error
         if error is not None:
-            if not isinstance(error, StorageError) or isinstance(error, SilentError):
+            if not isinstance(error, StorageError) or _must_end(error):
                 raise error
-            if error.code == "AccessDenied":
-                raise error  # it is the same for all others, and says nothing of the bytes
             result.fault = error.message
         if result.fault is not None:
             verdict.faults.append(result.fault)
@@ -204,3 +212,24 @@ class _Result:
     is_unlisted: bool
     fault: str | None = None
     error: Exception | None = None
+
+
+def _make_batches(results: list[_Result]) -> Iterator[list[_Result]]:
+    """Yield what one thread takes at a time."""
+    batch: list[_Result] = []
+    size = 0
+    for result in results:
+        batch.append(result)
+        size += result.row.size
+        if len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _must_end(error: Exception) -> bool:
+    """Return whether what failed would fail for all others, and says nothing of the bytes."""
+    if not isinstance(error, StorageError) or isinstance(error, SilentError):
+        return True
+    return error.code == "AccessDenied"
