@@ -104,11 +104,6 @@ class Journal:
         self.set_job("target", {name: getattr(target, name) for name in target.__slots__})
         self.commit()
 
-    def forget_target(self) -> None:
-        """Forget the claim: another upload has the name."""
-        self._db.do("DELETE FROM job WHERE name = 'target'")
-        self.commit()
-
     def leave_place(self) -> None:
         """Forget what was done at another endpoint, bucket or folder."""
         self.ledger.clear()
