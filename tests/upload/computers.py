@@ -88,15 +88,18 @@ class Computer:
         assert "Traceback" not in ended.output, ended.output
         return ended
 
-    def check_whole(self) -> dict[str, Any]:
+    def check_whole(self, *, has_parts: bool = False) -> dict[str, Any]:
         """Check that the asset is just the folder, and that no parts are left over.
 
         An upload in parts that was begun just before a kill may stay, without any part.
+
+        Args:
+            has_parts: Whether another computer may have left some.
         """
         client, bucket = self.uploader.client, self.uploader.bucket
         for row in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
             key, upload_id = row["Key"], row["UploadId"]
-            if upload_id not in self.foreign_uploads:
+            if upload_id not in self.foreign_uploads and not has_parts:
                 listed = client.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)
                 assert "Parts" not in listed, f"parts of {key} are left over"
         return self.uploader.check_bytes(self.files)
@@ -121,7 +124,11 @@ class Computer:
         client, key = self.uploader.client, f"assets/{asset}/{name}"
         begun = client.create_multipart_upload(Bucket=self.uploader.bucket, Key=key)
         client.upload_part(
-            Bucket=self.uploader.bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x"
+            Bucket=self.uploader.bucket,
+            Key=key,
+            UploadId=begun["UploadId"],
+            PartNumber=1,
+            Body=b"x",
         )
         self.foreign_uploads.append(begun["UploadId"])
         return str(begun["UploadId"])

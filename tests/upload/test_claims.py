@@ -62,9 +62,7 @@ def test_killed_just_after_its_manifest(computer: Computer, change: str) -> None
 
 
 @pytest.mark.parametrize("is_resumed", [True, False])
-def test_killed_just_after_its_manifest_and_as_it_was(
-    computer: Computer, is_resumed: bool
-) -> None:
+def test_killed_just_after_its_manifest_and_as_it_was(computer: Computer, is_resumed: bool) -> None:
     """Nothing is left to do."""
     computer.kill_after(_MANIFEST)
     assert computer.upload().status == -9
@@ -152,9 +150,7 @@ def test_objects_of_another_tool(computer: Computer, name: str, option: tuple[st
 
 
 @pytest.mark.parametrize("at", _AT)
-def test_objects_of_another_tool_that_come_later(
-    computer: Computer, at: str
-) -> None:
+def test_objects_of_another_tool_that_come_later(computer: Computer, at: str) -> None:
     """One that is put there after an upload ended early stays, and so do its parts."""
     computer.proxy.decide = refuse(_AT[at](), 400, "ExpiredToken")
     assert computer.upload().status == 74
@@ -169,7 +165,9 @@ def test_objects_of_another_tool_that_come_later(
     manifest = computer.check_manifest()
     assert manifest is not None
     assert {row["key"] for row in manifest["files"]} == set(computer.files)
-    ids = computer.uploader.client.list_multipart_uploads(Bucket=computer.uploader.bucket)["Uploads"]
+    ids = computer.uploader.client.list_multipart_uploads(Bucket=computer.uploader.bucket)[
+        "Uploads"
+    ]
     assert [row["UploadId"] for row in ids] == [upload_id]
 
 
@@ -261,7 +259,9 @@ def test_a_server_that_knows_no_checksums(computer: Computer, code: str) -> None
     """It answers 400 to their headers: they are left out."""
 
     def decide(request: Request) -> tuple[int, bytes] | None:
-        names = [name for name in request.headers if name.startswith(("x-amz-checksum", "x-amz-sdk"))]
+        names = [
+            name for name in request.headers if name.startswith(("x-amz-checksum", "x-amz-sdk"))
+        ]
         return answer(400, code) if names and request.method != "GET" else None
 
     computer.proxy.decide = decide
@@ -270,7 +270,9 @@ def test_a_server_that_knows_no_checksums(computer: Computer, code: str) -> None
 
 
 @pytest.mark.parametrize("status", [200, 404, 403])
-@pytest.mark.parametrize("is_it", [lambda _: True, is_list, is_put_of(".claim"), is_put_of("a"), is_complete])
+@pytest.mark.parametrize(
+    "is_it", [lambda _: True, is_list, is_put_of(".claim"), is_put_of("a"), is_complete]
+)
 def test_a_web_page(computer: Computer, is_it: Callable[[Request], bool], status: int) -> None:
     """An address of no S3 server is said as that, and there is no manifest."""
     page = b"<!DOCTYPE html><html><body>Welcome</body></html>"

@@ -32,7 +32,12 @@ _AT: dict[str, Callable[[], Callable[[Request], bool]]] = {
     "the manifest": lambda: _MANIFEST,
 }
 #: How it is gone on with.
-_AGAIN = [("upload", ()), ("upload", ("--overwrite",)), ("resume", ()), ("resume", ("--overwrite",))]
+_AGAIN = [
+    ("upload", ()),
+    ("upload", ("--overwrite",)),
+    ("resume", ()),
+    ("resume", ("--overwrite",)),
+]
 
 
 def _go_on(computer: Computer, again: tuple[str, tuple[str, ...]]) -> int:
@@ -164,9 +169,7 @@ def _corrupt(computer: Computer, name: str, data: bytes | None) -> None:
 @pytest.mark.parametrize("option", ["--overwrite", "--repair"])
 @pytest.mark.parametrize("data", [b"x" * 9, b"x", b"", None])
 @pytest.mark.parametrize("name", ["a", "big"])
-def test_a_corrupted_object(
-    computer: Computer, name: str, data: bytes | None, option: str
-) -> None:
+def test_a_corrupted_object(computer: Computer, name: str, data: bytes | None, option: str) -> None:
     """A plain upload does not call it whole; overwriting and repairing send it again."""
     assert computer.upload().status == 0
     _corrupt(computer, name, data if data is None or name == "a" else data * (LARGE // 9))

@@ -57,7 +57,9 @@ def test_the_minimum(computer: Computer, has_time: bool, at: Callable[[Request],
 
 @pytest.mark.parametrize("has_list", [True, False])
 @pytest.mark.parametrize("option", ["--overwrite", "--overwrite-foreign"])
-@pytest.mark.parametrize("at", [is_put_of("d/b"), is_part(2), is_put_of("z"), is_put_of("manifest.json")])
+@pytest.mark.parametrize(
+    "at", [is_put_of("d/b"), is_part(2), is_put_of("z"), is_put_of("manifest.json")]
+)
 def test_overwriting_what_cannot_be_read(
     computer: Computer, at: Callable[[Request], bool], option: str, has_list: bool
 ) -> None:  # fmt: skip
@@ -141,7 +143,9 @@ def test_a_token_that_expires_before_a_list(computer: Computer, status: int, num
 def test_one_right_less(computer: Computer, right: str) -> None:
     """An upload that ends early goes on without any one right, and is whole."""
     computer.proxy.decide = deny(
-        computer.uploader, right, also=lambda r: answer(403, "AccessDenied") if is_complete(r) else None
+        computer.uploader,
+        right,
+        also=lambda r: answer(403, "AccessDenied") if is_complete(r) else None,
     )
     assert computer.upload().status == 74
     computer.write("a", b"edited 99")

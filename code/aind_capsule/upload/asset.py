@@ -20,13 +20,19 @@ import enum
 import itertools
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from aind_capsule.settings.model import Settings
 from aind_capsule.storage.addresses import S3Url
-from aind_capsule.storage.errors import AbsentError, RefusedError
+from aind_capsule.storage.errors import (
+    AbsentError,
+    RefusedError,
+    StorageError,
+    TakenError,
+    UnableError,
+)
 from aind_capsule.storage.objects import Bucket, Part
 from aind_capsule.storage.retry_policy import RetryPolicy
 from aind_capsule.upload.claim import is_forbidden
@@ -263,6 +269,20 @@ class AssetUpload:
             return False
         return not journal.has_pending
 
+    def refuse_conflicts(self) -> None:
+        """Refuse where objects that nothing proves to be ours have the names of files.
+
+        Raises:
+            NotWholeError: There are some.
+        """
+        conflicts = self.journal.ledger.find_conflicts()
+        if conflicts:
+            raise NotWholeError(
+                f"{self.asset} holds objects that no upload of this asset has written:"
+                f" {name_some(conflicts)}",
+                hint=OVERWRITE_FOREIGN,
+            )
+
     def send(self, *, may_replace_foreign: bool = False) -> None:
         """Send what the server has not.
 
@@ -275,13 +295,8 @@ class AssetUpload:
         """
         journal, ledger = self.journal, self.journal.ledger
         ledger.allow_replacing(is_listed=self._is_listed, all_of_them=may_replace_foreign)
-        conflicts = [] if may_replace_foreign else ledger.find_conflicts()
-        if conflicts:
-            raise NotWholeError(
-                f"{self.asset} holds objects that no upload of this asset has written:"
-                f" {name_some(conflicts)}",
-                hint=OVERWRITE_FOREIGN,
-            )
+        if not may_replace_foreign:
+            self.refuse_conflicts()
         if journal.get_job("may_have_manifest"):
             self._retire_manifest()
         self._remove_stale()
@@ -307,11 +322,13 @@ class AssetUpload:
                 f"{len(failures)} files of {self.asset} were not sent: {told}{more}", hint=_RESUME
             )
 
-    def commit(self, head: Mapping[str, Any]) -> Report:
+    def commit(self, head: Mapping[str, Any], check: Callable[[], object] = lambda: None) -> Report:
         """Make the asset whole: compare with what the server holds, then write the manifest.
 
         Args:
             head: What the manifest says besides the files.
+            check: Raises where the name is another's meanwhile. It is called before the manifest is
+                written and once more after that: who takes the name later removes the manifest.
 
         Raises:
             NotWholeError: The server does not hold what was sent.
@@ -334,7 +351,12 @@ class AssetUpload:
             with _explaining_space():
                 name = self.asset.prefix.rpartition("/")[2]
                 write_manifest(file, {"asset": name, **head}, journal)
-            self._put_manifest(file)
+            self._put_manifest(file, check)
+        try:
+            check()
+        except StorageError:
+            self._withdraw_manifest(head)
+            raise
         self.count()
         self.report.committed = True
         return self.report
@@ -443,18 +465,65 @@ class AssetUpload:
         if message not in self.report.warnings:
             self.report.warnings.append(message)
 
-    def _put_manifest(self, file: IO[bytes]) -> None:
+    def _put_manifest(self, file: IO[bytes], check: Callable[[], object]) -> None:
+        """Write the manifest where there is none, or in the place of one that stayed there.
+
+        Raises:
+            StorageError: It cannot be written, or the name is another's meanwhile.
+        """
+        check()
+        try:
+            return self._write_manifest(file, only_if_absent=True)
+        except UnableError:
+            return self._write_manifest(file)
+        except TakenError:
+            etag = self._find_manifest_etag()
+            check()  # after that look: what was there then is not of a later claim
+        try:
+            self._write_manifest(file, only_if_etag=etag)
+        except UnableError:
+            self._write_manifest(file)
+
+    def _write_manifest(
+        self, file: IO[bytes], *, only_if_absent: bool = False, only_if_etag: str | None = None
+    ) -> None:
         key = self.asset.folder + MANIFEST
-        size = file.tell()
+        size = file.seek(0, os.SEEK_END)
         file.seek(0)
         if size <= PART_BYTES:
-            self.bucket.put(key, file.read(), headers=_JSON)
+            self.bucket.put(
+                key, file.read(), headers=_JSON, only_if_absent=only_if_absent,
+                only_if_etag=only_if_etag,
+            )  # fmt: skip
             return
         upload_id = self.bucket.begin(key, _JSON)
         parts: list[Part] = []
         while data := file.read(PART_BYTES):
             parts.append(self.bucket.put_part(key, upload_id, len(parts) + 1, data))
-        self.bucket.complete(key, upload_id, parts)
+        try:
+            self.bucket.complete(key, upload_id, parts, only_if_absent=only_if_absent)
+        except (TakenError, UnableError):
+            self.bucket.abort(key, upload_id)
+            raise
+
+    def _find_manifest_etag(self) -> str | None:
+        """Return the ETag of the manifest that is there; None where it is not known."""
+        try:
+            held = self.bucket.head(self.asset.folder + MANIFEST)
+        except RefusedError as error:
+            if not is_forbidden(error):
+                raise
+            return None
+        return None if held is None or not held.etag else held.etag
+
+    def _withdraw_manifest(self, head: Mapping[str, Any]) -> None:
+        """Have the manifest that was just written name nothing, if it is still ours."""
+        key = self.asset.folder + MANIFEST
+        with contextlib.suppress(StorageError):  # what failed before is raised
+            etag = self._find_manifest_etag()
+            line = self.bucket.read_small(key).partition(b"\n")[0]
+            if etag is not None and read_head(line).get("upload_id") == head.get("upload_id"):
+                self.bucket.put(key, build_placeholder(head), headers=_JSON, only_if_etag=etag)
 
 
 def name_some(keys: Iterable[str]) -> str:

@@ -161,6 +161,7 @@ class NameClaimer:
 
     def _is_unchanged(self) -> bool:
         upload = self._upload
+        upload.journal.count_nothing()  # something else may have written there since
         self._look_at_files()
         if not upload.list_objects():
             return False
@@ -213,6 +214,11 @@ class NameClaimer:
                     hint="Have that upload finished (capsule upload --resume where it was begun),"
                     f" or say --overwrite. {_OTHER_NAME}, and it stays.",
                 )
+            if not permission.overwrite_foreign:
+                self._upload.journal.count_nothing()
+                self._look_at_files()
+                self._upload.list_objects()
+                self._upload.refuse_conflicts()
             self._announce(
                 f"Replaces the upload of {asset} that {claim.run_id} began at {claim.claimed_at}"
             )
