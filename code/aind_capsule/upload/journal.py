@@ -97,7 +97,7 @@ class Journal:
         return None if told is None else Target(**told)
 
     def count_nothing(self) -> None:
-        """Count nothing as sent any more. What was sent proves who wrote it, and may be compared."""
+        """Count nothing as sent any more: what was sent proves who wrote it, and is compared."""
         self.ledger.keep_written()
         self._db.do("INSERT OR IGNORE INTO abandoned SELECT id, key FROM upload")
         self._forget_what_was_sent()
