@@ -6,9 +6,11 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
 
 from tests.storage.proxy import CUT, FaultyProxy, Request, answer
 from tests.upload.assets import Uploader
@@ -167,6 +169,12 @@ class Computer:
     def kill_after(self, is_it: Callable[[Request], bool]) -> None:
         """Kill the command when the server has done what a request asks."""
         self.proxy.after = lambda request: self.forks.kill() if is_it(request) else None
+
+
+def first_of(values: Iterable[Any]) -> list[Any]:
+    """Return values for `parametrize`, of which the default tests have the first alone."""
+    first, *others = values
+    return [first, *(pytest.param(value, marks=pytest.mark.slow) for value in others)]
 
 
 def is_put_of(name: str) -> Callable[[Request], bool]:

@@ -9,6 +9,7 @@ import pytest
 from tests.storage.proxy import Request
 from tests.upload.computers import (
     Computer,
+    first_of,
     is_begin,
     is_complete,
     is_list,
@@ -41,7 +42,9 @@ def _check_one(computer: Computer, second: Computer, status: int, second_status:
         computer.check_manifest()
 
 
-@pytest.mark.parametrize("option", [(), ("--overwrite",), ("--overwrite-foreign",), ("--repair",)])
+@pytest.mark.parametrize(
+    "option", first_of([(), ("--overwrite",), ("--overwrite-foreign",), ("--repair",)])
+)
 @pytest.mark.parametrize("at", list(_AT))
 def test_the_second_while_the_first_runs(
     computer: Computer, second: Computer, at: str, option: tuple[str, ...]
@@ -69,7 +72,7 @@ def test_the_second_while_the_first_runs(
     computer.check_whole(has_parts=True)
 
 
-@pytest.mark.parametrize("option", [("--overwrite",), ("--overwrite-foreign",)])
+@pytest.mark.parametrize("option", first_of([("--overwrite",), ("--overwrite-foreign",)]))
 @pytest.mark.parametrize("at", ["a file", "a part", "Complete", "the last list", "the manifest"])
 def test_both_overwrite(
     computer: Computer, second: Computer, at: str, option: tuple[str, ...]
@@ -103,11 +106,12 @@ def test_both_overwrite(
 
 
 @pytest.mark.parametrize(
-    "again", [("upload", ("--overwrite",)), ("resume", ("--overwrite",)), ("resume", ())]
+    "again", first_of([("upload", ("--overwrite",)), ("resume", ("--overwrite",)), ("resume", ())])
 )
 @pytest.mark.parametrize("at", ["a file", "a part", "Complete", "the last list", "the manifest"])
 @pytest.mark.parametrize(
-    "second_at", [None, "the claim", "a file", "Complete", "the last list", "the manifest"]
+    "second_at",
+    first_of([None, "the claim", "a file", "Complete", "the last list", "the manifest"]),
 )
 def test_the_first_goes_on_later(
     computer: Computer, second: Computer, second_at: str | None, at: str, again: tuple[str, tuple[str, ...]]
