@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -99,7 +100,10 @@ class Computer:
             has_parts: Whether another computer may have left some.
         """
         client, bucket = self.uploader.client, self.uploader.bucket
-        for row in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+        rows: list[Any] = []
+        with contextlib.suppress(client.exceptions.NoSuchUpload):  # rclone says so of none
+            rows = client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
+        for row in rows:
             key, upload_id = row["Key"], row["UploadId"]
             if upload_id not in self.foreign_uploads and not has_parts:
                 listed = client.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)
