@@ -214,6 +214,7 @@ def test_a_damaged_manifest(
         (computer.folder / "z").unlink()
     ended = computer.upload(option)
     if ended.status != 0:
+        assert is_edited, ended.output
         assert "--overwrite" in ended.output
         assert computer.upload("--overwrite-foreign").status == 0
         there = computer.uploader.read()
