@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
 
 from tests.storage.proxy import CUT, FaultyProxy, Request, answer
 from tests.upload.assets import Uploader
@@ -88,15 +91,21 @@ class Computer:
         assert "Traceback" not in ended.output, ended.output
         return ended
 
-    def check_whole(self) -> dict[str, Any]:
+    def check_whole(self, *, has_parts: bool = False) -> dict[str, Any]:
         """Check that the asset is just the folder, and that no parts are left over.
 
         An upload in parts that was begun just before a kill may stay, without any part.
+
+        Args:
+            has_parts: Whether another computer may have left some.
         """
         client, bucket = self.uploader.client, self.uploader.bucket
-        for row in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+        rows: list[Any] = []
+        with contextlib.suppress(client.exceptions.NoSuchUpload):  # rclone says so of none
+            rows = client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
+        for row in rows:
             key, upload_id = row["Key"], row["UploadId"]
-            if upload_id not in self.foreign_uploads:
+            if upload_id not in self.foreign_uploads and not has_parts:
                 listed = client.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)
                 assert "Parts" not in listed, f"parts of {key} are left over"
         return self.uploader.check_bytes(self.files)
@@ -121,7 +130,11 @@ class Computer:
         client, key = self.uploader.client, f"assets/{asset}/{name}"
         begun = client.create_multipart_upload(Bucket=self.uploader.bucket, Key=key)
         client.upload_part(
-            Bucket=self.uploader.bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x"
+            Bucket=self.uploader.bucket,
+            Key=key,
+            UploadId=begun["UploadId"],
+            PartNumber=1,
+            Body=b"x",
         )
         self.foreign_uploads.append(begun["UploadId"])
         return str(begun["UploadId"])
@@ -160,6 +173,12 @@ class Computer:
     def kill_after(self, is_it: Callable[[Request], bool]) -> None:
         """Kill the command when the server has done what a request asks."""
         self.proxy.after = lambda request: self.forks.kill() if is_it(request) else None
+
+
+def first_of(values: Iterable[Any]) -> list[Any]:
+    """Return values for `parametrize`, of which the default tests have the first alone."""
+    first, *others = values
+    return [first, *(pytest.param(value, marks=pytest.mark.slow) for value in others)]
 
 
 def is_put_of(name: str) -> Callable[[Request], bool]:

@@ -16,6 +16,7 @@ from tests.storage.servers import Server, start
 from tests.upload.computers import (
     LARGE,
     Computer,
+    first_of,
     is_begin,
     is_complete,
     is_list,
@@ -61,10 +62,8 @@ def test_killed_just_after_its_manifest(computer: Computer, change: str) -> None
     computer.check_whole()
 
 
-@pytest.mark.parametrize("is_resumed", [True, False])
-def test_killed_just_after_its_manifest_and_as_it_was(
-    computer: Computer, is_resumed: bool
-) -> None:
+@pytest.mark.parametrize("is_resumed", first_of([True, False]))
+def test_killed_just_after_its_manifest_and_as_it_was(computer: Computer, is_resumed: bool) -> None:
     """Nothing is left to do."""
     computer.kill_after(_MANIFEST)
     assert computer.upload().status == -9
@@ -82,8 +81,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.mark.parametrize("at", _AT)
-@pytest.mark.parametrize("option", [(), ("--overwrite",)])
+@pytest.mark.parametrize("at", first_of(_AT))
+@pytest.mark.parametrize("option", first_of([(), ("--overwrite",)]))
 def test_an_endpoint_that_was_corrected(
     computer: Computer, elsewhere: Server, at: str, option: tuple[str, ...]
 ) -> None:
@@ -108,8 +107,10 @@ def test_an_endpoint_that_was_corrected(
     computer.check_manifest()
 
 
-@pytest.mark.parametrize("option", [(), ("--overwrite",), ("--overwrite-foreign",), ("--repair",)])
-@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize(
+    "option", first_of([(), ("--overwrite",), ("--overwrite-foreign",), ("--repair",)])
+)
+@pytest.mark.parametrize("is_named", first_of([True, False]))
 def test_a_raw_asset_of_another_tool(
     computer: Computer, is_named: bool, option: tuple[str, ...]
 ) -> None:
@@ -137,7 +138,7 @@ def test_a_raw_asset_of_another_tool(
     assert computer.upload(*option, name=proposed.rstrip(",")).status == 0
 
 
-@pytest.mark.parametrize("option", [(), ("--overwrite",), ("--repair",)])
+@pytest.mark.parametrize("option", first_of([(), ("--overwrite",), ("--repair",)]))
 @pytest.mark.parametrize("name", ["a", "big", "other", "d"])
 def test_objects_of_another_tool(computer: Computer, name: str, option: tuple[str, ...]) -> None:
     """A folder that holds them is taken, whatever their names; they and their parts stay."""
@@ -151,10 +152,8 @@ def test_objects_of_another_tool(computer: Computer, name: str, option: tuple[st
     assert upload["UploadId"] == upload_id
 
 
-@pytest.mark.parametrize("at", _AT)
-def test_objects_of_another_tool_that_come_later(
-    computer: Computer, at: str
-) -> None:
+@pytest.mark.parametrize("at", first_of(_AT))
+def test_objects_of_another_tool_that_come_later(computer: Computer, at: str) -> None:
     """One that is put there after an upload ended early stays, and so do its parts."""
     computer.proxy.decide = refuse(_AT[at](), 400, "ExpiredToken")
     assert computer.upload().status == 74
@@ -169,13 +168,15 @@ def test_objects_of_another_tool_that_come_later(
     manifest = computer.check_manifest()
     assert manifest is not None
     assert {row["key"] for row in manifest["files"]} == set(computer.files)
-    ids = computer.uploader.client.list_multipart_uploads(Bucket=computer.uploader.bucket)["Uploads"]
+    ids = computer.uploader.client.list_multipart_uploads(Bucket=computer.uploader.bucket)[
+        "Uploads"
+    ]
     assert [row["UploadId"] for row in ids] == [upload_id]
 
 
 @pytest.mark.parametrize("change", ["remove", "edit", "shrink"])
-@pytest.mark.parametrize("option", [(), ("--overwrite",)])
-@pytest.mark.parametrize("is_killed", [True, False])
+@pytest.mark.parametrize("option", first_of([(), ("--overwrite",)]))
+@pytest.mark.parametrize("is_killed", first_of([True, False]))
 def test_what_a_dead_upload_left(
     computer: Computer, is_killed: bool, option: tuple[str, ...], change: str
 ) -> None:
@@ -234,12 +235,22 @@ def test_a_pipe(computer: Computer, name: str) -> None:
     assert [row.get("path", row) for row in manifest["left_out"]] == [name]
 
 
-@pytest.mark.parametrize("seconds", [0.3, pytest.param(3.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", first_of([0.3, pytest.param(3.0, marks=pytest.mark.slow)]))
 @pytest.mark.parametrize(
     "at",
-    [is_begin, is_complete, is_list, is_put_of(".claim"), _is_get_of(".claim"), _is_get_of("manifest.json"), _MANIFEST],
-)  # fmt: skip
-@pytest.mark.parametrize("how", [CUT, CUT_BODY, answer(503, "SlowDown"), answer(502, "")])
+    first_of(
+        [
+            is_begin,
+            is_complete,
+            is_list,
+            is_put_of(".claim"),
+            _is_get_of(".claim"),
+            _is_get_of("manifest.json"),
+            _MANIFEST,
+        ]
+    ),
+)
+@pytest.mark.parametrize("how", first_of([CUT, CUT_BODY, answer(503, "SlowDown"), answer(502, "")]))
 def test_a_gateway_that_restarts(
     computer: Computer, how: str | tuple[int, bytes], at: Callable[[Request], bool], seconds: float
 ) -> None:
@@ -256,12 +267,14 @@ def test_a_gateway_that_restarts(
     computer.check_whole()
 
 
-@pytest.mark.parametrize("code", ["InvalidRequest", "InvalidArgument", "Unsupported"])
+@pytest.mark.parametrize("code", first_of(["InvalidRequest", "InvalidArgument", "Unsupported"]))
 def test_a_server_that_knows_no_checksums(computer: Computer, code: str) -> None:
     """It answers 400 to their headers: they are left out."""
 
     def decide(request: Request) -> tuple[int, bytes] | None:
-        names = [name for name in request.headers if name.startswith(("x-amz-checksum", "x-amz-sdk"))]
+        names = [
+            name for name in request.headers if name.startswith(("x-amz-checksum", "x-amz-sdk"))
+        ]
         return answer(400, code) if names and request.method != "GET" else None
 
     computer.proxy.decide = decide
@@ -269,8 +282,10 @@ def test_a_server_that_knows_no_checksums(computer: Computer, code: str) -> None
     computer.check_whole()
 
 
-@pytest.mark.parametrize("status", [200, 404, 403])
-@pytest.mark.parametrize("is_it", [lambda _: True, is_list, is_put_of(".claim"), is_put_of("a"), is_complete])
+@pytest.mark.parametrize("status", first_of([200, 404, 403]))
+@pytest.mark.parametrize(
+    "is_it", first_of([lambda _: True, is_list, is_put_of(".claim"), is_put_of("a"), is_complete])
+)
 def test_a_web_page(computer: Computer, is_it: Callable[[Request], bool], status: int) -> None:
     """An address of no S3 server is said as that, and there is no manifest."""
     page = b"<!DOCTYPE html><html><body>Welcome</body></html>"

@@ -13,6 +13,7 @@ from tests.upload.computers import (
     NOT_IN_MINIMUM,
     Computer,
     deny,
+    first_of,
     is_complete,
     is_list,
     is_part,
@@ -26,9 +27,9 @@ RAW = "ecephys_1_2024-04-17_12-12-44"
 _AT = [is_put_of("d/b"), is_part(2), is_put_of("z"), is_put_of("manifest.json"), is_complete]
 
 
-@pytest.mark.parametrize("is_dead", [True, False])
+@pytest.mark.parametrize("is_dead", first_of([True, False]))
 @pytest.mark.parametrize("at", _AT)
-@pytest.mark.parametrize("has_time", [True, False])
+@pytest.mark.parametrize("has_time", first_of([True, False]))
 def test_the_minimum(computer: Computer, has_time: bool, at: Callable[[Request], bool], is_dead: bool) -> None:  # fmt: skip
     """With s3:PutObject and s3:AbortMultipartUpload alone, an upload that was killed or lost its
     server goes on under the same name and is whole, also where the name ends in a time."""
@@ -55,9 +56,11 @@ def test_the_minimum(computer: Computer, has_time: bool, at: Callable[[Request],
     computer.check_whole()
 
 
-@pytest.mark.parametrize("has_list", [True, False])
-@pytest.mark.parametrize("option", ["--overwrite", "--overwrite-foreign"])
-@pytest.mark.parametrize("at", [is_put_of("d/b"), is_part(2), is_put_of("z"), is_put_of("manifest.json")])
+@pytest.mark.parametrize("has_list", first_of([True, False]))
+@pytest.mark.parametrize("option", first_of(["--overwrite", "--overwrite-foreign"]))
+@pytest.mark.parametrize(
+    "at", [is_put_of("d/b"), is_part(2), is_put_of("z"), is_put_of("manifest.json")]
+)
 def test_overwriting_what_cannot_be_read(
     computer: Computer, at: Callable[[Request], bool], option: str, has_list: bool
 ) -> None:  # fmt: skip
@@ -109,7 +112,7 @@ def test_a_lost_answer_to_each_complete(computer: Computer) -> None:
     computer.check_whole()
 
 
-@pytest.mark.parametrize("rights", [("GetObject", "ListBucket"), NOT_IN_MINIMUM])
+@pytest.mark.parametrize("rights", first_of([("GetObject", "ListBucket"), NOT_IN_MINIMUM]))
 def test_a_lost_answer_to_complete_with_the_minimum(
     computer: Computer, rights: tuple[str, ...]
 ) -> None:
@@ -123,7 +126,7 @@ def test_a_lost_answer_to_complete_with_the_minimum(
 
 
 @pytest.mark.parametrize("status", [400, 403])
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", first_of([1, 2]))
 def test_a_token_that_expires_before_a_list(computer: Computer, status: int, number: int) -> None:
     """It is no missing right: the comparison is not skipped, the upload ends and goes on later."""
     assert computer.upload().status == 0
@@ -141,7 +144,9 @@ def test_a_token_that_expires_before_a_list(computer: Computer, status: int, num
 def test_one_right_less(computer: Computer, right: str) -> None:
     """An upload that ends early goes on without any one right, and is whole."""
     computer.proxy.decide = deny(
-        computer.uploader, right, also=lambda r: answer(403, "AccessDenied") if is_complete(r) else None
+        computer.uploader,
+        right,
+        also=lambda r: answer(403, "AccessDenied") if is_complete(r) else None,
     )
     assert computer.upload().status == 74
     computer.write("a", b"edited 99")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,6 +188,20 @@ class AssetUpload:
             return False
         return not journal.has_pending
 
+    def refuse_conflicts(self) -> None:
+        """Refuse where objects that nothing proves to be ours have the names of files.
+
+        Raises:
+            NotWholeError: There are some.
+        """
+        conflicts = self.journal.ledger.find_conflicts()
+        if conflicts:
+            raise NotWholeError(
+                f"{self.asset} holds objects that no upload of this asset has written:"
+                f" {name_some(conflicts)}",
+                hint=OVERWRITE_FOREIGN,
+            )
+
     def send(self, *, may_replace_foreign: bool = False) -> None:
         """Send what the server has not.
 
@@ -200,13 +214,8 @@ class AssetUpload:
         """
         journal, ledger = self.journal, self.journal.ledger
         ledger.allow_replacing(is_listed=self._is_listed, all_of_them=may_replace_foreign)
-        conflicts = [] if may_replace_foreign else ledger.find_conflicts()
-        if conflicts:
-            raise NotWholeError(
-                f"{self.asset} holds objects that no upload of this asset has written:"
-                f" {name_some(conflicts)}",
-                hint=OVERWRITE_FOREIGN,
-            )
+        if not may_replace_foreign:
+            self.refuse_conflicts()
         if journal.get_job("may_have_manifest"):
             self.manifest.retire()
         self._remove_stale()
@@ -232,11 +241,13 @@ class AssetUpload:
                 f"{len(failures)} files of {self.asset} were not sent: {told}{more}", hint=_RESUME
             )
 
-    def commit(self, head: Mapping[str, Any]) -> Report:
+    def commit(self, head: Mapping[str, Any], check: Callable[[], object] = lambda: None) -> Report:
         """Make the asset whole: compare with what the server holds, then write the manifest.
 
         Args:
             head: What the manifest says besides the files.
+            check: Raises where the name is another's meanwhile. It is called before the manifest is
+                written and once more after that: who takes the name later removes the manifest.
 
         Raises:
             NotWholeError: The server does not hold what was sent.
@@ -255,7 +266,7 @@ class AssetUpload:
         self._abort_leftovers()
         journal.set_job("is_committing", value=True)
         journal.commit()
-        self.manifest.write({"asset": self.asset.prefix.rpartition("/")[2], **head})
+        self.manifest.write({"asset": self.asset.prefix.rpartition("/")[2], **head}, check)
         self.count()
         self.report.committed = True
         return self.report

@@ -5,6 +5,7 @@
 | nothing, or our own claim | goes on | goes on | goes on |
 | a complete asset of the same bytes | done | done | done |
 | a complete asset of other bytes | next name, or refused | sent as its manifest says | replaced |
+| the same bytes, and a damaged manifest | next name, or refused | written | written |
 | a claim of another upload | next name, or refused | refused | replaced |
 | objects, and no claim of this toolkit | next name, or refused | refused | refused |
 
@@ -164,6 +165,7 @@ class NameClaimer:
 
     def _is_unchanged(self) -> bool:
         upload = self._upload
+        upload.journal.count_nothing()  # something else may have written there since
         self._look_at_files()
         if not upload.list_objects():
             return False
@@ -210,12 +212,16 @@ class NameClaimer:
         if found.state is ClaimState.CLAIMED:
             claim = found.claim
             assert claim is not None
-            if not permission.may_replace:
+            may_repair = permission.repair and has_manifest and self._is_unchanged()
+            if not permission.may_replace and not may_repair:
                 raise AssetTakenError(
                     f"{asset} is claimed by {claim.run_id} since {claim.claimed_at}, and not whole",
                     hint="Have that upload finished (capsule upload --resume where it was begun),"
                     f" or say --overwrite. {_OTHER_NAME}, and it stays.",
                 )
+            if not permission.overwrite_foreign:
+                self._is_unchanged()
+                self._upload.refuse_conflicts()
             self._announce(
                 f"Replaces the upload of {asset} that {claim.run_id} began at {claim.claimed_at}"
             )

@@ -204,12 +204,12 @@ class BegunJob:
             AssetTakenError: Another upload has taken the name meanwhile.
             StorageError: It is not whole.
         """
-        self._claimer.check_is_ours()
         run = read_run(self.job.run_folder or self.job.source)
         target = self.upload.journal.target
         assert target is not None
         head = _build_head(self.job, run, find_status(runs))
-        return self.upload.commit({**head, "upload_id": target.upload_id})
+        head["upload_id"] = target.upload_id
+        return self.upload.commit(head, self._claimer.check_is_ours)
 
 
 def _build_head(job: Job, run: Mapping[str, Any], status: str | None) -> dict[str, Any]:

@@ -96,11 +96,15 @@ class Journal:
         told = self.get_job("target")
         return None if told is None else Target(**told)
 
-    def set_target(self, target: Target) -> None:
-        """Remember a new claim. What was sent under an earlier one only proves who wrote it."""
+    def count_nothing(self) -> None:
+        """Count nothing as sent any more: what was sent proves who wrote it, and is compared."""
         self.ledger.keep_written()
         self._db.do("INSERT OR IGNORE INTO abandoned SELECT id, key FROM upload")
         self._forget_what_was_sent()
+
+    def set_target(self, target: Target) -> None:
+        """Remember a new claim. What was sent under an earlier one does not count any more."""
+        self.count_nothing()
         self.set_job("target", {name: getattr(target, name) for name in target.__slots__})
         self.commit()
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from aind_capsule.storage.addresses import S3Url
-from aind_capsule.storage.errors import AbsentError, RefusedError
+from aind_capsule.storage.errors import (
+    AbsentError,
+    RefusedError,
+    StorageError,
+    TakenError,
+    UnableError,
+)
 from aind_capsule.storage.objects import Bucket, Part
 from aind_capsule.upload.claim import is_forbidden
 from aind_capsule.upload.database import JournalError
@@ -113,20 +120,27 @@ class ManifestObject:
         self._journal.set_job("may_have_manifest", value=False)
         self._journal.commit()
 
-    def write(self, head: Mapping[str, Any]) -> None:
+    def write(self, head: Mapping[str, Any], check: Callable[[], object]) -> None:
         """Write the manifest of what the journal has sent.
 
         Args:
             head: What it says besides the files.
+            check: Raises where the name is another's meanwhile. It is called before the manifest is
+                written and once more after that: who takes the name later removes the manifest.
 
         Raises:
             JournalError: There is no room for it here.
-            StorageError: It cannot be written.
+            StorageError: It cannot be written, or the name is another's meanwhile.
         """
         with tempfile.SpooledTemporaryFile(PART_BYTES) as file:
             with _explaining_space():
                 write_manifest(file, head, self._journal)
-            self._put(file)
+            self._put(file, check)
+        try:
+            check()
+        except StorageError:
+            self._withdraw(head)
+            raise
 
     def _take_readable_rows(self, file: IO[bytes]) -> None:
         """Take what a damaged manifest names into the journal, up to where it is damaged."""
@@ -138,17 +152,65 @@ class ManifestObject:
                 rows.append((row.key, row.size, row.sha256, row.etag))  # noqa: PERF401 (up to the damage)
         self._journal.ledger.set_known(rows)
 
-    def _put(self, file: IO[bytes]) -> None:
-        size = file.tell()
+    def _put(self, file: IO[bytes], check: Callable[[], object]) -> None:
+        """Write the manifest where there is none, or in the place of one that stayed there.
+
+        Raises:
+            StorageError: It cannot be written, or the name is another's meanwhile.
+        """
+        check()
+        try:
+            return self._write(file, only_if_absent=True)
+        except UnableError:
+            return self._write(file)
+        except TakenError:
+            etag = self._find_etag()
+            check()  # after that look: what was there then is not of a later claim
+        try:
+            self._write(file, only_if_etag=etag)
+        except UnableError:
+            self._write(file)
+
+    def _write(
+        self, file: IO[bytes], *, only_if_absent: bool = False, only_if_etag: str | None = None
+    ) -> None:
+        size = file.seek(0, os.SEEK_END)
         file.seek(0)
         if size <= PART_BYTES:
-            self._bucket.put(self._key, file.read(), headers=_JSON)
+            self._bucket.put(
+                self._key, file.read(), headers=_JSON, only_if_absent=only_if_absent,
+                only_if_etag=only_if_etag,
+            )  # fmt: skip
             return
         upload_id = self._bucket.begin(self._key, _JSON)
         parts: list[Part] = []
         while data := file.read(PART_BYTES):
             parts.append(self._bucket.put_part(self._key, upload_id, len(parts) + 1, data))
-        self._bucket.complete(self._key, upload_id, parts)
+        try:
+            self._bucket.complete(self._key, upload_id, parts, only_if_absent=only_if_absent)
+        except (TakenError, UnableError):
+            self._bucket.abort(self._key, upload_id)
+            raise
+
+    def _find_etag(self) -> str | None:
+        """Return the ETag of the manifest that is there; None where it is not known."""
+        try:
+            held = self._bucket.head(self._key)
+        except RefusedError as error:
+            if not is_forbidden(error):
+                raise
+            return None
+        return None if held is None or not held.etag else held.etag
+
+    def _withdraw(self, head: Mapping[str, Any]) -> None:
+        """Have the manifest that was just written name nothing, if it is still ours."""
+        with contextlib.suppress(StorageError):  # what failed before is raised
+            etag = self._find_etag()
+            line = self._bucket.read_small(self._key).partition(b"\n")[0]
+            if etag is not None and read_head(line).get("upload_id") == head.get("upload_id"):
+                self._bucket.put(
+                    self._key, build_placeholder(head), headers=_JSON, only_if_etag=etag
+                )
 
 
 @contextlib.contextmanager
