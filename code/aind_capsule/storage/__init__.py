@@ -1,1 +1,1 @@
-"""The one S3 client: credentials, requests, checksums, retries. Owner of boto3 and botocore."""
+"""The one S3 client: credentials, requests, checksums, retries. Owner of botocore."""
