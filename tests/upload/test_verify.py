@@ -12,7 +12,7 @@ from aind_capsule.settings.s3_groups import S3Settings
 from aind_capsule.storage.errors import RefusedError, SilentError
 from aind_capsule.storage.objects import Bucket
 from aind_capsule.upload.verify import NoManifestError, Verdict, verify
-from tests.storage.proxy import FaultyProxy, answer
+from tests.storage.proxy import FaultyProxy, Request, answer
 from tests.upload.assets import Uploader
 
 
@@ -121,6 +121,41 @@ def test_without_the_right_to_read(faulty: Uploader, proxy: FaultyProxy, name: s
         _verify(faulty)
     assert "s3:GetObject" in caught.value.hint
     assert "s3:ListBucket" in caught.value.hint
+
+
+def test_what_all_would_be_refused(faulty: Uploader, proxy: FaultyProxy) -> None:
+    """The first refusal ends it: the other objects of that thread are not asked for."""
+    names = [f"file{number}" for number in range(10)]
+    faulty.write(*names)
+    faulty.upload()
+    refused: list[str] = []
+
+    def refuse(request: Request) -> tuple[int, bytes] | None:
+        if "/file" not in request.path:
+            return None
+        refused.append(request.path)
+        return answer(403, "AccessDenied")
+
+    proxy.decide = refuse
+    with pytest.raises(RefusedError, match="AccessDenied"):
+        _verify(faulty)
+    assert len(refused) == 1
+
+
+def test_many_small_and_some_large(faulty: Uploader) -> None:
+    """Each object is compared once, however the threads share them."""
+    faulty.write(*(f"file{number:02}" for number in range(50)))
+    for number in range(3):
+        (faulty.folder / f"large{number}").write_bytes(bytes(2_000_000))
+    faulty.upload()
+    for name in ("file00", "file20", "file49"):
+        body = b"x" * (faulty.folder / name).stat().st_size
+        faulty.client.put_object(Bucket=faulty.bucket, Key=faulty.asset.folder + name, Body=body)
+    verdict = _verify(faulty)
+    assert verdict.files == 50
+    assert verdict.faults == [
+        f"{name!r} holds other bytes" for name in ("file00", "file20", "file49")
+    ]
 
 
 def test_a_server_that_answers_no_more(faulty: Uploader, proxy: FaultyProxy) -> None:

@@ -13,7 +13,7 @@ import http.client
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aind_capsule.http.answers import BodyError, HttpAnswer, limit_received, read_body, read_piece
@@ -34,9 +34,11 @@ PIECE_BYTES = 1024 * 1024
 _JOINED_BYTES = 64 * 1024
 #: Methods whose repetition changes nothing.
 _REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
+#: What an exchange may fail with.
+_FAILURES = (BodyError, OSError, http.client.HTTPException)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take four times as long to make
 class _Request:
     """A request as it is sent.
 
@@ -219,14 +221,17 @@ class HttpClient:
         is_reusable = False
         body = b""
         try:
-            with self._explaining(connection, deadline):
+            try:
                 _write(connection, request)
                 response = read_head(connection, request.method)
-                headers = {name.lower(): value for name, value in response.headers.items()}
+                # As they came: `items` looks at each for what no answer's head can hold.
+                headers = {name.lower(): value for name, value in response.headers.raw_items()}
                 is_streamed = request.take is not None and response.status // 100 == 2
                 if not is_streamed:
                     connection.allow(deadline, limit_received(request.max_answer_bytes))
                     body = read_body(response, request.max_answer_bytes)
+            except _FAILURES as error:
+                raise self._explain(error, connection, deadline) from error
             if is_streamed:
                 self._take_body(connection, request, response, headers)
             is_reusable = response.isclosed() and not response.will_close
@@ -253,26 +258,22 @@ class HttpClient:
         while not response.isclosed():
             deadline = Deadline.start(request.timeout_s)
             connection.allow(deadline, limit_received(PIECE_BYTES))
-            with self._explaining(connection, deadline):
+            try:
                 piece = read_piece(response, PIECE_BYTES)
+            except _FAILURES as error:
+                raise self._explain(error, connection, deadline) from error
             if piece:
                 request.take(piece)
 
-    @contextlib.contextmanager
-    def _explaining(self, connection: BoundedSocket, deadline: Deadline) -> Iterator[None]:
-        """Turn what fails in an exchange into an error for people.
-
-        Raises:
-            HttpError: It failed.
-        """
-        try:
-            yield
-        except BodyError as error:
-            raise HttpError(f"{self.address} {error}") from error
-        except (OSError, http.client.HTTPException) as error:
-            message = describe_failure(error, connection, self.address, deadline)
-            may_have_arrived = connection.has_sent and not is_certificate_refused(error)
-            raise HttpError(message, may_have_arrived=may_have_arrived) from error
+    def _explain(
+        self, error: Exception, connection: BoundedSocket, deadline: Deadline
+    ) -> HttpError:
+        """Return what failed in an exchange as an error for people."""
+        if isinstance(error, BodyError):
+            return HttpError(f"{self.address} {error}")
+        message = describe_failure(error, connection, self.address, deadline)
+        may_have_arrived = connection.has_sent and not is_certificate_refused(error)
+        return HttpError(message, may_have_arrived=may_have_arrived)
 
 
 def _write(connection: BoundedSocket, request: _Request) -> None:

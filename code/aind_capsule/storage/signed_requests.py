@@ -7,13 +7,12 @@ clock that differs from the server's, a bucket in another region.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from aind_capsule.errors import SettingsError
 from aind_capsule.settings.s3_groups import S3Settings
@@ -47,8 +46,7 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 _HINT_PROXY = "Give the proxy's user and password in HTTP_PROXY or HTTPS_PROXY."
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request to a bucket.
 
     Attributes:
@@ -70,7 +68,7 @@ class Request:
     method: str
     key: str = ""
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
     sha256: str = EMPTY_SHA256
     permission: str = "s3:PutObject"
@@ -80,7 +78,7 @@ class Request:
 
     def with_query(self, query: str) -> Request:
         """Return the same request with a query."""
-        return dataclasses.replace(self, query=query)
+        return self._replace(query=query)
 
 
 class _Server:

@@ -5,7 +5,6 @@ What a server may have done although it did not say so is looked at before it co
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -121,7 +120,7 @@ class Writing:
         )
 
         def ask(headers: Mapping[str, str]) -> str:
-            asked = dataclasses.replace(request, headers={**request.headers, **headers})
+            asked = request._replace(headers={**request.headers, **headers})
             return retries.call(lambda: self._requests.ask(asked)).get("UploadId")
 
         checksum = self._checksum
@@ -284,7 +283,7 @@ class Writing:
         mine = checksum.encode(request.body, digest)
         given = {**request.headers, checksum.header: mine}
         sha256 = digest.hex() or UNSIGNED_PAYLOAD
-        checked = dataclasses.replace(request, headers=given, sha256=sha256)
+        checked = request._replace(headers=given, sha256=sha256)
         try:
             answer = self._retries.call(lambda: send(checked, checksum.header, mine))
         except StorageError as error:
@@ -315,7 +314,7 @@ def _escape(text: str) -> str:
 def _sign_body(request: Request, digest: bytes) -> Request:
     """Return a request whose signature covers its body."""
     digest = digest or hashlib.sha256(request.body).digest()
-    return dataclasses.replace(request, sha256=digest.hex())
+    return request._replace(sha256=digest.hex())
 
 
 def _build_parts(parts: Sequence[Part], checksum: Checksum | None) -> bytes:

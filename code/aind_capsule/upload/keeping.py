@@ -6,7 +6,6 @@ costs more than the statement.
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import time
 
@@ -141,7 +140,7 @@ class Keeper:
             progress.vanished.append(event.row.name)
             journal.forget(event.row.key)
         elif isinstance(event, Outgrown):
-            self.outgrown.append(dataclasses.replace(event.row, identity=event.identity))
+            self.outgrown.append(event.row._replace(identity=event.identity))
 
     def _take_sent(self, event: Sent) -> None:
         row, progress = event.row, self._progress

@@ -104,7 +104,7 @@ class OpenFile:
         OSError: It is no regular file.
     """
 
-    __slots__ = ("_fd", "_probe", "identity", "is_doubtful")
+    __slots__ = ("_fd", "_left", "_probe", "identity", "is_doubtful")
 
     def __init__(self, fd: int, probe: WriterProbe) -> None:
         self._fd = fd
@@ -119,6 +119,7 @@ class OpenFile:
             os.close(fd)
             raise
         self.identity = FileIdentity.from_status(status)
+        self._left = status.st_size + 1
         self.is_doubtful = self.is_doubtful or is_too_fresh(status.st_ctime_ns)
 
     def __enter__(self) -> OpenFile:
@@ -133,20 +134,26 @@ class OpenFile:
         os.close(self._fd)
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, fewer only at the file's end."""
-        data = os.read(self._fd, size)
-        if len(data) == size or not data:
-            return data
-        pieces, count = [data], len(data)
-        while count < size and (data := os.read(self._fd, size - count)):
+        """Return the next bytes, fewer only at the file's end.
+
+        Of a file that grows meanwhile one byte more is returned than it had, and no other: then it
+        is not as it was opened.
+        """
+        pieces: list[bytes] = []
+        while (size := min(size, self._left)) > 0:
+            data = os.read(self._fd, size)
             pieces.append(data)
-            count += len(data)
+            self._left -= len(data)
+            if not data or (len(data) < size and self._left == 1):
+                self._left = 0  # all that it had: that nothing follows needs no further call
+            size -= len(data)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def look_for_writers(self) -> None:
         """Note in `is_doubtful` whether something may write the file just now."""
         if not self.is_doubtful:
-            writers = self._probe.find_writers(self._fd, self.identity.device)
+            device = self.identity.device
+            writers = self._probe.find_writers(self._fd, device, is_asked_again=True)
             self.is_doubtful = writers is not Writers.NONE
 
     def is_as_opened(self) -> bool:

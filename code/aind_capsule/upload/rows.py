@@ -9,8 +9,7 @@ from aind_capsule.storage.objects import Part
 from aind_capsule.upload.tree import FileIdentity
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(NamedTuple):
     """A file of the asset.
 
     Attributes:

@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 #: A Nextflow task's folder in its work folder: what a link of a pipeline's leads to.
 _TASK_FOLDER = re.compile(rb"/[0-9a-f]{2}/[0-9a-f]{30}(?=/)")
@@ -18,8 +19,7 @@ _RUN_FOLDER = re.compile(rb"(?:^|/)\.capsule/\d{8}T\d{6}-[0-9a-f]{8}$")
 _MAX_DEPTH = 200
 
 
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
+class FileIdentity(NamedTuple):
     """Size, times and place of a file: another version of it has another identity."""
 
     size: int

@@ -48,18 +48,20 @@ class WriterProbe:
         self._types: dict[int, int] = {}
         self._can_ask = hasattr(fcntl, "F_SETLEASE") and sys.platform == "linux"
 
-    def find_writers(self, fd: int, device: int) -> Writers:
+    def find_writers(self, fd: int, device: int, *, is_asked_again: bool = False) -> Writers:
         """Return whether somebody else may write an open file.
 
         Args:
             fd: The file, opened for reading.
             device: Its file system's number.
+            is_asked_again: Whether the same descriptor was asked for before.
         """
         if self._find_type(fd, device) not in _LOCAL:
             return Writers.UNKNOWN
         try:
             # A lease that is broken just now must not end this process, as SIGIO would.
-            fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+            if not is_asked_again:
+                fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except BlockingIOError:
             return Writers.SOME
