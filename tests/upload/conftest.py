@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from tests.storage.servers import Server
 from tests.upload.assets import Uploader
 from tests.upload.computers import PART_BYTES, Computer
 from tests.upload.forks import Forks
+
+HERE = Path(__file__).parent
+MOST_SLOW_CASES = 10
 
 
 @pytest.fixture
@@ -56,3 +60,25 @@ def second(computer: Computer, s3: Server, tmp_path: Path, two_forks: list[Forks
     two = Computer(uploader, computer.proxy, two_forks[1])
     two.write_some(b"2")
     return two
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take some of the slow cases of a test that has many, evenly spread over all of them.
+
+    With AIND_CAPSULE_TESTS_ALL=1 all are taken: more than 400, and ten minutes.
+    """
+    if os.environ.get("AIND_CAPSULE_TESTS_ALL") == "1":
+        return
+    slow: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.path.parent == HERE and item.get_closest_marker("slow") is not None:
+            slow.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out = {
+        item
+        for cases in slow.values()
+        for number, item in enumerate(cases)
+        if number * MOST_SLOW_CASES // len(cases) == (number - 1) * MOST_SLOW_CASES // len(cases)
+    }
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]

@@ -45,7 +45,7 @@ def _check_one(computer: Computer, second: Computer, status: int, second_status:
 @pytest.mark.parametrize(
     "option", first_of([(), ("--overwrite",), ("--overwrite-foreign",), ("--repair",)])
 )
-@pytest.mark.parametrize("at", list(_AT))
+@pytest.mark.parametrize("at", first_of(list(_AT)))
 def test_the_second_while_the_first_runs(
     computer: Computer, second: Computer, at: str, option: tuple[str, ...]
 ) -> None:
@@ -73,7 +73,9 @@ def test_the_second_while_the_first_runs(
 
 
 @pytest.mark.parametrize("option", first_of([("--overwrite",), ("--overwrite-foreign",)]))
-@pytest.mark.parametrize("at", ["a file", "a part", "Complete", "the last list", "the manifest"])
+@pytest.mark.parametrize(
+    "at", first_of(["a file", "a part", "Complete", "the last list", "the manifest"])
+)
 def test_both_overwrite(
     computer: Computer, second: Computer, at: str, option: tuple[str, ...]
 ) -> None:
@@ -108,7 +110,9 @@ def test_both_overwrite(
 @pytest.mark.parametrize(
     "again", first_of([("upload", ("--overwrite",)), ("resume", ("--overwrite",)), ("resume", ())])
 )
-@pytest.mark.parametrize("at", ["a file", "a part", "Complete", "the last list", "the manifest"])
+@pytest.mark.parametrize(
+    "at", first_of(["a file", "a part", "Complete", "the last list", "the manifest"])
+)
 @pytest.mark.parametrize(
     "second_at",
     first_of([None, "the claim", "a file", "Complete", "the last list", "the manifest"]),
@@ -143,6 +147,7 @@ def test_the_first_goes_on_later(
     computer.check_whole(has_parts=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["a file", "Complete", "the last list"])
 def test_each_overwrites_the_other(computer: Computer, second: Computer, at: str) -> None:
     """Each ends early and is replaced by the other: what is whole is the folder of one of them."""

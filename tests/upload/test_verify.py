@@ -38,6 +38,7 @@ def _list_as(uploader: Uploader, proxy: FaultyProxy, change: Callable[[str], str
     proxy.decide = lambda request: (200, page.encode()) if "list-type" in request.path else None
 
 
+@pytest.mark.slow
 def test_a_healthy_asset(faulty: Uploader) -> None:
     """All files are as the manifest says, more than are looked up together."""
     faulty.write(*(f"{number:04}" for number in range(600)))
