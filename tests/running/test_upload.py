@@ -377,6 +377,7 @@ def test_a_wrong_setting_of_an_upload_that_nobody_wants(capsule: Capsule) -> Non
 def test_a_server_that_is_silent(uploading: Uploading) -> None:
     """Not known before the start: a warning, and the processing runs; then 74, and the upload is owed."""
     uploading.proxy.decide = lambda request: "cut"
+    uploading.capsule.environ["CAPSULE_S3__RETRY_FOR"] = "2"
     run = uploading.run("sh", "-c", "echo started", timeout_s=180)
     assert (run.status, run.stdout) == (74, b"started\n")
     assert any(

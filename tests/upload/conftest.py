@@ -17,7 +17,7 @@ from tests.upload.computers import PART_BYTES, Computer
 from tests.upload.forks import Forks
 
 HERE = Path(__file__).parent
-MOST_SLOW_CASES = 10
+MOST_SLOW_CASES = 4
 
 
 @pytest.fixture

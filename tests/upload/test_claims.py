@@ -235,7 +235,7 @@ def test_a_pipe(computer: Computer, name: str) -> None:
     assert [row.get("path", row) for row in manifest["left_out"]] == [name]
 
 
-@pytest.mark.parametrize("seconds", first_of([0.3, pytest.param(3.0, marks=pytest.mark.slow)]))
+@pytest.mark.parametrize("seconds", first_of([0.3, 3.0]))
 @pytest.mark.parametrize(
     "at",
     first_of(
