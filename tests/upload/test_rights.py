@@ -56,6 +56,21 @@ def test_the_minimum(computer: Computer, has_time: bool, at: Callable[[Request],
     computer.check_whole()
 
 
+def test_killed_after_its_manifest_and_again_with_the_minimum(computer: Computer) -> None:
+    """A manifest that may be there and cannot be read goes before a file that it names is replaced."""
+    computer.write_some()
+    minimum = deny(computer.uploader, *NOT_IN_MINIMUM)
+    for name in ("manifest.json", "a"):
+        computer.proxy.decide = minimum
+        computer.kill_after(is_put_of(name))
+        assert computer.upload().status == -9
+        computer.check_manifest()
+        computer.write("a", b"2" * 9)
+    computer.proxy.after = lambda request: None
+    assert computer.resume().status == 0
+    computer.check_whole()
+
+
 @pytest.mark.parametrize("has_list", first_of([True, False]))
 @pytest.mark.parametrize("option", first_of(["--overwrite", "--overwrite-foreign"]))
 @pytest.mark.parametrize(

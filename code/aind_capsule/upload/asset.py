@@ -264,7 +264,8 @@ class AssetUpload:
                 " were"
             )
         self._abort_leftovers()
-        journal.set_job("is_committing", value=True)
+        # Killed after this it goes on by taking the manifest away, where it cannot be read too.
+        journal.set_job("may_have_manifest", value=True)
         journal.commit()
         self.manifest.write({"asset": self.asset.prefix.rpartition("/")[2], **head}, check)
         self.count()

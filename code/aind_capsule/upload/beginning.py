@@ -264,7 +264,6 @@ class NameClaimer:
         target = Target(self._bucket.origin, self._asset.folder, claim.upload_id)
         journal.set_target(target)
         journal.set_job("may_have_manifest", has_manifest)
-        journal.set_job("is_committing", value=False)
         journal.commit()
         try:
             etag = put_claim(self._bucket, self._asset, claim, replaces=replaces)
