@@ -22,7 +22,7 @@ def resume(
     settings: Settings,
     do: Callable[[OpenJob, Job], object],
 ) -> bool:
-    """Go on with uploads that ended early; returns whether all of them are whole now.
+    """Resume uploads that ended early, and return whether all of them are complete now.
 
     Args:
         folder: That they are of; None for all.
@@ -44,11 +44,11 @@ def resume(
         if not job.asset:
             if name is None:
                 is_whole = False
-                told = (
+                message = (
                     f"capsule upload: {job.source or job.run_folder}: the asset's name is not known"
                 )
-                say = f"capsule upload --resume {job.run_folder} --asset-name NAME"
-                click.echo(f"{told}\n         {say}", err=True)
+                hint = f"capsule upload --resume {job.run_folder} --asset-name NAME"
+                click.echo(f"{message}\n         {hint}", err=True)
                 opened.close(is_done=False)
                 continue
             job = dataclasses.replace(job, asset=name)
@@ -64,7 +64,7 @@ def resume(
 
 
 def drop(folder: str, place: S3Url | None, settings: Settings) -> bool:
-    """Forget the uploads of a folder; returns whether there were some, and all could be looked at.
+    """Forget the uploads of a folder, and return whether there were any that could be opened.
 
     Args:
         folder: It, or a run's folder; it need not be there any more.
@@ -93,7 +93,7 @@ def drop(folder: str, place: S3Url | None, settings: Settings) -> bool:
 
 
 def _describe_dropped(opened: OpenJob, job: Job) -> str:
-    """What is forgotten, and what stays on the server."""
+    """Describe what is forgotten, and what stays on the server."""
     target = opened.journal.target
     if target is None:
         return f"the upload to {job.place if job.asset else job.url} is forgotten; it sent nothing."
@@ -108,7 +108,7 @@ def _describe_dropped(opened: OpenJob, job: Job) -> str:
 
 
 def _open_owed(path: str) -> OpenJob | None:
-    """Open an upload that was begun; None, and said, where that is not possible."""
+    """Open a remembered upload. Print why and return None where that is not possible."""
     try:
         return OpenJob(path)
     except CapsuleError as error:
@@ -117,7 +117,7 @@ def _open_owed(path: str) -> OpenJob | None:
 
 
 def _concerns(job: Job, folder: str | None) -> bool:
-    """Whether a job is a folder's, or a run's whose folder that is; None is any."""
+    """Return whether a job belongs to a folder of results or of a run. None stands for any."""
     if folder is None:
         return True
     places = [place for place in (job.source, job.run_folder) if place is not None]
@@ -125,7 +125,7 @@ def _concerns(job: Job, folder: str | None) -> bool:
 
 
 def find_unnamed(folder: str, place: S3Url, settings: Settings) -> tuple[OpenJob, Job] | None:
-    """The newest run's upload of this folder to that place that waits for a name."""
+    """Return the newest upload of a folder to a place that waits for a name."""
     wanted = os.path.realpath(folder)
     for path in reversed(list(find_job_folders(find_scratch(settings), os.environ))):
         try:
