@@ -61,7 +61,7 @@ class Computer:
         """Remove a file, and its folders where they are empty now."""
         self.files.pop(name, None)
         path = self.folder / name
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             path.unlink()
         for parent in path.relative_to(self.folder).parents:
             with contextlib.suppress(OSError):
