@@ -18,6 +18,7 @@ from aind_capsule.provenance.gather import Gathered
 from aind_capsule.provenance.graph import find_ends, invert
 from aind_capsule.provenance.keys import make_run_key
 from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
+from aind_capsule.provenance.model.processing_file import find_notes
 from aind_capsule.provenance.own_records import find_own_records
 from aind_capsule.provenance.pipelines import Pipeline, describe_missing, find_pipelines
 from aind_capsule.provenance.run_facts import read_table, read_text
@@ -82,9 +83,32 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     notes = f"{MARK} {__version__}: {count} step{'s'[: count != 1]}"
     if rejected:
         notes += f"; {len(rejected)} file{'s'[: len(rejected) != 1]} could not be taken"
+    own_notes = (text for source in found.processings for text in find_notes(source.content))
+    notes = "\n".join([notes, *_merge_notes(own_notes)])
     processing = assemble(steps.values(), told.named, notes)
-    warnings = describe_missing(processing, told)
+    warnings = [*_describe_faults(steps.values()), *describe_missing(processing, told)]
     return Collected(processing, runs, warnings, rejected)
+
+
+def _merge_notes(notes: Iterable[str]) -> list[str]:
+    """Return the lines of some notes, each once and in no order of files, without our own line."""
+    lines: dict[str, None] = {}
+    for text in sorted(notes):
+        told = text.splitlines()
+        lines |= dict.fromkeys(told[1:] if text.startswith(MARK) else told)
+    return [line for line in lines if line.strip()]
+
+
+def _describe_faults(steps: Iterable[Step]) -> list[str]:
+    """Return a sentence for each value that a record has and the schema refuses."""
+    return sorted(
+        {
+            f"{step.sources[0]}: of the step {step.content['name']!r} this could not be taken,"
+            f" and is in its notes: {fault}"
+            for step in steps
+            for fault in step.faults
+        }
+    )
 
 
 def _add(steps: dict[str, Step], step: Step) -> None:

@@ -14,9 +14,11 @@ from aind_capsule.provenance.data_process import draft_data_process
 from aind_capsule.provenance.gather import Source
 from aind_capsule.provenance.keys import make_key, make_node_key, make_run_key, tell_apart
 from aind_capsule.provenance.known_runs import KnownRun, find_time_of
-from aind_capsule.provenance.run_facts import UNKNOWN, read_list, read_table, read_text, read_texts
-from aind_capsule.provenance.salvage import salvage
-from aind_capsule.provenance.upgrade import is_version_1, upgrade_data_process
+from aind_capsule.provenance.model.processing_file import FoundProcess, find_processes
+from aind_capsule.provenance.model.step_times import add_zones
+from aind_capsule.provenance.run_facts import UNKNOWN, read_table, read_text, read_texts
+from aind_capsule.provenance.salvage import StartGuess, salvage
+from aind_capsule.provenance.upgrade import is_old_process, upgrade_data_process
 from aind_capsule.records.naming import find_run_id
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 
@@ -25,6 +27,8 @@ from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 NO_RECORD = "There is no record of this step"
 NO_PROCESS = "The record of this step tells no more than its place in the pipeline"
 PLACEHOLDERS = (NO_RECORD, NO_PROCESS, "Placeholder: ")
+#: What the notes of a step say whose record was of version 0 or 1.
+FROM_OLD_FORM = "Brought from an older form of the schema"
 
 
 @dataclass(slots=True)
@@ -37,6 +41,8 @@ class Step:
         sources: The files that tell of it.
         parents: Keys of the steps that it depends on.
         aliases: Keys that others who tell of it may find for it.
+        faults: What of its record could not be taken, each with field and value.
+        pipeline: What its file says of the pipeline that it is of.
     """
 
     key: str
@@ -44,6 +50,8 @@ class Step:
     sources: list[str]
     parents: set[str] = field(default_factory=set)
     aliases: set[str] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
 
     def take(self, other: Step) -> None:
         """Add what another telling of the same step says."""
@@ -75,7 +83,8 @@ def make_step_of_run(run: KnownRun, types: Collection[str]) -> Step:
     if notes:
         draft["notes"] = "\n".join([*notes, *filter(None, [draft.get("notes")])])
     key = make_run_key(run.run_id)
-    return Step(key, salvage(draft, run.run_id, run.started_us), [run.source])
+    salvaged = salvage(draft, run.run_id, StartGuess(run.started_us, "the time of its id"))
+    return Step(key, salvaged.content, [run.source], faults=list(salvaged.faults))
 
 
 def make_steps_of_records(sources: Iterable[Source], types: Collection[str]) -> list[Step]:
@@ -100,19 +109,15 @@ def make_steps_of_processing(source: Source, types: Collection[str]) -> list[Ste
 
     Without a graph nothing is said of dependencies: the order of a list is none.
     """
-    pipeline = read_table(source.content, "processing_pipeline")
-    person = read_text(pipeline, "processor_full_name")
-    analyses = [table for table in read_list(source.content, "analyses") if _is_table(table)]
-    processes = [
-        process
-        for table in (source.content, pipeline, *analyses)
-        for process in read_list(table, "data_processes")
-    ]
     steps = []
-    for process in processes:
-        content = process if isinstance(process, Mapping) else {"notes": repr(process)[:200]}
-        step = make_step(content, source.path, types, person=person)
-        own_name = read_text(content, "name") or read_text(content, "process_type")
+    for found in find_processes(source.content):
+        content = found.content
+        own_name = (
+            read_text(content, "name") or read_text(content, "process_type")
+            if isinstance(content, Mapping)
+            else None
+        )
+        step = make_step(content, source.path, types, found=found)
         steps.append((own_name or step.content["name"], step))
     tell_apart(steps)
     keys = {name: step.key for name, step in steps}
@@ -124,47 +129,57 @@ def make_steps_of_processing(source: Source, types: Collection[str]) -> list[Ste
 
 
 def make_step(
-    content: Mapping[str, Any],
+    content: Any,
     path: str,
     types: Collection[str],
     *,
     name: str | None = None,
     default_name: str = UNKNOWN,
-    person: str | None = None,
+    found: FoundProcess | None = None,
 ) -> Step:
     """A record of any form as a step.
 
     Args:
-        content: The record.
+        content: The record; of a damaged file it may be no object.
         path: The file that it is in.
         types: The process types of version 2.
         name: Its name, whatever it says itself.
         default_name: Its name, where it has none.
-        person: Who is responsible, where a record of version 1 has no place for that.
+        found: What its file says of it besides.
     """
-    process = upgrade_data_process(content, types, person) if is_version_1(content) else content
+    found = found or FoundProcess(content)
+    process, refused = dict(content) if isinstance(content, Mapping) else {}, {}
+    is_old = False
+    if not isinstance(content, Mapping):
+        refused = {"the process": content}
+    elif is_old := is_old_process(content, is_file_old=found.is_old):
+        process, refused = upgrade_data_process(
+            content, types, found.person, is_analysis=found.is_analysis
+        )
+    if found.pipeline and not process.get("pipeline_name"):
+        process["pipeline_name"] = found.pipeline["name"]
+    process = add_zones(process)
+    if is_old:
+        process["notes"] = "\n".join(filter(None, [read_text(process, "notes"), FROM_OLD_FORM]))
     if name is not None:
-        process = {**process, "name": name}
+        process["name"] = name
     name = read_text(process, "process_type") or default_name
-    valid = salvage(process, name, _find_time(process, path))
+    salvaged = salvage(process, name, _guess_start(process, path), refused)
+    valid = salvaged.content
     is_placeholder = (read_text(valid, "notes") or "").startswith(PLACEHOLDERS)
     key = make_node_key(valid["name"]) if is_placeholder else make_key(valid)
-    return Step(key, valid, [path])
+    return Step(key, valid, [path], faults=list(salvaged.faults), pipeline=found.pipeline)
 
 
-def _find_time(content: Mapping[str, Any], path: str) -> int:
+def _guess_start(content: Mapping[str, Any], path: str) -> StartGuess:
     """Some time for a record that does not say its start: of its name, its end, or its file."""
     run_id = find_run_id(read_text(content, "name") or "")
     end_us = parse_timestamp(str(content.get("end_date_time")))
     if run_id is not None:
-        return find_time_of(run_id)
+        return StartGuess(find_time_of(run_id), "the time of its id")
     if end_us is not None:
-        return end_us
+        return StartGuess(end_us, "the end")
     try:
-        return int(os.stat(path).st_mtime_ns // 1000)
+        return StartGuess(os.stat(path).st_mtime_ns // 1000, "the time of the file")
     except OSError:
-        return 0
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping)
+        return StartGuess(0, "1970")
