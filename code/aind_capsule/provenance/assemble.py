@@ -7,7 +7,7 @@ from typing import Any
 
 from aind_capsule.provenance.run_facts import UNKNOWN, read_text
 from aind_capsule.provenance.schema import InvalidRecordError, validate_code, validate_processing
-from aind_capsule.provenance.steps import Step
+from aind_capsule.provenance.steps import Step, rename
 
 _SCHEMA_FIELDS = ("version", "commit_hash")
 
@@ -27,7 +27,7 @@ def assemble(
     """
     ordered = sorted(steps, key=lambda step: (step.times_us, step.content["name"], step.key))
     names = _name_uniquely(ordered)
-    processes = [{**step.content, "name": names[step.key]} for step in ordered]
+    processes = [rename(step.content, names[step.key]) for step in ordered]
     graph = {
         names[step.key]: sorted(names[parent] for parent in step.parents - {step.key})
         for step in ordered

@@ -5,6 +5,8 @@ A step has a key that is the same wherever it is told of; see `keys`.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from typing import Any
 
 from aind_capsule.provenance.data_process import draft_data_process
 from aind_capsule.provenance.gather import Source
-from aind_capsule.provenance.keys import make_key, make_node_key, make_run_key, tell_apart
+from aind_capsule.provenance.keys import make_key, make_node_key, make_run_key
 from aind_capsule.provenance.known_runs import KnownRun, find_time_of
 from aind_capsule.provenance.model.processing_file import FoundProcess, find_processes
 from aind_capsule.provenance.model.step_times import add_zones
@@ -27,6 +29,8 @@ from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 NO_RECORD = "There is no record of this step"
 NO_PROCESS = "The record of this step tells no more than its place in the pipeline"
 PLACEHOLDERS = (NO_RECORD, NO_PROCESS, "Placeholder: ")
+#: How the notes of a step go on whose name was there twice: its own, as JSON.
+_OWN_NAME = "Its own name is "
 #: What the notes of a step say whose record was of version 0 or 1.
 FROM_OLD_FORM = "Brought from an older form of the schema"
 
@@ -43,6 +47,8 @@ class Step:
         aliases: Keys that others who tell of it may find for it.
         faults: What of its record could not be taken, each with field and value.
         pipeline: What its file says of the pipeline that it is of.
+        is_old: Whether it was read in the form of version 0 or 1.
+        is_of_run_file: Whether it was made of a run's own `run.json`.
     """
 
     key: str
@@ -52,12 +58,19 @@ class Step:
     aliases: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
     pipeline: Mapping[str, Any] = field(default_factory=dict)
+    is_old: bool = False
+    is_of_run_file: bool = False
+
+    @property
+    def was_old(self) -> bool:
+        """Whether its record was of version 0 or 1 once: here, or before it was brought over."""
+        return self.is_old or FROM_OLD_FORM in (read_text(self.content, "notes") or "").split("\n")
 
     def take(self, other: Step) -> None:
-        """Add what another telling of the same step says."""
+        """Add where another telling of the same step is, and what it depends on."""
         self.sources += [path for path in other.sources if path not in self.sources]
         self.parents |= other.parents
-        self.take_pipeline(other)
+        self.faults += [fault for fault in other.faults if fault not in self.faults]
 
     def take_pipeline(self, other: Step) -> None:
         """Take from another step of the same run what is not known here: people and pipeline."""
@@ -84,14 +97,13 @@ def make_step_of_run(run: KnownRun, types: Collection[str]) -> Step:
         draft["notes"] = "\n".join([*notes, *filter(None, [draft.get("notes")])])
     key = make_run_key(run.run_id)
     salvaged = salvage(draft, run.run_id, StartGuess(run.started_us, "the time of its id"))
-    return Step(key, salvaged.content, [run.source], faults=list(salvaged.faults))
+    faults = list(salvaged.faults)
+    return Step(key, salvaged.content, [run.source], faults=faults, is_of_run_file=True)
 
 
 def make_steps_of_records(sources: Iterable[Source], types: Collection[str]) -> list[Step]:
     """The steps of all bare `DataProcess` files; of a run of ours its key is the run's."""
-    steps = [_make_step_of_record(source, types) for source in sources]
-    tell_apart((step.content["name"], step) for step in steps)
-    return steps
+    return [_make_step_of_record(source, types) for source in sources]
 
 
 def _make_step_of_record(source: Source, types: Collection[str]) -> Step:
@@ -119,7 +131,6 @@ def make_steps_of_processing(source: Source, types: Collection[str]) -> list[Ste
         )
         step = make_step(content, source.path, types, found=found)
         steps.append((own_name or step.content["name"], step))
-    tell_apart(steps)
     keys = {name: step.key for name, step in steps}
     graph = read_table(source.content, "dependency_graph")
     for name, step in steps:  # of several steps of one name none depends on "itself"
@@ -158,7 +169,7 @@ def make_step(
         )
     if found.pipeline and not process.get("pipeline_name"):
         process["pipeline_name"] = found.pipeline["name"]
-    process = add_zones(process)
+    process = restore_name(add_zones(process))
     if is_old:
         process["notes"] = "\n".join(filter(None, [read_text(process, "notes"), FROM_OLD_FORM]))
     if name is not None:
@@ -168,7 +179,36 @@ def make_step(
     valid = salvaged.content
     is_placeholder = (read_text(valid, "notes") or "").startswith(PLACEHOLDERS)
     key = make_node_key(valid["name"]) if is_placeholder else make_key(valid)
-    return Step(key, valid, [path], faults=list(salvaged.faults), pipeline=found.pipeline)
+    faults = list(salvaged.faults)
+    return Step(key, valid, [path], faults=faults, pipeline=found.pipeline, is_old=is_old)
+
+
+def rename(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A record under another name; its notes say its own, by which it is known again."""
+    if name == content["name"]:
+        return dict(content)
+    note = f"{_OWN_NAME}{json.dumps(content['name'], ensure_ascii=False)}"
+    notes = "\n".join(filter(None, [read_text(content, "notes"), note]))
+    return {**content, "name": name, "notes": notes}
+
+
+def restore_name(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A record under its own name, where its notes say that it was renamed here.
+
+    >>> restore_name(rename({"name": "sort"}, "sort_2"))
+    {'name': 'sort'}
+    """
+    lines = (read_text(content, "notes") or "").split("\n")
+    said = [line for line in lines if line.startswith(_OWN_NAME)]
+    if not said:
+        return dict(content)
+    restored = {name: value for name, value in content.items() if name != "notes"}
+    with contextlib.suppress(ValueError):
+        own = json.loads(said[-1].removeprefix(_OWN_NAME))
+        if isinstance(own, str) and own:
+            restored["name"] = own
+    notes = "\n".join(line for line in lines if line not in said)
+    return {**restored, **({"notes": notes} if notes else {})}
 
 
 def _guess_start(content: Mapping[str, Any], path: str) -> StartGuess:
