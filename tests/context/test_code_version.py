@@ -72,13 +72,14 @@ def test_a_repository(repository: Path) -> None:
 
 @needs_git
 def test_changed_files(repository: Path) -> None:
-    """A changed file makes it dirty, a new one (results, data) does not; the index is untouched."""
+    """A changed file makes it dirty, a new one does not and is named; the index is untouched."""
     index = (repository / ".git/index").read_bytes()
     (repository / "new").touch()
     os.utime(repository / "code/run", (1, 1))
     found = _find(repository)
     assert found is not None
     assert found.is_dirty is False
+    assert found.notes == ("Files beside the code that are in no commit: new",)
     assert (repository / ".git/index").read_bytes() == index
     (repository / "code/run").write_text("false\n")
     found = _find(repository)
@@ -87,11 +88,143 @@ def test_changed_files(repository: Path) -> None:
 
 
 @needs_git
-@pytest.mark.parametrize("program", [None, "exit 1", "exec sleep 60"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("add",),
+        ("rm", "code/run"),
+        ("mv", "code/run", "code/walk"),
+        ("rm", "--cached", "code/run"),
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_changes_of_every_kind(repository: Path, change: tuple[str, ...]) -> None:
+    """A file that is staged, removed, renamed, or known no more makes it dirty, and no version."""
+    (repository / "code/more").touch()
+    _git(repository, *change, *(["code/more"] if change == ("add",) else []))
+    found = _find(repository / "code")
+    assert found is not None
+    assert (found.is_dirty, found.version) == (True, None)
+    assert found.commit == _git(repository, "rev-parse", "HEAD")
+
+
+@needs_git
+def test_new_files_count_where_the_code_is(repository: Path) -> None:
+    """Not what git ignores, what is hidden, what Python leaves, nor what is in folders of the run."""
+    names = ("data/x", "results/x", ".cache/x", "__pycache__/x.pyc", "x.pyc", "x.log", "lib/a.py")
+    write_tree(repository / "code", {name: "x" for name in names})
+    write_tree(repository, {"above": "", "code/.gitignore": "*.log\n"})
+    folders = [str(repository / "code" / name) for name in ("data", "results")]
+    found = find_code_version(str(repository / "code"), GIT, ignored=folders)
+    assert found is not None
+    assert (found.is_dirty, found.notes) == (
+        False,
+        ("Files beside the code that are in no commit: lib/",),
+    )
+    found = find_code_version(str(repository / "code"), GIT)
+    assert found is not None
+    assert found.notes == ("Files beside the code that are in no commit: data/, lib/, results/",)
+
+
+@needs_git
+def test_names_of_new_files(repository: Path) -> None:
+    """Few of many are named, and a name that breaks lines is shown in another way."""
+    write_tree(repository / "code", {f"{name}\n": "" for name in "abcdefg"})
+    found = _find(repository / "code")
+    assert found is not None
+    (note,) = found.notes
+    assert note.isprintable()
+    assert note.endswith(r"'e\n' and 2 more")
+
+
+@needs_git
+@pytest.mark.parametrize("ignored", ["", "all"])
+def test_a_submodule_inside(repository: Path, tmp_path: Path, ignored: str) -> None:
+    """Changes of its files and of its commit count, also where git is told to pass them over.
+
+    A new file in it does not make the code another, and is named. No watcher of it is started.
+    """
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    _git(parent, "init", "-q", "-b", "trunk")
+    _git(parent, "submodule", "add", "-q", str(repository), "sub")
+    if ignored:
+        _git(parent, "config", "-f", ".gitmodules", "submodule.sub.ignore", ignored)
+    _git(parent, "add", ".gitmodules")
+    _git(parent, "commit", "-q", "-m", "sub")
+    script = write_tree(tmp_path, {"spy": f"#!/bin/sh\ntouch {tmp_path}/started\n"}) / "spy"
+    script.chmod(0o755)
+    _git(parent / "sub", "config", "core.fsmonitor", str(script))
+
+    def ask() -> tuple[bool | None, tuple[str, ...]]:
+        found = _find(parent)
+        assert found is not None
+        return found.is_dirty, found.notes
+
+    assert ask() == (False, ())
+    (parent / "sub/new").touch()
+    assert ask() == (False, ("Files beside the code that are in no commit: sub/",))
+    (parent / "sub/code/run").write_text("false\n")
+    assert ask()[0] is True
+    assert not (tmp_path / "started").exists()
+    (parent / "sub/new").unlink()
+    _git(parent / "sub", "commit", "-q", "-a", "-m", "second")
+    assert ask() == (True, ())
+
+
+@needs_git
+def test_in_the_middle_of_a_merge(repository: Path) -> None:
+    """The commit is the one before, and what both sides changed makes it dirty."""
+    for branch, text in (("other", "1"), ("main", "2")):
+        _git(repository, "checkout", "-q", "-B", branch, *([] if branch == "other" else ["HEAD~1"]))
+        (repository / "code/run").write_text(text)
+        _git(repository, "commit", "-q", "-a", "-m", branch)
+    commit = _git(repository, "rev-parse", "HEAD")
+    with pytest.raises(subprocess.CalledProcessError):
+        _git(repository, "merge", "-q", "other")
+    assert (repository / ".git/MERGE_HEAD").exists()
+    found = _find(repository)
+    assert found is not None
+    assert (found.commit, found.branch, found.is_dirty) == (commit, "main", True)
+
+
+@needs_git
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_another_user(repository: Path, tmp_path: Path) -> None:
+    """As in a container that runs as root: looked into where its owner's code runs, else unknown."""
+    (repository / "code/run").write_text("false\n")
+    home = write_tree(tmp_path / "home", {".gitconfig": "[core]\n\texcludesFile = /x\n"})
+    for path in [repository, *repository.rglob("*")]:
+        os.lchown(path, 4321, 4321)
+    found = _find(repository / "code", HOME=str(home))
+    assert found is not None
+    assert (found.is_dirty, found.notes) == (True, ())
+    os.lchown(repository / "code", 0, 0)
+    found = _find(repository / "code", HOME=str(home))
+    assert found is not None
+    assert (found.commit, found.is_dirty) == (_git_as_root(repository), None)
+    (note,) = found.notes
+    assert note.startswith("Whether the code was changed after this commit is not known: fatal: ")
+
+
+def _git_as_root(repository: Path) -> str:
+    return (repository / ".git/refs/heads/main").read_text().strip()
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (None, "git is not installed"),
+        ("exit 1", "git ended with status 1"),
+        ("echo 'bad\aconfig' >&2; exit 128", r"'bad\x07config'"),
+        ("exec sleep 60", "git did not answer in 2 s"),
+    ],
+)
 def test_git_that_is_missing_fails_or_hangs(
-    repository: Path, tmp_path: Path, program: str | None
+    repository: Path, tmp_path: Path, program: str | None, why: str
 ) -> None:
-    """Everything but `is_dirty` is still known."""
+    """Everything but `is_dirty` is still known, and that it is not is said."""
     (tmp_path / "bin").mkdir()
     if program:
         script = tmp_path / "bin/git"
@@ -101,6 +234,7 @@ def test_git_that_is_missing_fails_or_hangs(
     assert found is not None
     assert (found.branch, found.is_dirty) == ("main", None)
     assert found.commit == _git(repository, "rev-parse", "HEAD")
+    assert found.notes == (f"Whether the code was changed after this commit is not known: {why}",)
 
 
 @needs_git
@@ -158,11 +292,13 @@ def test_worktrees_and_submodules(repository: Path, tmp_path: Path) -> None:
 
 @needs_git
 def test_before_the_first_commit(tmp_path: Path) -> None:
-    """The branch is known, the commit is not."""
+    """The branch is known, the commit is not, and that there is none is said."""
     _git(tmp_path, "init", "-q", "-b", "main")
+    (tmp_path / "run").touch()
     found = _find(tmp_path)
     assert found is not None
     assert (found.branch, found.commit, found.is_dirty) == ("main", None, None)
+    assert found.notes == ("The code is in no commit: its git repository has none yet",)
 
 
 @needs_git

@@ -64,6 +64,60 @@ def test_a_run_that_failed() -> None:
     assert notes == "The run failed (exit status 3): ValueError: bad\nchannel 5 was dead"
 
 
+COMMIT = "26c2b127281288fe5197185e663b91bef5011fba"
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "version", "notes"),
+    [
+        (
+            {"commit": COMMIT},
+            None,
+            "26c2b1272812-dirty",
+            ["The code was changed after this commit"],
+        ),
+        (
+            {"commit": COMMIT, "version": "v1.0"},
+            None,
+            "v1.0+dirty",
+            ["The code was changed after this commit"],
+        ),
+        (
+            {"commit": COMMIT, "version": "v1.0"},
+            "2.0",
+            "2.0+dirty",
+            ["The code was changed after this commit"],
+        ),
+        ({"version": "1.0"}, None, "1.0+dirty", ["The code was changed after this version"]),
+        ({"version": "1.0+dirty"}, None, "1.0+dirty", ["The code was changed after this version"]),
+    ],
+)
+def test_code_that_was_changed_after_its_commit(
+    code: dict[str, Any], given: str | None, version: str, notes: list[str]
+) -> None:
+    """The commit stays the commit, the version is marked, the notes say it; so in both forms."""
+    told = {} if given is None else {"code_version": given}
+    run = {**RUN, "code": {**code, "is_dirty": True, "notes": ["No more"]}, "provenance": told}
+    record = make_record(run).content
+    assert record["code"].get("commit_hash") == code.get("commit")
+    assert record["code"]["version"] == version
+    assert record["notes"].splitlines() == [*notes, "No more"]
+    old = draft_data_process_v1(run).content
+    assert old["code_version"] == version
+    commit = [f"Commit: {COMMIT}"] if "commit" in code else []
+    assert old["notes"].splitlines() == [*commit, *notes, "No more"]
+
+
+@pytest.mark.parametrize("is_dirty", [None, False, "true", 1])
+def test_code_that_is_its_commit(is_dirty: Any) -> None:
+    """Nothing is added where nothing was changed, or where that is not known."""
+    code = {"commit": COMMIT, "version": "v1.0", "is_dirty": is_dirty, "notes": [1, " "]}
+    record = make_record({**RUN, "code": code}).content
+    assert record["code"]["version"] == "v1.0"
+    assert "notes" not in record
+    assert draft_data_process_v1({**RUN, "code": code}).content["code_version"] == COMMIT
+
+
 def test_what_is_not_known_is_said_with_its_setting() -> None:
     """Of a run with nothing set each gap names the setting that fills it, and the record is valid."""
     run = {name: RUN[name] for name in ("started_at", "run_id")} | {"process_name": "job-7"}

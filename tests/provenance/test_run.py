@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,53 @@ def test_what_settings_and_platform_tell(capsule: Capsule) -> None:
     assert record["code"]["container"]["tag"] == "3"
     assert capsule.run_json()["data_process"]["gaps"] == []
     assert b"data_process" not in run.stderr
+
+
+def _commit_code(capsule: Capsule) -> str:
+    """Have the capsule's folder as a checkout of one commit; returns the commit."""
+    capsule.write("run", "#!/bin/sh\n")
+    git = ["git", "-C", str(capsule.root), "-c", "user.name=a", "-c", "user.email=b"]
+    for words in (["init", "-q"], ["add", "code"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True, env=capsule.environ)
+    done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+@pytest.mark.parametrize("schema", ["2", "1"])
+def test_a_changed_checkout_is_not_its_commit(capsule: Capsule, schema: str) -> None:
+    """The version, the notes and a WARNING at the end of the run say it, in both forms."""
+    commit = _commit_code(capsule)
+    env = {"CAPSULE_PROVENANCE__SCHEMA_VERSION": schema}
+    clean = capsule.run("./run", env=env)
+    assert b"changed after" not in clean.stderr
+    capsule.write("run", "#!/bin/sh\nexit 3\n")
+    run = capsule.run("./run", env=env)
+    (clean_path, path) = sorted(_find_records(capsule), key=lambda path: path.stat().st_mtime_ns)
+    assert "dirty" not in clean_path.read_text()
+    record = json.loads(path.read_text())
+    version = record["code"]["version"] if schema == "2" else record["code_version"]
+    assert version == f"{commit[:12]}-dirty"
+    assert "The code was changed after this commit" in record["notes"].splitlines()
+    assert commit in (record["code"]["commit_hash"] if schema == "2" else record["notes"])
+    warnings_ = [entry["message"] for entry in run.records if entry["level"] == "WARNING"]
+    assert warnings_ == [
+        f"The code was changed after this commit: {commit[:12]}. It is recorded as {version}"
+    ]
+    assert b"WARNING  The code was changed after this commit" in run.stderr
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_a_changed_checkout_in_python_alone(capsule: Capsule) -> None:
+    """`capsule_run` without the wrapper says it too."""
+    _commit_code(capsule)
+    capsule.write("run", "changed")
+    script = "from aind_capsule import capsule_run\nwith capsule_run(): pass\n"
+    done = subprocess.run(
+        [PY, "-c", script], cwd=capsule.code, env=capsule.environ, capture_output=True, check=True
+    )
+    assert b"WARNING  The code was changed after this commit" in done.stderr
+    assert "The code was changed after this commit" in _read_record(capsule)["notes"]
 
 
 def test_what_is_missing_is_said_with_its_setting(capsule: Capsule) -> None:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.context.platform import CODE_OCEAN, CONTAINER, PIPELINE_TASK
+from aind_capsule.provenance.model.code_notes import is_changed, mark_changed
 from aind_capsule.provenance.process_types import find_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
     Gap,
+    build_notes,
     clean_keys,
-    describe_end,
     describe_resources,
     find_language,
     find_script,
@@ -75,7 +76,7 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
         "end_date_time": end,
         "output_path": ".",
         "output_parameters": clean_keys(read_table(run, "metrics")) or None,
-        "notes": describe_end(run),
+        "notes": build_notes(run),
         "resources": describe_resources(run),
     }
     if content["resources"] is not None:
@@ -142,7 +143,7 @@ def find_code_version(run: Mapping[str, Any], gaps: list[Gap]) -> tuple[str | No
     commit = read_commit(code)
     if version is None and commit is None:
         gaps.append(Gap("the code's version", "provenance.code_version"))
-    return version, commit
+    return (mark_changed(version, commit) if is_changed(code) else version), commit
 
 
 def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:

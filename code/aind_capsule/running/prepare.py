@@ -196,7 +196,8 @@ def find_code(request: RunRequest, prepared: Prepared) -> dict[str, Any] | None:
     task = prepared.task
     folder = _find_code_folder(request) or request.cwd
     script = None if task is None else task.command_script
-    found = find_code_version(folder, request.environ, script)
+    folders = prepared.facts.folders.values()
+    found = find_code_version(folder, request.environ, script, ignored=folders)
     return None if found is None else found.describe()
 
 
