@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from aind_capsule.provenance.__main__ import write_record
 from aind_capsule.provenance.data_process_v1 import TYPES, draft_data_process_v1, find_faults
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.process_types import find_process_type, read_process_type
 from aind_capsule.provenance.record import make_record
 from aind_capsule.provenance.run_facts import find_script
 from aind_capsule.provenance.schema import InvalidRecordError, find_process_types
@@ -233,21 +233,66 @@ def test_any_run_makes_a_record_of_version_1(run: dict[str, Any]) -> None:
         ("session-qc", None),
         ("my-analysis-of-things", None),
         ("pipeline-dispatch", None),
+        ("nodenoising", None),
+        ("no-denoising", None),
+        ("denoising", "Denoising"),
+        ("spike-sorting-qc", None),
+        ("pre-spike-sorting", None),
+        ("spike-sorting-pipeline", None),
+        ("Spike_Sorting.v2", "Spike sorting"),
+        ("zarr-decompression", None),
+        ("zarr-compression", None),
+        ("ephys-compression-2", "Compression"),
+        ("ephys-preprocessing-spike-sorting", None),
+        ("aind-ophys-dff-estimation", "dF/F estimation"),
+        ("image-flat-field-correction-gpu", "Image flat-field correction"),
+        ("aind-analysis", None),
+        ("spike-sorting" + "-1" * 30, "Spike sorting"),
+        ("spike-sorting" + "-1" * 31, None),
         ("", None),
         ("other", "Other"),
     ],
 )
 def test_types_by_name(name: str, expected: str | None) -> None:
-    """A process is of the type that its name is or contains; a general word in it says nothing."""
+    """Whole words of the table alone, beside words that do not make the process another one."""
     assert find_process_type(name, find_process_types()) == expected
+
+
+@pytest.mark.parametrize("version", [2, 1])
+def test_a_guess_of_the_type_says_so(version: int) -> None:
+    """What the name only contains is marked in the notes and told, with the setting to state it."""
+    provenance = {**RUN["provenance"], "schema_version": version}
+    run = {**RUN, "process_name": "aind-spike-sorting-ks4", "provenance": provenance}
+    record = make_record(run).content
+    assert record["process_type" if version == 2 else "name"] == "Spike sorting"
+    assert record["notes"] == (
+        "The process type is a guess by the name of the process, 'aind-spike-sorting-ks4'"
+    )
+    told = "the process type, for which 'Spike sorting' is a guess by the name"
+    assert _gaps(run) == {"provenance.process_type": told}
+    run["provenance"] = {**provenance, "process_type": "spike sorting"}
+    assert _gaps(run) == {}
+    assert "notes" not in make_record(run).content
+
+
+@pytest.mark.parametrize("name", ["nodenoising", "spike-sorting-qc", "zarr-decompression"])
+def test_a_type_that_nobody_states_is_other(name: str) -> None:
+    """Unless it is stated; a stated one that is no type is not guessed at either."""
+    run = {**RUN, "process_name": name}
+    assert make_record(run).content["process_type"] == "Other"
+    run["provenance"] = {**RUN["provenance"], "process_type": "spike_sorting"}
+    assert make_record(run).content["process_type"] == "Spike sorting"
+    run["provenance"] = {**RUN["provenance"], "process_type": "aind spike sorting"}
+    assert make_record(run).content["process_type"] == "Other"
+    assert _gaps(run) == {"provenance.process_type": "'aind spike sorting' is no process type"}
 
 
 def test_every_type_is_found_by_its_own_name() -> None:
     """In both forms of the schema."""
     for types in (find_process_types(), TYPES):
-        assert [find_process_type(kind.lower().replace(" ", "-"), types) for kind in types] == list(
-            types
-        )
+        names = [kind.lower().replace(" ", "-") for kind in types]
+        assert [find_process_type(name, types) for name in names] == list(types)
+        assert [read_process_type(name, types) for name in names] == list(types)
 
 
 @pytest.mark.parametrize(

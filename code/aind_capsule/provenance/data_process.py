@@ -12,7 +12,7 @@ from typing import Any
 
 from aind_capsule.context.platform import CODE_OCEAN, CONTAINER, PIPELINE_TASK
 from aind_capsule.provenance.model.code_notes import is_changed, mark_changed
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.process_types import find_process_type, read_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
     Gap,
@@ -60,7 +60,7 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
     given = read_table(run, "provenance")
     process_name = read_text(run, "process_name") or UNKNOWN
     start, end = read_times(run)
-    kind = choose_process_type(run, types, gaps)
+    kind, kind_notes = choose_process_type(run, types, gaps)
     stage = read_text(given, "stage")
     content: dict[str, Any] = {
         "object_type": "Data process",
@@ -76,7 +76,7 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
         "end_date_time": end,
         "output_path": ".",
         "output_parameters": clean_keys(read_table(run, "metrics")) or None,
-        "notes": build_notes(run),
+        "notes": build_notes(run, *kind_notes),
         "resources": describe_resources(run),
     }
     if content["resources"] is not None:
@@ -87,18 +87,26 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
     return Draft(drop_unknown(content), tuple(gaps))
 
 
-def choose_process_type(run: Mapping[str, Any], types: Collection[str], gaps: list[Gap]) -> str:
-    """The process type: the setting's, else that which the process is named for, else `Other`."""
+def choose_process_type(
+    run: Mapping[str, Any], types: Collection[str], gaps: list[Gap]
+) -> tuple[str, list[str]]:
+    """Return the process type and what the notes say of it.
+
+    It is the setting's, else the one that the process is named for, else `Other`.
+    """
     given = read_text(read_table(run, "provenance"), "process_type")
-    if given is not None:
-        found = find_process_type(given, types)
-        if found is None:
-            gaps.append(Gap(f"{given!r} is no process type", "provenance.process_type"))
-        return found or OTHER
-    found = find_process_type(read_text(run, "process_name") or "", types)
-    if found is None:
-        gaps.append(Gap("the process type", "provenance.process_type"))
-    return found or OTHER
+    name = read_text(run, "process_name") or ""
+    stated = read_process_type(name if given is None else given, types)
+    if stated is not None:
+        return stated, []
+    guess = None if given is not None else find_process_type(name, types)
+    if guess is not None:
+        what = f"the process type, for which {guess!r} is a guess by the name"
+        gaps.append(Gap(what, "provenance.process_type"))
+        return guess, [f"The process type is a guess by the name of the process, {name!r}"]
+    what = "the process type" if given is None else f"{given!r} is no process type"
+    gaps.append(Gap(what, "provenance.process_type"))
+    return OTHER, []
 
 
 def find_experimenters(run: Mapping[str, Any], gaps: list[Gap]) -> list[str]:

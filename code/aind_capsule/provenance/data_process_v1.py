@@ -58,10 +58,11 @@ def draft_data_process_v1(run: Mapping[str, Any]) -> Draft:
     """
     gaps: list[Gap] = []
     start, end = read_times(run)
-    kind = choose_process_type(run, TYPES, gaps)
+    kind, kind_notes = choose_process_type(run, TYPES, gaps)
     version, commit = find_code_version(run, gaps)
     process_name = read_text(run, "process_name") or UNKNOWN
-    more = [process_name] if kind == "Other" else []  # there the notes say which
+    # Where it is another process the notes say which.
+    more = [process_name] if kind == "Other" else kind_notes
     dirty = version if is_changed(read_table(run, "code")) else None
     if dirty and commit:  # its only field holds the version
         more.append(f"Commit: {commit}")

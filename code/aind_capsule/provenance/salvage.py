@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aind_capsule.provenance.data_process import OTHER, STAGES, drop_unknown
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.process_types import read_process_type
 from aind_capsule.provenance.run_facts import UNKNOWN, read_table, read_text
 from aind_capsule.provenance.schema import (
     InvalidRecordError,
@@ -59,7 +59,7 @@ def _repair(taken: dict[str, Any], place: tuple[str, ...], time_us: int) -> None
     field = place[0] if place else "notes"
     value = taken.pop(field, None)
     if field == "process_type":
-        found = find_process_type(value, find_process_types()) if isinstance(value, str) else None
+        found = read_process_type(value, find_process_types()) if isinstance(value, str) else None
         taken[field] = found if found not in (None, value) else OTHER
     elif field == "stage":
         taken[field] = STAGES[0]

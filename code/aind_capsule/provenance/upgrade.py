@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aind_capsule.provenance.data_process import OTHER, drop_unknown
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.process_types import read_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
     clean_keys,
@@ -40,7 +40,7 @@ def upgrade_data_process(
         person: Who is responsible, as its `processing.json` says.
     """
     name = read_text(process, "name") or UNKNOWN
-    kind = find_process_type(name, types)
+    kind = read_process_type(name, types)
     output, notes = read_text(process, "output_location"), read_text(process, "notes")
     if output is not None and "://" in output:  # the schema takes paths there, and would break it
         notes = "\n".join(filter(None, [notes, f"Output location: {output}"]))
