@@ -218,6 +218,17 @@ def test_a_changed_checkout_in_python_alone(capsule: Capsule) -> None:
     assert "The code was changed after this commit" in _read_record(capsule)["notes"]
 
 
+@pytest.mark.parametrize("name", ["Apptainer", "Singularity"])
+def test_a_run_in_an_image_of_a_file(capsule: Capsule, name: str) -> None:
+    """What runs the container is named, the image by its file, and no tag is made up."""
+    run = capsule.run("true", env={f"{name.upper()}_CONTAINER": "/images/ephys_0.1.2.sif"})
+    container = _read_record(capsule)["code"]["container"]
+    assert (container["container_type"], container["uri"], container["tag"]) == (
+        name, "/images/ephys_0.1.2.sif", "unknown",
+    )  # fmt: skip
+    assert b"provenance.container" not in run.stderr
+
+
 def test_what_is_missing_is_said_with_its_setting(capsule: Capsule) -> None:
     """Who has set nothing is told once what the record lacks, and which setting tells it."""
     run = capsule.run("true")

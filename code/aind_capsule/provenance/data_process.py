@@ -12,6 +12,7 @@ from typing import Any
 
 from aind_capsule.context.platform import CODE_OCEAN, CONTAINER, PIPELINE_TASK
 from aind_capsule.provenance.model.code_notes import is_changed, mark_changed
+from aind_capsule.provenance.model.containers import build_container
 from aind_capsule.provenance.process_types import find_process_type, read_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
@@ -125,14 +126,15 @@ def find_pipeline_name(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
     return name
 
 
-def _find_container(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
-    image = read_text(read_table(run, "provenance"), "container")
-    # Nothing inside of a container tells the image's name. On a workstation there is none to be
-    # missing, and to ask for it after every run would be noise.
-    is_inside = read_text(read_table(run, "environment"), "run_mode") in _CONTAINERS
-    if image is None and is_inside:
+def _find_container(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, str] | None:
+    environment = read_table(run, "environment")
+    known = read_table(environment, "container")
+    image = read_text(read_table(run, "provenance"), "container") or read_text(known, "image")
+    # Nothing inside of a container of Docker tells the image's name. On a workstation there is none
+    # to be missing, and to ask for it after every run would be noise.
+    if image is None and read_text(environment, "run_mode") in _CONTAINERS:
         gaps.append(Gap("the container's image", "provenance.container"))
-    return image
+    return build_container(image, read_text(known, "type"))
 
 
 def find_code_url(run: Mapping[str, Any], gaps: list[Gap]) -> str:
@@ -168,7 +170,7 @@ def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
             "name": read_text(run, "process_name"),
             "version": version,
             "commit_hash": commit,
-            "container": _build_container(_find_container(run, gaps)),
+            "container": _find_container(run, gaps),
             "run_script": find_script(read_texts(run, "command")),
             "language": language,
             "language_version": language_version,
@@ -176,26 +178,6 @@ def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
             "parameters": clean_keys(read_table(run, "parameters")) or None,
         }
     )
-
-
-def _build_container(image: str | None) -> dict[str, str] | None:
-    """The schema's `Container` of an image's name.
-
-    >>> container = _build_container("registry:5000/aind/ephys:1.2")
-    >>> container["uri"], container["tag"]
-    ('registry:5000/aind/ephys', '1.2')
-    >>> _build_container("aind/ephys@sha256:00ff")["tag"], _build_container("ephys")["tag"]
-    ('sha256:00ff', 'latest')
-    """
-    if image is None:
-        return None
-    uri, mark, tag = image.partition("@")
-    if not mark:
-        folder, slash, name = image.rpartition("/")
-        name, _, tag = name.partition(":")
-        uri = f"{folder}{slash}{name}"
-    kind = "Docker"
-    return {"object_type": "Container", "container_type": kind, "uri": uri, "tag": tag or "latest"}
 
 
 def drop_unknown(table: Mapping[str, Any]) -> dict[str, Any]:

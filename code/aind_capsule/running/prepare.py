@@ -15,7 +15,7 @@ from aind_capsule.context.folders import KINDS, Folder, find_folder, find_write_
 from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.context.machine import read_machine
 from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
-from aind_capsule.context.platform import find_run_mode, read_platform_ids
+from aind_capsule.context.platform import find_container, find_run_mode, read_platform_ids
 from aind_capsule.errors import SettingsError
 from aind_capsule.frozen import frozen
 from aind_capsule.logs.place import make_run_folder
@@ -136,6 +136,7 @@ def prepare(request: RunRequest) -> Prepared:
         platform_ids=read_platform_ids(environ),
         machine=read_machine(environ, cgroup).describe(),
         folders={kind: folder.path for kind, folder in folders.items()},
+        container=find_container(environ),
         pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
     )
     fields = build_run_fields(run_id, process_name, settings, build_environment_fields(environ))
