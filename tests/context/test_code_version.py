@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aind_capsule.context.code_addresses import strip_credentials
+from aind_capsule.context.code_sources import is_same_address
 from aind_capsule.context.code_version import CodeVersion, find_code_version
 from aind_capsule.context.task_script import find_cloned_code
 from tests.context.trees import write_tree
@@ -388,6 +389,151 @@ def test_the_order(repository: Path, tmp_path: Path) -> None:
     assert find() == CodeVersion(commit=SHA[:12], found_in="COMMIT_ID")
     environ["COMMIT_ID"] = "12"
     assert find(None) == _find(code)
+
+
+@needs_git
+def test_a_commit_of_the_environment_in_a_changed_checkout(repository: Path) -> None:
+    """Where the repository is of that commit its changes count; where it is not, both are named."""
+    commit = _git(repository, "rev-parse", "HEAD")
+    (repository / "code/run").write_text("false\n")
+    found = _find(repository, GIT_COMMIT=commit[:12])
+    assert found is not None
+    assert (found.commit, found.is_dirty, found.found_in) == (commit[:12], True, "GIT_COMMIT")
+    assert found.notes == ()
+    found = _find(repository, GIT_COMMIT=SHA)
+    assert found is not None
+    assert (found.commit, found.is_dirty) == (SHA, None)
+    assert found.notes == (
+        f"The code's commit differs by source: {SHA} (GIT_COMMIT), {commit}"
+        f" (git repository {repository}). The first is recorded",
+    )
+
+
+@needs_git
+@pytest.mark.parametrize("stamped", [False, True])
+def test_a_stamp_beside_a_repository(repository: Path, stamped: bool) -> None:
+    """Changes that either place knows of count."""
+    commit = _git(repository, "rev-parse", "HEAD")
+    stamp = json.dumps({"commit": commit, "dirty": stamped})
+    write_tree(repository, {"code/.capsule-version.json": stamp})
+    found = _find(repository / "code")
+    assert found is not None
+    assert (found.is_dirty, found.notes) == (stamped, ())
+    (repository / "code/run").write_text("false\n")
+    found = _find(repository / "code")
+    assert found is not None
+    assert found.is_dirty is True
+
+
+@needs_git
+def test_the_repository_around_a_task_is_the_pipelines(repository: Path) -> None:
+    """A work folder in the pipeline's checkout: what the task holds is not of that commit."""
+    task = write_tree(repository / "work/ab/cd", {"capsule/code/run": "true\n"})
+
+    def find(task_folder: str | None) -> CodeVersion | None:
+        return find_code_version(str(task / "capsule/code"), GIT, task_folder=task_folder)
+
+    assert find(str(task)) is None
+    assert find(None) is not None
+    _git(task / "capsule", "init", "-q", "-b", "own")
+    found = find(str(task))
+    assert found is not None
+    assert found.branch == "own"
+
+
+IMAGE = {"VERSION": "0.3.1", "CODE_URL": "https://t@github.com/Lab/Sorter"}
+
+
+def test_what_the_image_says(tmp_path: Path) -> None:
+    """Version and address of the image's variables, where no other place says anything."""
+    found = find_code_version(str(tmp_path), IMAGE, is_container=True)
+    assert found == CodeVersion(
+        url="https://github.com/Lab/Sorter",
+        version="0.3.1",
+        found_in="VERSION and CODE_URL",
+        from_image=("VERSION", "CODE_URL"),
+    )
+    assert "notes" not in found.describe()
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_container", "version"),
+    [
+        ({"VERSION": "0.3"}, True, "0.3"),
+        ({"VERSION": "0.3"}, False, None),
+        ({"VERSION": "0.3", "CODE_URL": "https://h/x"}, False, "0.3"),
+        ({"VERSION": "22.04.1 LTS (Jammy)"}, True, None),
+        ({"VERSION": "/opt/version"}, True, None),
+        ({"VERSION": "stable"}, True, None),
+        ({"VERSION": "undefined", "CODE_URL": "null"}, True, None),
+        ({"VERSION": ""}, True, None),
+    ],
+)
+def test_versions_of_images(
+    tmp_path: Path, environ: dict[str, str], is_container: bool, version: str | None
+) -> None:
+    """On a workstation the variable alone is anybody's; what is no version is none."""
+    found = find_code_version(str(tmp_path), environ, is_container=is_container)
+    assert (found and found.version) == version
+
+
+@needs_git
+def test_the_image_fills_what_other_places_leave_open(repository: Path) -> None:
+    """What they say stands, and where the image says another thing that is named."""
+    commit = _git(repository, "rev-parse", "HEAD")
+    found = find_code_version(str(repository), {**GIT, **IMAGE}, is_container=True)
+    assert found is not None
+    assert (found.url, found.commit, found.version) == (
+        "https://host.org/capsule-1.git",
+        commit,
+        "0.3.1",
+    )
+    assert found.from_image == ("VERSION",)
+    assert found.notes == (
+        f"The code's url differs by source: https://host.org/capsule-1.git (git repository"
+        f" {repository}), https://github.com/Lab/Sorter (VERSION and CODE_URL). The first is recorded",
+    )
+    same = {**GIT, "VERSION": "0.3.1", "CODE_URL": "git@host.org:Capsule-1"}
+    found = find_code_version(str(repository), same, is_container=True)
+    assert found is not None
+    assert found.notes == ()
+    _git(repository, "remote", "remove", "origin")
+    found = find_code_version(str(repository), {**GIT, **IMAGE}, is_container=True)
+    assert found is not None
+    assert (found.url, found.from_image) == (
+        "https://github.com/Lab/Sorter",
+        ("VERSION", "CODE_URL"),
+    )
+
+
+@pytest.mark.parametrize(("stamped", "is_said"), [("v0.3.1", False), ("0.3", True)])
+def test_versions_that_disagree(tmp_path: Path, stamped: str, is_said: bool) -> None:
+    """The first place's is recorded, and all are named; a `v` before it makes no other version."""
+    write_tree(tmp_path, {".capsule-version.json": json.dumps({"version": stamped})})
+    found = find_code_version(str(tmp_path), {"VERSION": "0.3.1"}, is_container=True)
+    assert found is not None
+    assert (found.version, found.from_image) == (stamped, ())
+    told = "The code's version differs by source: 0.3 (.capsule-version.json), 0.3.1 (VERSION)."
+    assert found.notes == ((f"{told} The first is recorded",) if is_said else ())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("https://github.com/o/r.git", "https://github.com/o/r", True),
+        ("git@github.com:o/r.git", "https://github.com/o/r/", True),
+        ("ssh://git@github.com/o/r", "http://GitHub.com/O/R.git/", True),
+        ("https://github.com/o/r", "https://github.com/o/other", False),
+        ("https://github.com/o/r", "https://gitlab.com/o/r", False),
+        ("https://host:8443/o/r", "https://host/o/r", False),
+        ("/srv/git/r.git", "/srv/git/r", True),
+        ("../r", "r", False),
+    ],
+)
+def test_addresses_of_one_repository(one: str, other: str, is_same: bool) -> None:
+    """However it is reached."""
+    assert is_same_address(one, other) is is_same
+    assert is_same_address(other, one) is is_same
 
 
 @pytest.mark.parametrize("name", ["CO_COMMIT", "GIT_COMMIT", "COMMIT_ID"])

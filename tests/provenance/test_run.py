@@ -218,6 +218,45 @@ def test_a_changed_checkout_in_python_alone(capsule: Capsule) -> None:
     assert "The code was changed after this commit" in _read_record(capsule)["notes"]
 
 
+def test_what_the_image_says_of_the_code(capsule: Capsule) -> None:
+    """`VERSION` and `CODE_URL` are in the record, whose notes say where they are from: no warning."""
+    run = capsule.run("true", env={"VERSION": "0.3.1", "CODE_URL": "https://h/sorter"})
+    record = _read_record(capsule)
+    assert (record["code"]["version"], record["code"]["url"]) == ("0.3.1", "https://h/sorter")
+    told = "Of the code, the image says this by its variables: VERSION, CODE_URL"
+    assert record["notes"] == told
+    assert b"WARNING" not in run.stderr
+    assert b"code_version" not in run.stderr
+
+
+def test_sources_that_disagree_are_told(capsule: Capsule) -> None:
+    """In the notes, and as a WARNING at the end of the run."""
+    stamp = {"version": "0.2", "url": "https://h/sorter"}
+    (capsule.code / ".capsule-version.json").write_text(json.dumps(stamp))
+    run = capsule.run("true", env={"VERSION": "0.3.1", "CODE_URL": "https://h/sorter.git"})
+    record = _read_record(capsule)
+    assert record["code"]["version"] == "0.2"
+    assert record["notes"].startswith("The code's version differs by source: 0.2 (")
+    assert b"WARNING  The code's version differs by source: 0.2 (" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "counts"),
+    [
+        ({"CO_CAPSULE_ID": "c"}, False),
+        ({"CO_CAPSULE_ID": "c", "CO_PIPELINE_ID": "p"}, True),
+        ({"CO_CAPSULE_ID": "c", "CAPSULE_PIPELINE_URL": "https://h/stated"}, True),
+    ],
+)
+def test_a_pipelines_url_in_the_image(capsule: Capsule, env: dict[str, str], counts: bool) -> None:
+    """In a plain run on the platform it is no pipeline's: it is left out, and that is told."""
+    run = capsule.run("true", env={**env, "PIPELINE_URL": "https://h/baked"})
+    assert ("url" in capsule.run_json()["pipeline"]) is counts
+    assert (b"PIPELINE_URL does not count" in run.stderr) is not counts
+    record = "".join(path.read_text() for path in _find_records(capsule))
+    assert "baked" not in record
+
+
 @pytest.mark.parametrize("name", ["Apptainer", "Singularity"])
 def test_a_run_in_an_image_of_a_file(capsule: Capsule, name: str) -> None:
     """What runs the container is named, the image by its file, and no tag is made up."""

@@ -9,13 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from aind_capsule.context.code_addresses import strip_credentials
+from aind_capsule.context.code_sources import find_disagreements, is_same_commit
 from aind_capsule.context.files import UnusableFileError, read_json_object, read_text
 from aind_capsule.context.git_files import find_git_checkout
 from aind_capsule.context.git_status import describe_names, read_git_status
+from aind_capsule.context.image_variables import (
+    CODE_URL,
+    CODE_VERSION,
+    read_image_url,
+    read_image_version,
+)
 from aind_capsule.context.platform import read_variable
 from aind_capsule.context.task_script import find_cloned_code
 
@@ -37,6 +44,7 @@ class CodeVersion:
         is_dirty: Whether files that git knows were changed since the commit.
         found_in: Where all this was found, for people.
         notes: What else belongs to it, such as that it is not known whether files were changed.
+        from_image: Variables of the image that some of this is from.
     """
 
     url: str | None = None
@@ -45,12 +53,14 @@ class CodeVersion:
     version: str | None = None
     is_dirty: bool | None = None
     found_in: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    from_image: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return it as JSON, without what is not known."""
-        told = {**asdict(self), "notes": list(self.notes) or None}
-        return {name: value for name, value in told.items() if value is not None}
+        lists = {"notes": list(self.notes), "from_image": list(self.from_image)}
+        fields = {**asdict(self), **lists}
+        return {name: value for name, value in fields.items() if value is not None and value != []}
 
 
 def find_code_version(
@@ -59,24 +69,68 @@ def find_code_version(
     task_command_file: str | None = None,
     *,
     ignored: Collection[str] = (),
+    task_folder: str | None = None,
+    is_container: bool = False,
 ) -> CodeVersion | None:
-    """The version of the code in a folder, from the first place that knows anything, or None.
+    """Return the version of the code in a folder, or None where nothing is known.
 
-    The places: the stamp of a build (`.capsule-version.json` in the folder), the script of the
-    pipeline task, variables, the git repository around the folder.
+    The places, of which the first that knows anything counts: the stamp of a build
+    (`.capsule-version.json` in the folder), the script of the pipeline task, variables, the git
+    repository around the folder. The variables of the image say what is unknown after that. Where
+    places disagree, and where files were changed since the commit, that is said.
 
     Args:
         code_folder: The capsule's code.
         environ: The environment.
         task_command_file: The task's `.command.sh`, inside a pipeline.
         ignored: Folders in which new files are no code, such as results.
+        task_folder: The task's folder: a repository around it is the pipeline's.
+        is_container: Whether the variables are those of an image.
     """
-    found = _read_stamp(os.path.join(code_folder, STAMP_NAME))
-    if found is None and task_command_file is not None:
-        found = _read_task_script(task_command_file, environ)
-    if found is None:
-        found = _read_variables(environ)
-    return found if found is not None else _read_git(code_folder, environ, ignored)
+    script = None if task_command_file is None else _read_task_script(task_command_file, environ)
+    stamp = _read_stamp(os.path.join(code_folder, STAMP_NAME))
+    git = _read_git(code_folder, environ, ignored, task_folder)
+    image = _read_image(environ, is_container=is_container)
+    known = [place for place in (stamp, script, _read_variables(environ), git) if place is not None]
+    sources = known if image is None else [*known, image]
+    if not sources:
+        return None
+    found = sources[0]
+    if git is not None and git is not found:
+        found = _add_git(found, git)
+    if image is not None and image is not found:
+        found = _add_image(found, image)
+    return replace(found, notes=(*find_disagreements(sources), *found.notes))
+
+
+def _add_git(found: CodeVersion, git: CodeVersion) -> CodeVersion:
+    """Return what another place says, with the state of the repository if the commits are one."""
+    if found.commit is None or git.commit is None or not is_same_commit(found.commit, git.commit):
+        return found
+    return replace(found, is_dirty=found.is_dirty or git.is_dirty, notes=git.notes)
+
+
+def _add_image(found: CodeVersion, image: CodeVersion) -> CodeVersion:
+    """Return what other places say, with what the image says beyond that."""
+    version = CODE_VERSION if found.version is None and image.version is not None else None
+    url = CODE_URL if found.url is None and image.url is not None else None
+    return replace(
+        found,
+        version=found.version or image.version,
+        url=found.url or image.url,
+        from_image=tuple(filter(None, [version, url])),
+    )
+
+
+def _read_image(environ: Mapping[str, str], *, is_container: bool) -> CodeVersion | None:
+    version = read_image_version(environ, is_container=is_container)
+    url = read_image_url(environ)
+    names = [name for name, value in ((CODE_VERSION, version), (CODE_URL, url)) if value]
+    if not names:
+        return None
+    return CodeVersion(
+        url=url, version=version, found_in=" and ".join(names), from_image=tuple(names)
+    )
 
 
 def _read_stamp(path: str) -> CodeVersion | None:
@@ -118,10 +172,13 @@ def _read_variables(environ: Mapping[str, str]) -> CodeVersion | None:
 
 
 def _read_git(
-    code_folder: str, environ: Mapping[str, str], ignored: Collection[str]
+    code_folder: str,
+    environ: Mapping[str, str],
+    ignored: Collection[str],
+    task_folder: str | None,
 ) -> CodeVersion | None:
     checkout = find_git_checkout(code_folder)
-    if checkout is None:
+    if checkout is None or not _is_inside(checkout.folder, task_folder):
         return None
     status = read_git_status(checkout, code_folder, environ, ignored=ignored)
     url, commit = strip_credentials(checkout.url), checkout.commit or _read_commit(status.commit)
@@ -146,6 +203,13 @@ def _read_git(
         found_in=f"git repository {checkout.folder}",
         notes=tuple(notes),
     )
+
+
+def _is_inside(path: str, folder: str | None) -> bool:
+    if folder is None:
+        return True
+    above = os.path.realpath(folder)
+    return os.path.commonpath([path, above]) == above
 
 
 def _read_commit(value: Any) -> str | None:

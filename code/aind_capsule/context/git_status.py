@@ -7,7 +7,6 @@ writes into the repository and never asks the network.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,6 +158,8 @@ class _Git:
     def _run(
         self, folder: str, arguments: Sequence[str], environ: Mapping[str, str]
     ) -> tuple[int, str, str]:
+        import subprocess  # slow to import, and few runs are in a checkout
+
         # A watcher of files is a program of the repository's choice.
         options = ["--no-optional-locks", "-c", "core.fsmonitor=false", "-C", folder]
         try:

@@ -36,26 +36,37 @@ def build_code_notes(code: Mapping[str, Any]) -> list[str]:
     Args:
         code: The `code` of `run.json`.
     """
-    notes = []
-    if is_changed(code):
-        what = "commit" if isinstance(code.get("commit"), str) else "version"
-        notes.append(f"The code was changed after this {what}")
-    given = code.get("notes")
-    if isinstance(given, list):
-        notes += [note for note in given if isinstance(note, str) and note.strip()]
+    notes = _build_warnings(code)
+    variables = _read_texts(code, "from_image")
+    if variables:
+        notes.append(f"Of the code, the image says this by its variables: {', '.join(variables)}")
     return notes
 
 
 def build_code_warnings(code: Mapping[str, Any]) -> list[str]:
-    """Return the same for the end of a run, where it stands beside no record.
+    """Return what of it is worth a warning at the end of a run, where it stands beside no record.
 
     >>> build_code_warnings({"commit": "26c2b127281288fe", "is_dirty": True})
     ['The code was changed after this commit: 26c2b1272812. It is recorded as 26c2b1272812-dirty']
     """
-    notes = build_code_notes(code)
+    notes = _build_warnings(code)
     if is_changed(code):
         version, commit = code.get("version"), code.get("commit")
         known = (version or "unknown") if commit is None else commit[:_SHORT_COMMIT_CHARS]
         marked = mark_changed(version, commit)
         notes[0] += f": {known}" + (f". It is recorded as {marked}" if marked else "")
     return notes
+
+
+def _build_warnings(code: Mapping[str, Any]) -> list[str]:
+    notes = _read_texts(code, "notes")
+    if is_changed(code):
+        what = "commit" if isinstance(code.get("commit"), str) else "version"
+        notes.insert(0, f"The code was changed after this {what}")
+    return notes
+
+
+def _read_texts(code: Mapping[str, Any], name: str) -> list[str]:
+    values = code.get(name)
+    listed = values if isinstance(values, list) else []
+    return [value for value in listed if isinstance(value, str) and value.strip()]
