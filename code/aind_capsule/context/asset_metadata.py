@@ -93,6 +93,15 @@ class AssetMetadata:
         self.problems.append(f"{DESCRIPTION}: data_level is {text!r}, none of {', '.join(LEVELS)}.")
         return None
 
+    def find_start(self) -> str | None:
+        """Return when the acquisition started, as it stands in its metadata."""
+        for file in (ACQUISITION, SESSION):
+            for key in ("acquisition_start_time", "session_start_time"):
+                value = self.records.get(file, {}).get(key)
+                if isinstance(value, str) and value.strip():
+                    return value.strip()
+        return None
+
     def find_modalities(self) -> tuple[str, ...]:
         """Abbreviations: `modalities` in version 2, `modality` (one or a list) in version 1."""
         record = self.records.get(DESCRIPTION)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aind_capsule.context.acquisition_choice import choose_acquisition
 from aind_capsule.context.asset_metadata import (
     ACQUISITION,
     DESCRIPTION,
@@ -130,12 +131,15 @@ def read_asset(folder: str, names: Iterable[str]) -> DataAsset:
     )
     own_name = os.path.basename(os.path.abspath(folder))
     # A link may be named by what a capsule expects, and the folder behind it by what it is.
-    names_to_try = [told_name, own_name, os.path.basename(os.path.realpath(folder))]
-    parsed_names = [
-        _parse_name(name, subject_id, told_level) for name in names_to_try if name is not None
-    ]
-    parsed = next(filter(None, parsed_names), None)
-    if told_name is not None and parsed_names[0] is None:
+    folder_names = dict.fromkeys((own_name, os.path.basename(os.path.realpath(folder))))
+    parsed_folders = [_parse_name(name, subject_id, told_level) for name in folder_names]
+    described = None if told_name is None else _parse_name(told_name, subject_id, told_level)
+    parsed, disagreement = choose_acquisition(
+        described, [name for name in parsed_folders if name is not None], metadata.find_start()
+    )
+    if disagreement is not None:
+        metadata.problems.append(disagreement)
+    if told_name is not None and described is None:
         metadata.problems.append(
             f"{DESCRIPTION}: name is {told_name!r}, which names no acquisition"
             " (<subject>_<date>_<time>)."
