@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aind_capsule.context.code_addresses import strip_credentials
+from aind_capsule.context.code_sources import is_same_address
 from aind_capsule.context.code_version import CodeVersion, find_code_version
 from aind_capsule.context.task_script import find_cloned_code
 from tests.context.trees import write_tree
@@ -72,13 +73,14 @@ def test_a_repository(repository: Path) -> None:
 
 @needs_git
 def test_changed_files(repository: Path) -> None:
-    """A changed file makes it dirty, a new one (results, data) does not; the index is untouched."""
+    """A changed file makes it dirty, a new one does not and is named; the index is untouched."""
     index = (repository / ".git/index").read_bytes()
     (repository / "new").touch()
     os.utime(repository / "code/run", (1, 1))
     found = _find(repository)
     assert found is not None
     assert found.is_dirty is False
+    assert found.notes == ("Files beside the code that are in no commit: new",)
     assert (repository / ".git/index").read_bytes() == index
     (repository / "code/run").write_text("false\n")
     found = _find(repository)
@@ -87,11 +89,143 @@ def test_changed_files(repository: Path) -> None:
 
 
 @needs_git
-@pytest.mark.parametrize("program", [None, "exit 1", "exec sleep 60"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("add",),
+        ("rm", "code/run"),
+        ("mv", "code/run", "code/walk"),
+        ("rm", "--cached", "code/run"),
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_changes_of_every_kind(repository: Path, change: tuple[str, ...]) -> None:
+    """A file that is staged, removed, renamed, or known no more makes it dirty, and no version."""
+    (repository / "code/more").touch()
+    _git(repository, *change, *(["code/more"] if change == ("add",) else []))
+    found = _find(repository / "code")
+    assert found is not None
+    assert (found.is_dirty, found.version) == (True, None)
+    assert found.commit == _git(repository, "rev-parse", "HEAD")
+
+
+@needs_git
+def test_new_files_count_where_the_code_is(repository: Path) -> None:
+    """Not what git ignores, what is hidden, what Python leaves, nor what is in folders of the run."""
+    names = ("data/x", "results/x", ".cache/x", "__pycache__/x.pyc", "x.pyc", "x.log", "lib/a.py")
+    write_tree(repository / "code", {name: "x" for name in names})
+    write_tree(repository, {"above": "", "code/.gitignore": "*.log\n"})
+    folders = [str(repository / "code" / name) for name in ("data", "results")]
+    found = find_code_version(str(repository / "code"), GIT, ignored=folders)
+    assert found is not None
+    assert (found.is_dirty, found.notes) == (
+        False,
+        ("Files beside the code that are in no commit: lib/",),
+    )
+    found = find_code_version(str(repository / "code"), GIT)
+    assert found is not None
+    assert found.notes == ("Files beside the code that are in no commit: data/, lib/, results/",)
+
+
+@needs_git
+def test_names_of_new_files(repository: Path) -> None:
+    """Few of many are named, and a name that breaks lines is shown in another way."""
+    write_tree(repository / "code", {f"{name}\n": "" for name in "abcdefg"})
+    found = _find(repository / "code")
+    assert found is not None
+    (note,) = found.notes
+    assert note.isprintable()
+    assert note.endswith(r"'e\n' and 2 more")
+
+
+@needs_git
+@pytest.mark.parametrize("ignored", ["", "all"])
+def test_a_submodule_inside(repository: Path, tmp_path: Path, ignored: str) -> None:
+    """Changes of its files and of its commit count, also where git is told to pass them over.
+
+    A new file in it does not make the code another, and is named. No watcher of it is started.
+    """
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    _git(parent, "init", "-q", "-b", "trunk")
+    _git(parent, "submodule", "add", "-q", str(repository), "sub")
+    if ignored:
+        _git(parent, "config", "-f", ".gitmodules", "submodule.sub.ignore", ignored)
+    _git(parent, "add", ".gitmodules")
+    _git(parent, "commit", "-q", "-m", "sub")
+    script = write_tree(tmp_path, {"spy": f"#!/bin/sh\ntouch {tmp_path}/started\n"}) / "spy"
+    script.chmod(0o755)
+    _git(parent / "sub", "config", "core.fsmonitor", str(script))
+
+    def ask() -> tuple[bool | None, tuple[str, ...]]:
+        found = _find(parent)
+        assert found is not None
+        return found.is_dirty, found.notes
+
+    assert ask() == (False, ())
+    (parent / "sub/new").touch()
+    assert ask() == (False, ("Files beside the code that are in no commit: sub/",))
+    (parent / "sub/code/run").write_text("false\n")
+    assert ask()[0] is True
+    assert not (tmp_path / "started").exists()
+    (parent / "sub/new").unlink()
+    _git(parent / "sub", "commit", "-q", "-a", "-m", "second")
+    assert ask() == (True, ())
+
+
+@needs_git
+def test_in_the_middle_of_a_merge(repository: Path) -> None:
+    """The commit is the one before, and what both sides changed makes it dirty."""
+    for branch, text in (("other", "1"), ("main", "2")):
+        _git(repository, "checkout", "-q", "-B", branch, *([] if branch == "other" else ["HEAD~1"]))
+        (repository / "code/run").write_text(text)
+        _git(repository, "commit", "-q", "-a", "-m", branch)
+    commit = _git(repository, "rev-parse", "HEAD")
+    with pytest.raises(subprocess.CalledProcessError):
+        _git(repository, "merge", "-q", "other")
+    assert (repository / ".git/MERGE_HEAD").exists()
+    found = _find(repository)
+    assert found is not None
+    assert (found.commit, found.branch, found.is_dirty) == (commit, "main", True)
+
+
+@needs_git
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_another_user(repository: Path, tmp_path: Path) -> None:
+    """As in a container that runs as root: looked into where its owner's code runs, else unknown."""
+    (repository / "code/run").write_text("false\n")
+    home = write_tree(tmp_path / "home", {".gitconfig": "[core]\n\texcludesFile = /x\n"})
+    for path in [repository, *repository.rglob("*")]:
+        os.lchown(path, 4321, 4321)
+    found = _find(repository / "code", HOME=str(home))
+    assert found is not None
+    assert (found.is_dirty, found.notes) == (True, ())
+    os.lchown(repository / "code", 0, 0)
+    found = _find(repository / "code", HOME=str(home))
+    assert found is not None
+    assert (found.commit, found.is_dirty) == (_git_as_root(repository), None)
+    (note,) = found.notes
+    assert note.startswith("Whether the code was changed after this commit is not known: fatal: ")
+
+
+def _git_as_root(repository: Path) -> str:
+    return (repository / ".git/refs/heads/main").read_text().strip()
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (None, "git is not installed"),
+        ("exit 1", "git ended with status 1"),
+        ("echo 'bad\aconfig' >&2; exit 128", r"'bad\x07config'"),
+        ("exec sleep 60", "git did not answer in 2 s"),
+    ],
+)
 def test_git_that_is_missing_fails_or_hangs(
-    repository: Path, tmp_path: Path, program: str | None
+    repository: Path, tmp_path: Path, program: str | None, why: str
 ) -> None:
-    """Everything but `is_dirty` is still known."""
+    """Everything but `is_dirty` is still known, and that it is not is said."""
     (tmp_path / "bin").mkdir()
     if program:
         script = tmp_path / "bin/git"
@@ -101,6 +235,7 @@ def test_git_that_is_missing_fails_or_hangs(
     assert found is not None
     assert (found.branch, found.is_dirty) == ("main", None)
     assert found.commit == _git(repository, "rev-parse", "HEAD")
+    assert found.notes == (f"Whether the code was changed after this commit is not known: {why}",)
 
 
 @needs_git
@@ -158,11 +293,13 @@ def test_worktrees_and_submodules(repository: Path, tmp_path: Path) -> None:
 
 @needs_git
 def test_before_the_first_commit(tmp_path: Path) -> None:
-    """The branch is known, the commit is not."""
+    """The branch is known, the commit is not, and that there is none is said."""
     _git(tmp_path, "init", "-q", "-b", "main")
+    (tmp_path / "run").touch()
     found = _find(tmp_path)
     assert found is not None
     assert (found.branch, found.commit, found.is_dirty) == ("main", None, None)
+    assert found.notes == ("The code is in no commit: its git repository has none yet",)
 
 
 @needs_git
@@ -252,6 +389,151 @@ def test_the_order(repository: Path, tmp_path: Path) -> None:
     assert find() == CodeVersion(commit=SHA[:12], found_in="COMMIT_ID")
     environ["COMMIT_ID"] = "12"
     assert find(None) == _find(code)
+
+
+@needs_git
+def test_a_commit_of_the_environment_in_a_changed_checkout(repository: Path) -> None:
+    """Where the repository is of that commit its changes count; where it is not, both are named."""
+    commit = _git(repository, "rev-parse", "HEAD")
+    (repository / "code/run").write_text("false\n")
+    found = _find(repository, GIT_COMMIT=commit[:12])
+    assert found is not None
+    assert (found.commit, found.is_dirty, found.found_in) == (commit[:12], True, "GIT_COMMIT")
+    assert found.notes == ()
+    found = _find(repository, GIT_COMMIT=SHA)
+    assert found is not None
+    assert (found.commit, found.is_dirty) == (SHA, None)
+    assert found.notes == (
+        f"The code's commit differs by source: {SHA} (GIT_COMMIT), {commit}"
+        f" (git repository {repository}). The first is recorded",
+    )
+
+
+@needs_git
+@pytest.mark.parametrize("stamped", [False, True])
+def test_a_stamp_beside_a_repository(repository: Path, stamped: bool) -> None:
+    """Changes that either place knows of count."""
+    commit = _git(repository, "rev-parse", "HEAD")
+    stamp = json.dumps({"commit": commit, "dirty": stamped})
+    write_tree(repository, {"code/.capsule-version.json": stamp})
+    found = _find(repository / "code")
+    assert found is not None
+    assert (found.is_dirty, found.notes) == (stamped, ())
+    (repository / "code/run").write_text("false\n")
+    found = _find(repository / "code")
+    assert found is not None
+    assert found.is_dirty is True
+
+
+@needs_git
+def test_the_repository_around_a_task_is_the_pipelines(repository: Path) -> None:
+    """A work folder in the pipeline's checkout: what the task holds is not of that commit."""
+    task = write_tree(repository / "work/ab/cd", {"capsule/code/run": "true\n"})
+
+    def find(task_folder: str | None) -> CodeVersion | None:
+        return find_code_version(str(task / "capsule/code"), GIT, task_folder=task_folder)
+
+    assert find(str(task)) is None
+    assert find(None) is not None
+    _git(task / "capsule", "init", "-q", "-b", "own")
+    found = find(str(task))
+    assert found is not None
+    assert found.branch == "own"
+
+
+IMAGE = {"VERSION": "0.3.1", "CODE_URL": "https://t@github.com/Lab/Sorter"}
+
+
+def test_what_the_image_says(tmp_path: Path) -> None:
+    """Version and address of the image's variables, where no other place says anything."""
+    found = find_code_version(str(tmp_path), IMAGE, is_container=True)
+    assert found == CodeVersion(
+        url="https://github.com/Lab/Sorter",
+        version="0.3.1",
+        found_in="VERSION and CODE_URL",
+        from_image=("VERSION", "CODE_URL"),
+    )
+    assert "notes" not in found.describe()
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_container", "version"),
+    [
+        ({"VERSION": "0.3"}, True, "0.3"),
+        ({"VERSION": "0.3"}, False, None),
+        ({"VERSION": "0.3", "CODE_URL": "https://h/x"}, False, "0.3"),
+        ({"VERSION": "22.04.1 LTS (Jammy)"}, True, None),
+        ({"VERSION": "/opt/version"}, True, None),
+        ({"VERSION": "stable"}, True, None),
+        ({"VERSION": "undefined", "CODE_URL": "null"}, True, None),
+        ({"VERSION": ""}, True, None),
+    ],
+)
+def test_versions_of_images(
+    tmp_path: Path, environ: dict[str, str], is_container: bool, version: str | None
+) -> None:
+    """On a workstation the variable alone is anybody's; what is no version is none."""
+    found = find_code_version(str(tmp_path), environ, is_container=is_container)
+    assert (found and found.version) == version
+
+
+@needs_git
+def test_the_image_fills_what_other_places_leave_open(repository: Path) -> None:
+    """What they say stands, and where the image says another thing that is named."""
+    commit = _git(repository, "rev-parse", "HEAD")
+    found = find_code_version(str(repository), {**GIT, **IMAGE}, is_container=True)
+    assert found is not None
+    assert (found.url, found.commit, found.version) == (
+        "https://host.org/capsule-1.git",
+        commit,
+        "0.3.1",
+    )
+    assert found.from_image == ("VERSION",)
+    assert found.notes == (
+        f"The code's url differs by source: https://host.org/capsule-1.git (git repository"
+        f" {repository}), https://github.com/Lab/Sorter (VERSION and CODE_URL). The first is recorded",
+    )
+    same = {**GIT, "VERSION": "0.3.1", "CODE_URL": "git@host.org:Capsule-1"}
+    found = find_code_version(str(repository), same, is_container=True)
+    assert found is not None
+    assert found.notes == ()
+    _git(repository, "remote", "remove", "origin")
+    found = find_code_version(str(repository), {**GIT, **IMAGE}, is_container=True)
+    assert found is not None
+    assert (found.url, found.from_image) == (
+        "https://github.com/Lab/Sorter",
+        ("VERSION", "CODE_URL"),
+    )
+
+
+@pytest.mark.parametrize(("stamped", "is_said"), [("v0.3.1", False), ("0.3", True)])
+def test_versions_that_disagree(tmp_path: Path, stamped: str, is_said: bool) -> None:
+    """The first place's is recorded, and all are named; a `v` before it makes no other version."""
+    write_tree(tmp_path, {".capsule-version.json": json.dumps({"version": stamped})})
+    found = find_code_version(str(tmp_path), {"VERSION": "0.3.1"}, is_container=True)
+    assert found is not None
+    assert (found.version, found.from_image) == (stamped, ())
+    told = "The code's version differs by source: 0.3 (.capsule-version.json), 0.3.1 (VERSION)."
+    assert found.notes == ((f"{told} The first is recorded",) if is_said else ())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("https://github.com/o/r.git", "https://github.com/o/r", True),
+        ("git@github.com:o/r.git", "https://github.com/o/r/", True),
+        ("ssh://git@github.com/o/r", "http://GitHub.com/O/R.git/", True),
+        ("https://github.com/o/r", "https://github.com/o/other", False),
+        ("https://github.com/o/r", "https://gitlab.com/o/r", False),
+        ("https://host:8443/o/r", "https://host/o/r", False),
+        ("/srv/git/r.git", "/srv/git/r", True),
+        ("../r", "r", False),
+    ],
+)
+def test_addresses_of_one_repository(one: str, other: str, is_same: bool) -> None:
+    """However it is reached."""
+    assert is_same_address(one, other) is is_same
+    assert is_same_address(other, one) is is_same
 
 
 @pytest.mark.parametrize("name", ["CO_COMMIT", "GIT_COMMIT", "COMMIT_ID"])

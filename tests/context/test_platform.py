@@ -11,6 +11,7 @@ from aind_capsule.context.platform import (
     CONTAINER,
     PIPELINE_TASK,
     WORKSTATION,
+    find_container,
     find_run_mode,
     read_platform_ids,
     read_variable,
@@ -94,6 +95,25 @@ def test_a_containers_variables_tell(tmp_path: Path, name: str) -> None:
     """apptainer, singularity, podman and systemd's containers set a variable."""
     assert _find(tmp_path, {name: "image.sif"}) == CONTAINER
     assert _find(tmp_path, {name: ""}) == WORKSTATION
+
+
+@pytest.mark.parametrize(
+    ("environ", "kind", "image"),
+    [
+        (
+            {"APPTAINER_CONTAINER": "/a.sif", "SINGULARITY_CONTAINER": "/s.sif"},
+            "Apptainer",
+            "/a.sif",
+        ),
+        ({"APPTAINER_CONTAINER": " ", "SINGULARITY_CONTAINER": "/s.sif"}, "Singularity", "/s.sif"),
+        ({"container": "podman", "APPTAINER_NAME": "a.sif"}, None, None),
+    ],
+)
+def test_the_container_that_tells_its_image(
+    environ: dict[str, str], kind: str | None, image: str | None
+) -> None:
+    """Apptainer sets Singularity's variable too, and goes first."""
+    assert find_container(environ) == (None if kind is None else {"type": kind, "image": image})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from aind_capsule.provenance.__main__ import write_record
 from aind_capsule.provenance.data_process_v1 import TYPES, draft_data_process_v1, find_faults
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.process_types import find_process_type, read_process_type
 from aind_capsule.provenance.record import make_record
 from aind_capsule.provenance.run_facts import find_script
 from aind_capsule.provenance.schema import InvalidRecordError, find_process_types
@@ -62,6 +62,60 @@ def test_a_run_that_failed() -> None:
            "notes": [{"text": "channel 5 was dead"}]}  # fmt: skip
     notes = make_record(run).content["notes"]
     assert notes == "The run failed (exit status 3): ValueError: bad\nchannel 5 was dead"
+
+
+COMMIT = "26c2b127281288fe5197185e663b91bef5011fba"
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "version", "notes"),
+    [
+        (
+            {"commit": COMMIT},
+            None,
+            "26c2b1272812-dirty",
+            ["The code was changed after this commit"],
+        ),
+        (
+            {"commit": COMMIT, "version": "v1.0"},
+            None,
+            "v1.0+dirty",
+            ["The code was changed after this commit"],
+        ),
+        (
+            {"commit": COMMIT, "version": "v1.0"},
+            "2.0",
+            "2.0+dirty",
+            ["The code was changed after this commit"],
+        ),
+        ({"version": "1.0"}, None, "1.0+dirty", ["The code was changed after this version"]),
+        ({"version": "1.0+dirty"}, None, "1.0+dirty", ["The code was changed after this version"]),
+    ],
+)
+def test_code_that_was_changed_after_its_commit(
+    code: dict[str, Any], given: str | None, version: str, notes: list[str]
+) -> None:
+    """The commit stays the commit, the version is marked, the notes say it; so in both forms."""
+    told = {} if given is None else {"code_version": given}
+    run = {**RUN, "code": {**code, "is_dirty": True, "notes": ["No more"]}, "provenance": told}
+    record = make_record(run).content
+    assert record["code"].get("commit_hash") == code.get("commit")
+    assert record["code"]["version"] == version
+    assert record["notes"].splitlines() == [*notes, "No more"]
+    old = draft_data_process_v1(run).content
+    assert old["code_version"] == version
+    commit = [f"Commit: {COMMIT}"] if "commit" in code else []
+    assert old["notes"].splitlines() == [*commit, *notes, "No more"]
+
+
+@pytest.mark.parametrize("is_dirty", [None, False, "true", 1])
+def test_code_that_is_its_commit(is_dirty: Any) -> None:
+    """Nothing is added where nothing was changed, or where that is not known."""
+    code = {"commit": COMMIT, "version": "v1.0", "is_dirty": is_dirty, "notes": [1, " "]}
+    record = make_record({**RUN, "code": code}).content
+    assert record["code"]["version"] == "v1.0"
+    assert "notes" not in record
+    assert draft_data_process_v1({**RUN, "code": code}).content["code_version"] == COMMIT
 
 
 def test_what_is_not_known_is_said_with_its_setting() -> None:
@@ -179,21 +233,66 @@ def test_any_run_makes_a_record_of_version_1(run: dict[str, Any]) -> None:
         ("session-qc", None),
         ("my-analysis-of-things", None),
         ("pipeline-dispatch", None),
+        ("nodenoising", None),
+        ("no-denoising", None),
+        ("denoising", "Denoising"),
+        ("spike-sorting-qc", None),
+        ("pre-spike-sorting", None),
+        ("spike-sorting-pipeline", None),
+        ("Spike_Sorting.v2", "Spike sorting"),
+        ("zarr-decompression", None),
+        ("zarr-compression", None),
+        ("ephys-compression-2", "Compression"),
+        ("ephys-preprocessing-spike-sorting", None),
+        ("aind-ophys-dff-estimation", "dF/F estimation"),
+        ("image-flat-field-correction-gpu", "Image flat-field correction"),
+        ("aind-analysis", None),
+        ("spike-sorting" + "-1" * 30, "Spike sorting"),
+        ("spike-sorting" + "-1" * 31, None),
         ("", None),
         ("other", "Other"),
     ],
 )
 def test_types_by_name(name: str, expected: str | None) -> None:
-    """A process is of the type that its name is or contains; a general word in it says nothing."""
+    """Whole words of the table alone, beside words that do not make the process another one."""
     assert find_process_type(name, find_process_types()) == expected
+
+
+@pytest.mark.parametrize("version", [2, 1])
+def test_a_guess_of_the_type_says_so(version: int) -> None:
+    """What the name only contains is marked in the notes and told, with the setting to state it."""
+    provenance = {**RUN["provenance"], "schema_version": version}
+    run = {**RUN, "process_name": "aind-spike-sorting-ks4", "provenance": provenance}
+    record = make_record(run).content
+    assert record["process_type" if version == 2 else "name"] == "Spike sorting"
+    assert record["notes"] == (
+        "The process type is a guess by the name of the process, 'aind-spike-sorting-ks4'"
+    )
+    told = "the process type, for which 'Spike sorting' is a guess by the name"
+    assert _gaps(run) == {"provenance.process_type": told}
+    run["provenance"] = {**provenance, "process_type": "spike sorting"}
+    assert _gaps(run) == {}
+    assert "notes" not in make_record(run).content
+
+
+@pytest.mark.parametrize("name", ["nodenoising", "spike-sorting-qc", "zarr-decompression"])
+def test_a_type_that_nobody_states_is_other(name: str) -> None:
+    """Unless it is stated; a stated one that is no type is not guessed at either."""
+    run = {**RUN, "process_name": name}
+    assert make_record(run).content["process_type"] == "Other"
+    run["provenance"] = {**RUN["provenance"], "process_type": "spike_sorting"}
+    assert make_record(run).content["process_type"] == "Spike sorting"
+    run["provenance"] = {**RUN["provenance"], "process_type": "aind spike sorting"}
+    assert make_record(run).content["process_type"] == "Other"
+    assert _gaps(run) == {"provenance.process_type": "'aind spike sorting' is no process type"}
 
 
 def test_every_type_is_found_by_its_own_name() -> None:
     """In both forms of the schema."""
     for types in (find_process_types(), TYPES):
-        assert [find_process_type(kind.lower().replace(" ", "-"), types) for kind in types] == list(
-            types
-        )
+        names = [kind.lower().replace(" ", "-") for kind in types]
+        assert [find_process_type(name, types) for name in names] == list(types)
+        assert [read_process_type(name, types) for name in names] == list(types)
 
 
 @pytest.mark.parametrize(

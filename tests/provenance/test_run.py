@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,103 @@ def test_what_settings_and_platform_tell(capsule: Capsule) -> None:
     assert record["code"]["container"]["tag"] == "3"
     assert capsule.run_json()["data_process"]["gaps"] == []
     assert b"data_process" not in run.stderr
+
+
+def _commit_code(capsule: Capsule) -> str:
+    """Have the capsule's folder as a checkout of one commit; returns the commit."""
+    capsule.write("run", "#!/bin/sh\n")
+    git = ["git", "-C", str(capsule.root), "-c", "user.name=a", "-c", "user.email=b"]
+    for words in (["init", "-q"], ["add", "code"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True, env=capsule.environ)
+    done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+@pytest.mark.parametrize("schema", ["2", "1"])
+def test_a_changed_checkout_is_not_its_commit(capsule: Capsule, schema: str) -> None:
+    """The version, the notes and a WARNING at the end of the run say it, in both forms."""
+    commit = _commit_code(capsule)
+    env = {"CAPSULE_PROVENANCE__SCHEMA_VERSION": schema}
+    clean = capsule.run("./run", env=env)
+    assert b"changed after" not in clean.stderr
+    capsule.write("run", "#!/bin/sh\nexit 3\n")
+    run = capsule.run("./run", env=env)
+    (clean_path, path) = sorted(_find_records(capsule), key=lambda path: path.stat().st_mtime_ns)
+    assert "dirty" not in clean_path.read_text()
+    record = json.loads(path.read_text())
+    version = record["code"]["version"] if schema == "2" else record["code_version"]
+    assert version == f"{commit[:12]}-dirty"
+    assert "The code was changed after this commit" in record["notes"].splitlines()
+    assert commit in (record["code"]["commit_hash"] if schema == "2" else record["notes"])
+    warnings_ = [entry["message"] for entry in run.records if entry["level"] == "WARNING"]
+    assert warnings_ == [
+        f"The code was changed after this commit: {commit[:12]}. It is recorded as {version}"
+    ]
+    assert b"WARNING  The code was changed after this commit" in run.stderr
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_a_changed_checkout_in_python_alone(capsule: Capsule) -> None:
+    """`capsule_run` without the wrapper says it too."""
+    _commit_code(capsule)
+    capsule.write("run", "changed")
+    script = "from aind_capsule import capsule_run\nwith capsule_run(): pass\n"
+    done = subprocess.run(
+        [PY, "-c", script], cwd=capsule.code, env=capsule.environ, capture_output=True, check=True
+    )
+    assert b"WARNING  The code was changed after this commit" in done.stderr
+    assert "The code was changed after this commit" in _read_record(capsule)["notes"]
+
+
+def test_what_the_image_says_of_the_code(capsule: Capsule) -> None:
+    """`VERSION` and `CODE_URL` are in the record, whose notes say where they are from: no warning."""
+    run = capsule.run("true", env={"VERSION": "0.3.1", "CODE_URL": "https://h/sorter"})
+    record = _read_record(capsule)
+    assert (record["code"]["version"], record["code"]["url"]) == ("0.3.1", "https://h/sorter")
+    told = "Of the code, the image says this by its variables: VERSION, CODE_URL"
+    assert record["notes"] == told
+    assert b"WARNING" not in run.stderr
+    assert b"code_version" not in run.stderr
+
+
+def test_sources_that_disagree_are_told(capsule: Capsule) -> None:
+    """In the notes, and as a WARNING at the end of the run."""
+    stamp = {"version": "0.2", "url": "https://h/sorter"}
+    (capsule.code / ".capsule-version.json").write_text(json.dumps(stamp))
+    run = capsule.run("true", env={"VERSION": "0.3.1", "CODE_URL": "https://h/sorter.git"})
+    record = _read_record(capsule)
+    assert record["code"]["version"] == "0.2"
+    assert record["notes"].startswith("The code's version differs by source: 0.2 (")
+    assert b"WARNING  The code's version differs by source: 0.2 (" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "counts"),
+    [
+        ({"CO_CAPSULE_ID": "c"}, False),
+        ({"CO_CAPSULE_ID": "c", "CO_PIPELINE_ID": "p"}, True),
+        ({"CO_CAPSULE_ID": "c", "CAPSULE_PIPELINE_URL": "https://h/stated"}, True),
+    ],
+)
+def test_a_pipelines_url_in_the_image(capsule: Capsule, env: dict[str, str], counts: bool) -> None:
+    """In a plain run on the platform it is no pipeline's: it is left out, and that is told."""
+    run = capsule.run("true", env={**env, "PIPELINE_URL": "https://h/baked"})
+    assert ("url" in capsule.run_json()["pipeline"]) is counts
+    assert (b"PIPELINE_URL does not count" in run.stderr) is not counts
+    record = "".join(path.read_text() for path in _find_records(capsule))
+    assert "baked" not in record
+
+
+@pytest.mark.parametrize("name", ["Apptainer", "Singularity"])
+def test_a_run_in_an_image_of_a_file(capsule: Capsule, name: str) -> None:
+    """What runs the container is named, the image by its file, and no tag is made up."""
+    run = capsule.run("true", env={f"{name.upper()}_CONTAINER": "/images/ephys_0.1.2.sif"})
+    container = _read_record(capsule)["code"]["container"]
+    assert (container["container_type"], container["uri"], container["tag"]) == (
+        name, "/images/ephys_0.1.2.sif", "unknown",
+    )  # fmt: skip
+    assert b"provenance.container" not in run.stderr
 
 
 def test_what_is_missing_is_said_with_its_setting(capsule: Capsule) -> None:

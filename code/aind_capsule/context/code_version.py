@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from aind_capsule.context.code_addresses import strip_credentials
+from aind_capsule.context.code_sources import find_disagreements, is_same_commit
 from aind_capsule.context.files import UnusableFileError, read_json_object, read_text
 from aind_capsule.context.git_files import find_git_checkout
+from aind_capsule.context.git_status import describe_names, read_git_status
+from aind_capsule.context.image_variables import (
+    CODE_URL,
+    CODE_VERSION,
+    read_image_url,
+    read_image_version,
+)
 from aind_capsule.context.platform import read_variable
 from aind_capsule.context.task_script import find_cloned_code
 
@@ -23,7 +31,6 @@ COMMIT_VARIABLES = ("CO_COMMIT", "GIT_COMMIT", "COMMIT_ID")
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,60}")
 _MAX_BYTES = 1024 * 1024
 _MAX_CHARS = 2048
-_STATUS_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class CodeVersion:
         version: A tag, or the branch that a pipeline names.
         is_dirty: Whether files that git knows were changed since the commit.
         found_in: Where all this was found, for people.
+        notes: What else belongs to it, such as that it is not known whether files were changed.
+        from_image: Variables of the image that some of this is from.
     """
 
     url: str | None = None
@@ -44,31 +53,84 @@ class CodeVersion:
     version: str | None = None
     is_dirty: bool | None = None
     found_in: str = ""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    from_image: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
-        """As JSON; what is not known is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return it as JSON, without what is not known."""
+        lists = {"notes": list(self.notes), "from_image": list(self.from_image)}
+        fields = {**asdict(self), **lists}
+        return {name: value for name, value in fields.items() if value is not None and value != []}
 
 
 def find_code_version(
-    code_folder: str, environ: Mapping[str, str], task_command_file: str | None = None
+    code_folder: str,
+    environ: Mapping[str, str],
+    task_command_file: str | None = None,
+    *,
+    ignored: Collection[str] = (),
+    task_folder: str | None = None,
+    is_container: bool = False,
 ) -> CodeVersion | None:
-    """The version of the code in a folder, from the first place that knows anything, or None.
+    """Return the version of the code in a folder, or None where nothing is known.
 
-    The places: the stamp of a build (`.capsule-version.json` in the folder), the script of the
-    pipeline task, variables, the git repository around the folder.
+    The places, of which the first that knows anything counts: the stamp of a build
+    (`.capsule-version.json` in the folder), the script of the pipeline task, variables, the git
+    repository around the folder. The variables of the image say what is unknown after that. Where
+    places disagree, and where files were changed since the commit, that is said.
 
     Args:
         code_folder: The capsule's code.
         environ: The environment.
         task_command_file: The task's `.command.sh`, inside a pipeline.
+        ignored: Folders in which new files are no code, such as results.
+        task_folder: The task's folder: a repository around it is the pipeline's.
+        is_container: Whether the variables are those of an image.
     """
-    found = _read_stamp(os.path.join(code_folder, STAMP_NAME))
-    if found is None and task_command_file is not None:
-        found = _read_task_script(task_command_file, environ)
-    if found is None:
-        found = _read_variables(environ)
-    return found if found is not None else _read_git(code_folder, environ)
+    script = None if task_command_file is None else _read_task_script(task_command_file, environ)
+    stamp = _read_stamp(os.path.join(code_folder, STAMP_NAME))
+    git = _read_git(code_folder, environ, ignored, task_folder)
+    image = _read_image(environ, is_container=is_container)
+    known = [place for place in (stamp, script, _read_variables(environ), git) if place is not None]
+    sources = known if image is None else [*known, image]
+    if not sources:
+        return None
+    found = sources[0]
+    if git is not None and git is not found:
+        found = _add_git(found, git)
+    if image is not None and image is not found:
+        found = _add_image(found, image)
+    return replace(found, notes=(*find_disagreements(sources), *found.notes))
+
+
+def _add_git(found: CodeVersion, git: CodeVersion) -> CodeVersion:
+    """Return what another place says, with the state of the repository if the commits are one."""
+    if found.commit is None or git.commit is None or not is_same_commit(found.commit, git.commit):
+        return found
+    return replace(found, is_dirty=found.is_dirty or git.is_dirty, notes=git.notes)
+
+
+def _add_image(found: CodeVersion, image: CodeVersion) -> CodeVersion:
+    """Return what other places say, with what the image says beyond that."""
+    version = CODE_VERSION if found.version is None and image.version is not None else None
+    url = CODE_URL if found.url is None and image.url is not None else None
+    return replace(
+        found,
+        version=found.version or image.version,
+        url=found.url or image.url,
+        from_image=tuple(filter(None, [version, url])),
+    )
+
+
+def _read_image(environ: Mapping[str, str], *, is_container: bool) -> CodeVersion | None:
+    version = read_image_version(environ, is_container=is_container)
+    url = read_image_url(environ)
+    names = [name for name, value in ((CODE_VERSION, version), (CODE_URL, url)) if value]
+    if not names:
+        return None
+    return CodeVersion(
+        url=url, version=version, found_in=" and ".join(names), from_image=tuple(names)
+    )
 
 
 def _read_stamp(path: str) -> CodeVersion | None:
@@ -109,42 +171,45 @@ def _read_variables(environ: Mapping[str, str]) -> CodeVersion | None:
     return None
 
 
-def _read_git(code_folder: str, environ: Mapping[str, str]) -> CodeVersion | None:
+def _read_git(
+    code_folder: str,
+    environ: Mapping[str, str],
+    ignored: Collection[str],
+    task_folder: str | None,
+) -> CodeVersion | None:
     checkout = find_git_checkout(code_folder)
-    if checkout is None:
+    if checkout is None or not _is_inside(checkout.folder, task_folder):
         return None
-    found = CodeVersion(
-        url=strip_credentials(checkout.url),
-        commit=checkout.commit,
-        branch=_read_word(checkout.branch),
-        found_in=f"git repository {checkout.folder}",
-    )
-    if found.commit is None:
-        return found if found.url or found.branch else None
-    return replace(found, is_dirty=_ask_git_is_dirty(checkout.folder, environ))
-
-
-def _ask_git_is_dirty(folder: str, environ: Mapping[str, str]) -> bool | None:
-    """Ask git, where it is installed and answers in time; None where it does not."""
-    import subprocess
-
-    # Variables such as GIT_DIR would lead it to another repository, and to be a watcher's client is
-    # to start a program of the repository's choice. It may not touch the repository's index.
-    variables = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
-    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", folder]
-    try:
-        done = subprocess.run(
-            [*command, "status", "--porcelain", "--untracked-files=no"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=variables,
-            timeout=_STATUS_TIMEOUT_S,
-            check=False,
+    status = read_git_status(checkout, code_folder, environ, ignored=ignored)
+    url, commit = strip_credentials(checkout.url), checkout.commit or _read_commit(status.commit)
+    branch = _read_word(checkout.branch)
+    if not (url or commit or branch):
+        return None
+    notes = []
+    if status.is_unborn:
+        notes.append("The code is in no commit: its git repository has none yet")
+    elif status.is_dirty is None and commit is not None:
+        why = "" if status.problem is None else f": {status.problem}"
+        notes.append(f"Whether the code was changed after this commit is not known{why}")
+    if status.untracked and commit is not None:
+        notes.append(
+            f"Files beside the code that are in no commit: {describe_names(status.untracked)}"
         )
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-    return bool(done.stdout.strip()) if done.returncode == 0 else None
+    return CodeVersion(
+        url=url,
+        commit=commit,
+        branch=branch,
+        is_dirty=status.is_dirty if commit is not None else None,
+        found_in=f"git repository {checkout.folder}",
+        notes=tuple(notes),
+    )
+
+
+def _is_inside(path: str, folder: str | None) -> bool:
+    if folder is None:
+        return True
+    above = os.path.realpath(folder)
+    return os.path.commonpath([path, above]) == above
 
 
 def _read_commit(value: Any) -> str | None:

@@ -33,7 +33,9 @@ _MISSING = frozenset({"", "null", "none", "undefined"})
 #: What only a plain run on the platform has, all of it: a folder alone can be somebody's checkout.
 _PLATFORM_FOLDERS = ("code", "root/capsule/code", "root/capsule/results")
 _CONTAINER_FILES = (".dockerenv", "run/.containerenv")
-_CONTAINER_VARIABLES = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER", "container")
+#: Apptainer sets both: the first one that is set names what runs the container.
+_IMAGE_VARIABLES = {"APPTAINER_CONTAINER": "Apptainer", "SINGULARITY_CONTAINER": "Singularity"}
+_CONTAINER_VARIABLES = (*_IMAGE_VARIABLES, "container")
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:
@@ -53,6 +55,19 @@ def read_platform_ids(environ: Mapping[str, str]) -> dict[str, str]:
     """
     given = {name: read_variable(environ, variable) for name, variable in _IDS.items()}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def find_container(environ: Mapping[str, str]) -> dict[str, str] | None:
+    """Return what runs our container and the image; None where the container does not tell.
+
+    >>> find_container({"SINGULARITY_CONTAINER": "/images/x.sif"})
+    {'type': 'Singularity', 'image': '/images/x.sif'}
+    """
+    for variable, kind in _IMAGE_VARIABLES.items():
+        image = read_variable(environ, variable)
+        if image is not None:
+            return {"type": kind, "image": image}
+    return None
 
 
 def find_run_mode(

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.context.platform import CODE_OCEAN, CONTAINER, PIPELINE_TASK
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.model.code_notes import is_changed, mark_changed
+from aind_capsule.provenance.model.containers import build_container
+from aind_capsule.provenance.process_types import find_process_type, read_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
     Gap,
+    build_notes,
     clean_keys,
-    describe_end,
     describe_resources,
     find_language,
     find_script,
@@ -59,7 +61,7 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
     given = read_table(run, "provenance")
     process_name = read_text(run, "process_name") or UNKNOWN
     start, end = read_times(run)
-    kind = choose_process_type(run, types, gaps)
+    kind, kind_notes = choose_process_type(run, types, gaps)
     stage = read_text(given, "stage")
     content: dict[str, Any] = {
         "object_type": "Data process",
@@ -75,7 +77,7 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
         "end_date_time": end,
         "output_path": ".",
         "output_parameters": clean_keys(read_table(run, "metrics")) or None,
-        "notes": describe_end(run),
+        "notes": build_notes(run, *kind_notes),
         "resources": describe_resources(run),
     }
     if content["resources"] is not None:
@@ -86,18 +88,26 @@ def draft_data_process(run: Mapping[str, Any], types: Collection[str]) -> Draft:
     return Draft(drop_unknown(content), tuple(gaps))
 
 
-def choose_process_type(run: Mapping[str, Any], types: Collection[str], gaps: list[Gap]) -> str:
-    """The process type: the setting's, else that which the process is named for, else `Other`."""
+def choose_process_type(
+    run: Mapping[str, Any], types: Collection[str], gaps: list[Gap]
+) -> tuple[str, list[str]]:
+    """Return the process type and what the notes say of it.
+
+    It is the setting's, else the one that the process is named for, else `Other`.
+    """
     given = read_text(read_table(run, "provenance"), "process_type")
-    if given is not None:
-        found = find_process_type(given, types)
-        if found is None:
-            gaps.append(Gap(f"{given!r} is no process type", "provenance.process_type"))
-        return found or OTHER
-    found = find_process_type(read_text(run, "process_name") or "", types)
-    if found is None:
-        gaps.append(Gap("the process type", "provenance.process_type"))
-    return found or OTHER
+    name = read_text(run, "process_name") or ""
+    stated = read_process_type(name if given is None else given, types)
+    if stated is not None:
+        return stated, []
+    guess = None if given is not None else find_process_type(name, types)
+    if guess is not None:
+        what = f"the process type, for which {guess!r} is a guess by the name"
+        gaps.append(Gap(what, "provenance.process_type"))
+        return guess, [f"The process type is a guess by the name of the process, {name!r}"]
+    what = "the process type" if given is None else f"{given!r} is no process type"
+    gaps.append(Gap(what, "provenance.process_type"))
+    return OTHER, []
 
 
 def find_experimenters(run: Mapping[str, Any], gaps: list[Gap]) -> list[str]:
@@ -116,14 +126,15 @@ def find_pipeline_name(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
     return name
 
 
-def _find_container(run: Mapping[str, Any], gaps: list[Gap]) -> str | None:
-    image = read_text(read_table(run, "provenance"), "container")
-    # Nothing inside of a container tells the image's name. On a workstation there is none to be
-    # missing, and to ask for it after every run would be noise.
-    is_inside = read_text(read_table(run, "environment"), "run_mode") in _CONTAINERS
-    if image is None and is_inside:
+def _find_container(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, str] | None:
+    environment = read_table(run, "environment")
+    known = read_table(environment, "container")
+    image = read_text(read_table(run, "provenance"), "container") or read_text(known, "image")
+    # Nothing inside of a container of Docker tells the image's name. On a workstation there is none
+    # to be missing, and to ask for it after every run would be noise.
+    if image is None and read_text(environment, "run_mode") in _CONTAINERS:
         gaps.append(Gap("the container's image", "provenance.container"))
-    return image
+    return build_container(image, read_text(known, "type"))
 
 
 def find_code_url(run: Mapping[str, Any], gaps: list[Gap]) -> str:
@@ -142,7 +153,7 @@ def find_code_version(run: Mapping[str, Any], gaps: list[Gap]) -> tuple[str | No
     commit = read_commit(code)
     if version is None and commit is None:
         gaps.append(Gap("the code's version", "provenance.code_version"))
-    return version, commit
+    return (mark_changed(version, commit) if is_changed(code) else version), commit
 
 
 def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
@@ -159,7 +170,7 @@ def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
             "name": read_text(run, "process_name"),
             "version": version,
             "commit_hash": commit,
-            "container": _build_container(_find_container(run, gaps)),
+            "container": _find_container(run, gaps),
             "run_script": find_script(read_texts(run, "command")),
             "language": language,
             "language_version": language_version,
@@ -167,26 +178,6 @@ def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
             "parameters": clean_keys(read_table(run, "parameters")) or None,
         }
     )
-
-
-def _build_container(image: str | None) -> dict[str, str] | None:
-    """The schema's `Container` of an image's name.
-
-    >>> container = _build_container("registry:5000/aind/ephys:1.2")
-    >>> container["uri"], container["tag"]
-    ('registry:5000/aind/ephys', '1.2')
-    >>> _build_container("aind/ephys@sha256:00ff")["tag"], _build_container("ephys")["tag"]
-    ('sha256:00ff', 'latest')
-    """
-    if image is None:
-        return None
-    uri, mark, tag = image.partition("@")
-    if not mark:
-        folder, slash, name = image.rpartition("/")
-        name, _, tag = name.partition(":")
-        uri = f"{folder}{slash}{name}"
-    kind = "Docker"
-    return {"object_type": "Container", "container_type": kind, "uri": uri, "tag": tag or "latest"}
 
 
 def drop_unknown(table: Mapping[str, Any]) -> dict[str, Any]:

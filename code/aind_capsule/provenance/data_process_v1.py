@@ -16,11 +16,12 @@ from aind_capsule.provenance.data_process import (
     find_code_url,
     find_code_version,
 )
+from aind_capsule.provenance.model.code_notes import is_changed
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
     Gap,
+    build_notes,
     clean_keys,
-    describe_end,
     describe_resources,
     read_list,
     read_table,
@@ -57,12 +58,14 @@ def draft_data_process_v1(run: Mapping[str, Any]) -> Draft:
     """
     gaps: list[Gap] = []
     start, end = read_times(run)
-    kind = choose_process_type(run, TYPES, gaps)
+    kind, kind_notes = choose_process_type(run, TYPES, gaps)
     version, commit = find_code_version(run, gaps)
     process_name = read_text(run, "process_name") or UNKNOWN
-    notes = describe_end(run)
-    if kind == "Other":  # there the notes tell which
-        notes = process_name if notes is None else f"{process_name}\n{notes}"
+    # Where it is another process the notes say which.
+    more = [process_name] if kind == "Other" else kind_notes
+    dirty = version if is_changed(read_table(run, "code")) else None
+    if dirty and commit:  # its only field holds the version
+        more.append(f"Commit: {commit}")
     inputs = [entry["path"] for entry in read_list(run, "inputs") if _is_input(entry)]
     content = {
         "name": kind,
@@ -72,10 +75,10 @@ def draft_data_process_v1(run: Mapping[str, Any]) -> Draft:
         "input_location": inputs or read_text(read_table(run, "folders"), "data") or UNKNOWN,
         "output_location": read_text(read_table(run, "folders"), "results") or UNKNOWN,
         "code_url": find_code_url(run, gaps),
-        "code_version": commit or version,
+        "code_version": dirty or commit or version,
         "parameters": clean_keys(read_table(run, "parameters")),
         "outputs": clean_keys(read_table(run, "metrics")),
-        "notes": notes,
+        "notes": build_notes(run, *more),
         "resources": describe_resources(run),
     }
     return Draft(drop_unknown(content), tuple(gaps))

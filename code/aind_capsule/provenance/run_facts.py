@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.provenance.model.code_notes import build_code_notes
 from aind_capsule.records.failure_text import describe_failure
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 
@@ -127,16 +128,22 @@ def find_language(run: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return _LANGUAGES.get(os.path.splitext(script)[1]), None
 
 
-def describe_end(run: Mapping[str, Any]) -> str | None:
-    """How the run ended where it did not succeed, and what the processing noted."""
-    notes = []
+def build_notes(run: Mapping[str, Any], *more: str) -> str | None:
+    """Return how the run ended where it did not succeed, what its code is, what it noted.
+
+    Args:
+        run: What its `run.json` says.
+        more: What this form of the record has no field for.
+    """
+    notes = [*more]
     status = read_text(run, "status")
     if status != "success":
         told = describe_failure(read_text(run, "error_type"), read_text(run, "error_message"))
         code = run.get("exit_code")
-        notes.append(f"The run {_ENDS.get(status or '', 'has an unknown end')}")
-        notes[0] += f" (exit status {code})" if isinstance(code, int) else ""
-        notes[0] += f": {told}" if told else ""
+        end = f"The run {_ENDS.get(status or '', 'has an unknown end')}"
+        end += f" (exit status {code})" if isinstance(code, int) else ""
+        notes.append(f"{end}: {told}" if told else end)
+    notes += build_code_notes(read_table(run, "code"))
     for note in read_list(run, "notes"):
         text = note.get("text") if isinstance(note, Mapping) else note
         if isinstance(text, str):

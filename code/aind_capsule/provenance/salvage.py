@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aind_capsule.provenance.data_process import OTHER, STAGES, drop_unknown
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.process_types import read_process_type
 from aind_capsule.provenance.run_facts import UNKNOWN, read_table, read_text
 from aind_capsule.provenance.schema import (
     InvalidRecordError,
@@ -132,7 +132,7 @@ def _repair(
     value = taken.pop(field, None)
     shown = value
     if field == "process_type":
-        found = find_process_type(value, find_process_types()) if isinstance(value, str) else None
+        found = read_process_type(value, find_process_types()) if isinstance(value, str) else None
         taken[field] = found if found not in (None, value) else OTHER
     elif field == "stage":
         taken[field] = STAGES[0]

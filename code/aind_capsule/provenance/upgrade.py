@@ -13,7 +13,7 @@ from typing import Any
 
 from aind_capsule.context.asset_names import parse_asset_name
 from aind_capsule.provenance.data_process import OTHER, drop_unknown
-from aind_capsule.provenance.process_types import find_process_type
+from aind_capsule.provenance.process_types import read_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
     clean_keys,
@@ -66,7 +66,7 @@ def upgrade_data_process(
     """
     fields = _Fields(process)
     name = fields.take_text("name")
-    kind = find_process_type(name or "", types)
+    kind = read_process_type(name or "", types)
     notes = [fields.take_text("description")] if is_analysis else []
     notes.append(fields.take_text("notes"))
     software, code_version = fields.take_text("software_version"), fields.take_text("code_version")

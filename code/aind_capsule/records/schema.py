@@ -120,7 +120,8 @@ FIELDS: tuple[Field, ...] = (
     _canonical(
         "code",
         "The code that ran: `url`, `commit`, `branch`, `version`, `is_dirty`, as far as they are"
-        " known, and where that was found (`found_in`).",
+        " known, where that was found (`found_in`), which variables of the image it is from"
+        " (`from_image`), and what else belongs to it (`notes`), such as places that disagree.",
         "object",
     ),
     _canonical(

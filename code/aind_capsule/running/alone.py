@@ -32,6 +32,7 @@ from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
+from aind_capsule.running.finishing.finish_run import warn_of_code
 from aind_capsule.running.first_records import write_start
 from aind_capsule.running.inputs import (
     add_links,
@@ -209,6 +210,7 @@ class LoneRun:
         carried: dict[str, Any] = {}
         if outcome.status != "stopped":
             carried = carry_metadata(prepared, self._wait_at_end, journal.log)
+        warn_of_code(self.found, journal.log)
         self._delivery.keep_files(journal, is_over=True)
         used = Ended(0, cpu_s=read_cpu_s() - self._cpu_s, max_rss_bytes=read_peak_rss_bytes() or 0)
         canonical = journal.write_canonical(

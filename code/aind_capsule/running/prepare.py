@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aind_capsule.context.cgroup import Cgroup, find_cgroup
@@ -15,7 +16,12 @@ from aind_capsule.context.folders import KINDS, Folder, find_folder, find_write_
 from aind_capsule.context.identity import build_environment_fields
 from aind_capsule.context.machine import read_machine
 from aind_capsule.context.pipeline_task import PipelineTask, find_pipeline_task
-from aind_capsule.context.platform import find_run_mode, read_platform_ids
+from aind_capsule.context.platform import (
+    WORKSTATION,
+    find_container,
+    find_run_mode,
+    read_platform_ids,
+)
 from aind_capsule.errors import SettingsError
 from aind_capsule.frozen import frozen
 from aind_capsule.logs.place import make_run_folder
@@ -110,6 +116,10 @@ def prepare(request: RunRequest) -> Prepared:
             problems.append(Problem(message, hint, is_error=True))
     run_id = make_run_id()
     task = find_pipeline_task(environ)
+    run_mode = find_run_mode(environ, is_pipeline_task=task is not None)
+    if loaded.sources["pipeline_url"] == "PIPELINE_URL":
+        settings, more = _drop_url_of_image(settings, environ, run_mode, task)
+        problems += more
     redactor = Redactor.from_settings(settings, environ, LITERALS)
     name = find_process_name(settings, request.command, cwd, environ, task)
     process_name = redactor.redact_text(name.text)  # the run's files bear it
@@ -132,10 +142,11 @@ def prepare(request: RunRequest) -> Prepared:
         parameters=find_parameters(request.command) if request.command else {},
         started_us=read_clock_us(),
         settings=settings,
-        run_mode=find_run_mode(environ, is_pipeline_task=task is not None),
+        run_mode=run_mode,
         platform_ids=read_platform_ids(environ),
         machine=read_machine(environ, cgroup).describe(),
         folders={kind: folder.path for kind, folder in folders.items()},
+        container=find_container(environ),
         pipeline_task=None if task is None else {"evidence": task.evidence, "folder": task.folder},
     )
     fields = build_run_fields(run_id, process_name, settings, build_environment_fields(environ))
@@ -154,6 +165,21 @@ def prepare(request: RunRequest) -> Prepared:
         fatal=fatal,
         name_hint=name.hint,
     )
+
+
+def _drop_url_of_image(
+    settings: Settings, environ: Mapping[str, str], run_mode: str, task: PipelineTask | None
+) -> tuple[Settings, list[Problem]]:
+    """Return the settings without a pipeline's url that only the image states, and that problem."""
+    from aind_capsule.context.image_variables import is_pipeline_url_of_image  # few runs have one
+
+    if not is_pipeline_url_of_image(environ, run_mode, task):
+        return settings, []
+    message = (
+        f"PIPELINE_URL does not count: the image sets it ({settings.pipeline_url}), no pipeline"
+    )
+    hint = "Set it in the env of the pipeline's nextflow.config, and CODE_URL in the image."
+    return replace(settings, pipeline_url=None), [Problem(message, hint, is_error=False)]
 
 
 def _load(request: RunRequest) -> tuple[LoadedSettings, SettingsError | None]:
@@ -196,7 +222,15 @@ def find_code(request: RunRequest, prepared: Prepared) -> dict[str, Any] | None:
     task = prepared.task
     folder = _find_code_folder(request) or request.cwd
     script = None if task is None else task.command_script
-    found = find_code_version(folder, request.environ, script)
+    folders = prepared.facts.folders.values()
+    found = find_code_version(
+        folder,
+        request.environ,
+        script,
+        ignored=folders,
+        task_folder=None if task is None else task.folder,
+        is_container=prepared.facts.run_mode != WORKSTATION,
+    )
     return None if found is None else found.describe()
 
 

@@ -78,6 +78,7 @@ def finish_run(run: RunParts, ending: RunEnding) -> int:
     carried: dict[str, Any] = {}
     if ending.ended is not None and outcome.status != "stopped":
         carried = carry_metadata(prepared, run.wait.wait, journal.log)
+    warn_of_code(ending.found, journal.log)
     if upload is not None and ending.ended is not None:
         run.delivery.keep_files(journal, is_over=True)
         more = {**carried, **journal.additions.describe_lists()}
@@ -108,6 +109,22 @@ def finish_run(run: RunParts, ending: RunEnding) -> int:
         files.finish()
     run.wait.flush(run.outlets[1])
     return _find_exit_status(run, outcome)
+
+
+def warn_of_code(found: Mapping[str, Any], log: Callable[[str, str], object]) -> None:
+    """Log where the code that ran is not its commit, which the record says too.
+
+    Args:
+        found: What is known of the inputs and the code.
+        log: Logs a message of a level.
+    """
+    code = found.get("code")
+    if not code:
+        return
+    from aind_capsule.provenance.model.code_notes import build_code_warnings
+
+    for message in build_code_warnings(code):
+        log("WARNING", message)
 
 
 def _write_canonical(

@@ -76,6 +76,7 @@ def build_run_json(
             "platform_ids": dict(facts.platform_ids),
             "pipeline_task": facts.pipeline_task,
             "machine": dict(facts.machine),
+            **({} if facts.container is None else {"container": dict(facts.container)}),
             "toolkit": {
                 "name": "aind-capsule",
                 "version": __version__,

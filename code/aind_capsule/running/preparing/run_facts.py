@@ -18,6 +18,7 @@ class RunFacts:
         started_us: When it started, microseconds since 1970.
         is_name_guess: Whether a name that the processing states is to be preferred.
         machine: The machine, as `context.machine` describes it.
+        container: What runs the container and its image, where that is known inside of it.
     """
 
     run_id: str
@@ -31,6 +32,7 @@ class RunFacts:
     machine: Mapping[str, Any]
     folders: Mapping[str, str]
     pipeline_task: Mapping[str, Any] | None = None
+    container: Mapping[str, str] | None = None
     is_name_guess: bool = False
 
     def rename(self, process_name: str | None) -> RunFacts:
