@@ -26,6 +26,10 @@ _MAX_ROUNDS = 20
 _MAX_VALUE_CHARACTERS = 200
 _MAX_FAULT_CHARACTERS = 400
 _REQUIRED = ("process_type", "stage", "code", "experimenters", "start_date_time")
+_SURELY_VALID: Mapping[str, Any] = {
+    "process_type": OTHER, "name": UNKNOWN, "stage": STAGES[0], "code": {"url": UNKNOWN},
+    "experimenters": [], "start_date_time": "1970-01-01T00:00:00Z",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ def salvage(
     """
     taken = {**content, "name": read_text(content, "name") or name}
     faults = [_describe(field, value, "") for field, value in (refused or {}).items()]
+    if content.get("name") not in (None, "", taken["name"]) and not isinstance(
+        content["name"], str
+    ):
+        faults.append(_describe("name", content["name"], "it is no text"))
     for _ in range(_MAX_ROUNDS):
         try:
             return Salvaged(validate_data_process(_add_notes(taken, faults)), tuple(faults))
@@ -97,6 +105,10 @@ def _locate(
         yield from named
         return
     why = error.faults[0][1] if error.faults else error.message
+    alone = [place for place in _list_places(taken) if _is_refused_alone(taken, place)]
+    if alone:
+        yield from ((place, why) for place in alone)
+        return
     for place in _list_places(taken):
         try:
             validate_data_process(_add_notes(_drop(taken, place), faults))
@@ -107,6 +119,20 @@ def _locate(
         return
     for field in taken.keys() - {"name", *_REQUIRED}:
         yield (field,), why
+
+
+def _is_refused_alone(taken: Mapping[str, Any], place: tuple[str, ...]) -> bool:
+    """Return whether the schema refuses one value in a record that is valid without it."""
+    value = (
+        taken[place[0]] if len(place) == 1 else {"url": UNKNOWN, place[1]: taken["code"][place[1]]}
+    )
+    if place == ("code",) and isinstance(value, Mapping):
+        return False  # each of its fields is a place of its own
+    try:
+        validate_data_process({**_SURELY_VALID, place[0]: value})
+    except InvalidRecordError:
+        return True
+    return False
 
 
 def _list_places(taken: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -134,6 +160,7 @@ def _repair(
     if field == "process_type":
         found = read_process_type(value, find_process_types()) if isinstance(value, str) else None
         taken[field] = found if found not in (None, value) else OTHER
+        why = why if value is None else "no process type of the schema"
     elif field == "stage":
         taken[field] = STAGES[0]
     elif field == "experimenters":
