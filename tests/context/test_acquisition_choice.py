@@ -1,107 +1,176 @@
-"""Which acquisition an asset is of, where its names disagree."""
+"""Which acquisition and which name an asset has, where its folder and its metadata disagree."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from aind_capsule.context.acquisition_choice import find_seattle_offset
-from aind_capsule.context.assets import DataAsset, read_asset
+from aind_capsule.context.acquisition_choice import read_start
+from aind_capsule.context.assets import DataAsset, find_assets
+from tests.context.trees import write_tree
 
 
-def read(root: Path, folder: str, name: str | None, start: str | None, subject: str) -> DataAsset:
-    """An asset whose folder and description have these names."""
-    path = root / folder
-    path.mkdir()
-    description = {"schema_version": "1.0.0", "data_level": "raw", "modality": ["x"]}
-    files = {
-        "subject": {"subject_id": subject},
-        "session": {"rig_id": "r", **({"session_start_time": start} if start else {})},
-        "data_description": {**description, **({"name": name} if name else {})},
-        "rig": {"rig_id": "r"},
-    }
-    for file, content in files.items():
-        (path / f"{file}.json").write_text(json.dumps(content))
-    return read_asset(str(path), [f"{file}.json" for file in files])
+@pytest.fixture(params=["UTC", "America/Los_Angeles"], autouse=True)
+def _zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
-FOLDER, DESCRIBED = "1_2023-01-26_10-45-12", "1_2023-01-31_08-23-09"
+def _read(
+    tmp_path: Path,
+    folder: str,
+    name: str | None,
+    *,
+    start: str | None = None,
+    subject: str | None = None,
+    link: str | None = None,
+    level: str = "raw",
+) -> DataAsset:
+    """The asset in a folder, perhaps behind a link, with a description, a start and a subject."""
+    description = {
+        "name": name, "data_level": level, "schema_version": "1", "modality": ["x"],
+    }  # fmt: skip
+    files = {"data_description.json": json.dumps(description)}
+    files["subject.json"] = json.dumps({"subject_id": subject}) if subject else "{}"
+    files["session.json"] = json.dumps({"session_start_time": start, "rig_id": "r"})
+    files["processing.json"] = "{}"
+    data = tmp_path / "data"
+    data.mkdir(exist_ok=True)
+    where = data / folder if link is None else tmp_path / "disk" / folder
+    write_tree(where, files)
+    if link is not None:
+        (data / link).symlink_to(where)
+    (asset,) = find_assets(str(data))
+    return asset
 
 
-@pytest.mark.parametrize(
-    ("start", "right"),
-    [
-        ("2023-01-26T10:45:01", FOLDER),
-        ("2023-01-26 18:45:01+00:00", FOLDER),
-        ("2023-01-26T10:45:01-0800", FOLDER),
-        ("2023-01-31T16:23:00.123456Z", DESCRIBED),
-        ("2023-01-31T08:23:00", DESCRIBED),
-        (None, FOLDER),
-        ("yesterday", FOLDER),
-        ("2023-02-30T10:00:00Z", FOLDER),
-    ],
-)
-def test_the_name_that_is_nearer_to_the_start(
-    tmp_path: Path, start: str | None, right: str
-) -> None:
-    """Of two names of one subject the nearer to the start counts, else the folder's; it is said."""
-    asset = read(tmp_path, f"SmartSPIM_{FOLDER}", f"smartspim_{DESCRIBED}", start, "1")
-    assert asset.acquisition_name == right
-    (problem,) = (text for text in asset.problems if "was taken" in text)
-    assert FOLDER in problem
-    assert DESCRIBED in problem
-    assert f"{right!r} was taken" in problem
+def _find_contradictions(asset: DataAsset) -> list[str]:
+    return [problem for problem in asset.problems if problem.startswith("The names disagree")]
 
 
-def test_an_hour_of_daylight_time(tmp_path: Path) -> None:
-    """In July a clock in Seattle is seven hours behind UTC."""
-    folder, described = "im_2_2025-07-16_13-46-00", "im_2_2025-07-16_14-46-00"
-    asset = read(tmp_path, folder, described, "2025-07-16T20:46:00Z", "2")
-    assert asset.acquisition_name == "2_2025-07-16_13-46-00"
+FOLDER, MIDDAY = "imaging_700002_2025-07-16_13-46-00", "imaging_700002_2025-07-16_14-46-00"
 
 
 @pytest.mark.parametrize(
-    ("folder", "name", "subject", "right"),
+    ("folder", "name", "start", "acquisition"),
     [
-        ("behavior", "behavior_3_2025-01-01_00-00-00", "3", "3_2025-01-01_00-00-00"),
-        ("behavior_3_2025-01-01_00-00-00", "behavior", "3", "3_2025-01-01_00-00-00"),
-        ("behavior_5_2025-01-01_00-00-00", "behavior_4_2025-01-02_00-00-00", "4", "4_2025-01-02_00-00-00"),
-        ("SmartSPIM_6_2025-01-01_00-00-00", "smartspim_6_2025-01-01_00-00-00", "6", "6_2025-01-01_00-00-00"),
+        ("SmartSPIM_700001_2023-01-26_10-45-12", "smartspim_700001_2023-01-31_08-23-09",
+         "2023-01-26T10:45:01", "700001_2023-01-26_10-45-12"),
+        (FOLDER, MIDDAY, "2025-07-16T20:46:00Z", "700002_2025-07-16_13-46-00"),
+        (FOLDER, MIDDAY, "2025-07-16T22:46:00+02:00", "700002_2025-07-16_13-46-00"),
+        (FOLDER, MIDDAY, "2025-07-16T21:45:00Z", "700002_2025-07-16_14-46-00"),
+        (FOLDER, MIDDAY, "2025-07-16T14:45:00-07:00", "700002_2025-07-16_14-46-00"),
+        (FOLDER, MIDDAY, "2025-07-16 14:45:00.1234567", "700002_2025-07-16_14-46-00"),
+        (FOLDER, MIDDAY, "2025-07-16T14:16:00", "700002_2025-07-16_13-46-00"),
+        (FOLDER, MIDDAY, None, "700002_2025-07-16_13-46-00"),
+        (FOLDER, MIDDAY, "yesterday", "700002_2025-07-16_13-46-00"),
+        (FOLDER, MIDDAY, "0001-01-01T00:00:00+14:00", "700002_2025-07-16_13-46-00"),
+        (f"{FOLDER}_a_2025-08-01_00-00-00", MIDDAY, None, "700002_2025-07-16_13-46-00"),
     ],
 )  # fmt: skip
-def test_one_name_or_another_subject(
-    tmp_path: Path, folder: str, name: str, subject: str, right: str
+def test_two_times_of_one_subject(
+    tmp_path: Path,
+    folder: str,
+    name: str,
+    start: str | None,
+    acquisition: str,
 ) -> None:
-    """Where only one names an acquisition it counts; of another subject the description does."""
-    asset = read(tmp_path, folder, name, None, subject)
-    assert asset.acquisition_name == right
-    assert any("was taken" in text for text in asset.problems) is (subject == "4")
+    """The one nearer to the start is taken, else the folder's; both are named in one problem."""
+    asset = _read(tmp_path, folder, name, start=start)
+    assert asset.acquisition_name == acquisition
+    (problem,) = _find_contradictions(asset)
+    assert all(other[-19:] in problem for other in (folder[: len(FOLDER)], name))
+    assert f"Taken: {acquisition!r}" in problem
+    assert asset.name == folder
 
 
-def test_a_link_that_is_named_by_its_mount(tmp_path: Path) -> None:
-    """The name of the folder behind a link is a folder's name as well."""
-    read(tmp_path, f"ecephys_{FOLDER}", f"ecephys_{DESCRIBED}", "2023-01-26T10:45:00", "1")
-    (tmp_path / "session").symlink_to(tmp_path / f"ecephys_{FOLDER}")
-    files = [path.name for path in (tmp_path / "session").iterdir()]
-    assert read_asset(str(tmp_path / "session"), files).acquisition_name == FOLDER
+@pytest.mark.parametrize(
+    ("subject", "acquisition", "name"),
+    [
+        ("700004", "700004_2025-01-02_00-00-00", "behavior_700004_2025-01-02_00-00-00"),
+        ("700005", "700005_2025-01-01_00-00-00", "behavior_700005_2025-01-01_00-00-00"),
+        ("700009", "700004_2025-01-02_00-00-00", "behavior_700004_2025-01-02_00-00-00"),
+        (None, "700004_2025-01-02_00-00-00", "behavior_700004_2025-01-02_00-00-00"),
+    ],
+)
+def test_two_subjects(tmp_path: Path, subject: str | None, acquisition: str, name: str) -> None:
+    """The name of the metadata's subject is taken, else the description's."""
+    asset = _read(tmp_path, "behavior_700005_2025-01-01_00-00-00",
+                  "behavior_700004_2025-01-02_00-00-00", subject=subject,
+                  start="2025-01-01T00:00:00")  # fmt: skip
+    assert (asset.acquisition_name, asset.name) == (acquisition, name)
+    (problem,) = _find_contradictions(asset)
+    assert "700005_2025-01-01_00-00-00" in problem
+    assert "700004_2025-01-02_00-00-00" in problem
 
 
-def test_the_offset_of_seattle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The offset is that of the C library, each hour around each change since 2007."""
-    monkeypatch.setenv("TZ", "PST8PDT,M3.2.0,M11.1.0")
-    time.tzset()
-    try:
-        for year in range(2007, 2036):
-            for month, day in ((3, 7), (10, 31)):
-                begin = dt.datetime(year, month, day, tzinfo=dt.timezone.utc)
-                for hour in range(24 * 9):
-                    utc = begin + dt.timedelta(hours=hour)
-                    right = time.localtime(utc.timestamp()).tm_gmtoff
-                    assert find_seattle_offset(utc).total_seconds() == right, utc
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+def test_names_that_agree(tmp_path: Path) -> None:
+    """The platform, its case, and steps make no other acquisition."""
+    asset = _read(tmp_path, "smartspim_1_2023-01-26_10-45-12_a_2024-01-01_00-00-00",
+                  "SmartSPIM_1_2023-01-26_10-45-12", start="2020-01-01T00:00:00Z")  # fmt: skip
+    assert asset.acquisition_name == "1_2023-01-26_10-45-12"
+    assert _find_contradictions(asset) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "expected"),
+    [
+        ("behavior", "behavior_3_2025-01-01_00-00-00", "behavior_3_2025-01-01_00-00-00"),
+        ("behavior_3_2025-01-01_00-00-00", "mine", "behavior_3_2025-01-01_00-00-00"),
+        ("behavior_3_2025-01-01_00-00-00", None, "behavior_3_2025-01-01_00-00-00"),
+        ("3_2025-01-01_00-00-00_nwb", "3_2025-01-01_00-00-00_n_2025-02-01_00-00-00",
+         "3_2025-01-01_00-00-00_n_2025-02-01_00-00-00"),
+        ("3_2025-01-01_00-00-00", "3_2025-01-01_00-00-00_n_2025-02-01_00-00-00",
+         "3_2025-01-01_00-00-00_n_2025-02-01_00-00-00"),
+        ("3_2025-01-01_00-00-00_n_2025-02-01_00-00-00", "3_2025-01-01_00-00-00",
+         "3_2025-01-01_00-00-00_n_2025-02-01_00-00-00"),
+        ("3_2025-01-01_00-00-00_n_2025-02-01_00-00-00", "3_2025-01-01_00-00-00_m_2025-02-02_00-00-00",
+         "3_2025-01-01_00-00-00_n_2025-02-01_00-00-00"),
+        ("3_2025-13-45_99-99-99", "3_2025-01-01_00-00-00", "3_2025-01-01_00-00-00"),
+    ],
+)  # fmt: skip
+def test_the_name_of_an_asset(tmp_path: Path, folder: str, name: str | None, expected: str) -> None:
+    """The folder's where it is whole, but for a mount that is named for the acquisition alone."""
+    level = "derived" if name is not None and "_n_" in name else "raw"
+    asset = _read(tmp_path, folder, name, level=level)
+    assert (asset.name, asset.described_name) == (expected, name)
+    assert asset.acquisition_name == "3_2025-01-01_00-00-00"
+    assert _find_contradictions(asset) == []
+
+
+def test_the_folder_behind_a_link(tmp_path: Path) -> None:
+    """A link may have any name: the folder behind it tells, also against an older description."""
+    asset = _read(tmp_path, FOLDER, MIDDAY, start="2025-07-16T20:46:00Z", link="ecephys_session")
+    assert (asset.acquisition_name, asset.name) == ("700002_2025-07-16_13-46-00", FOLDER)
+    (problem,) = _find_contradictions(asset)
+    assert "the name of the folder behind the link" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "in_seattle"),
+    [
+        ("2025-03-09T09:59:59Z", "2025-03-09 01:59:59"),
+        ("2025-03-09T10:00:00Z", "2025-03-09 03:00:00"),
+        ("2025-11-02T08:59:59Z", "2025-11-02 01:59:59"),
+        ("2025-11-02T09:00:00Z", "2025-11-02 01:00:00"),
+        ("2023-03-12T10:00:00+00:00", "2023-03-12 03:00:00"),
+        ("2024-01-01T00:00:00+0900", "2023-12-31 07:00:00"),
+        ("2024-07-01T00:00:00-05:00", "2024-06-30 22:00:00"),
+    ],
+)
+def test_the_clock_in_seattle(text: str, in_seattle: str) -> None:
+    """Summer time begins on the second Sunday of March and ends on the first of November."""
+    assert str(read_start(text)[1]) == in_seattle
+
+
+@pytest.mark.parametrize("text", [None, "", "x", "2025-02-30T00:00:00", "2025-01-01T25:00:00Z"])
+def test_no_start(text: str | None) -> None:
+    """What is no time is no start."""
+    assert read_start(text) == []

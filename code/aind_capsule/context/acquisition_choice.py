@@ -1,106 +1,158 @@
-"""Which acquisition an asset is of, where its folder and its description name different ones.
+"""Choose the acquisition and the name of an asset whose folder and metadata say different ones.
 
-Of 97 real records four have the time of the upload in their description, and the folder is right. A
-name has the wall clock of the rig, and the start of a session may have a zone, so it is read as it
-stands and as the wall clock of Seattle.
+Called by `assets`. Of 97 real assets 4 bear the time of their upload in `data_description.json`,
+and all are in folders with the right name. A folder may be a mount with a name of its own.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from aind_capsule.context.asset_names import AssetName
+from aind_capsule.context.asset_names import NAME_TIME_FORMAT, AssetName
 
-_START = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d)(?:[.,]\d+)?\s*"
-    r"(?P<zone>[Zz]|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d))?",
-    re.ASCII,
-)
-_STANDARD_TIME, _DAYLIGHT_TIME = dt.timedelta(hours=-8), dt.timedelta(hours=-7)
+_OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
+_FRACTION = re.compile(r"[.,]\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class NameSource:
+    """An asset's name, and where it stands.
+
+    Attributes:
+        name: The name.
+        place: The file or folder that says it.
+        parsed: The name's parts, or None where it names no acquisition.
+        is_folder: Whether a folder bears it.
+    """
+
+    name: str
+    place: str
+    parsed: AssetName | None
+    is_folder: bool
 
 
 def choose_acquisition(
-    described: AssetName | None, folders: Sequence[AssetName], start: str | None
+    sources: Iterable[NameSource], subject_id: str | None, start: str | None
 ) -> tuple[AssetName | None, str | None]:
-    """Return the name that tells the acquisition, and a sentence where the names disagree.
+    """Choose among the names of one asset.
 
     Args:
-        described: That of the asset's description.
-        folders: Those of its folder, and of the folder behind a link.
-        start: When its session or acquisition started, as its metadata say.
+        sources: The names, a folder's before a file's.
+        subject_id: The subject by the metadata.
+        start: When the session or acquisition started, as its file has it.
+
+    Returns:
+        The parts of the chosen name, and a sentence where the names disagree.
     """
-    others = [name for name in folders if name.acquisition_name != _get_name(described)]
-    if described is None or not others:
-        return described or next(iter(folders), None), None
-    folder = others[0]
-    same = [name for name in others if name.subject_id == described.subject_id]
-    taken, why = described, "it names the subject"
-    if same:
-        folder = taken = same[0]
-        why = "no start of a session decides"
-        clocks = [] if start is None else read_wall_clocks(start)
-        if clocks:
-            away = {name: _find_distance(name, clocks) for name in (*same, described)}
-            taken = min(away, key=lambda name: away[name])
-            is_equal = len(set(away.values())) == 1
-            why = f"{start} is {'as near to both' if is_equal else 'nearer to it'}"
-    return taken, (
-        f"The folder's name says the acquisition {folder.acquisition_name!r}, its description"
-        f" {described.acquisition_name!r}: {taken.acquisition_name!r} was taken, {why}."
+    named = [(source, source.parsed) for source in sources if source.parsed is not None]
+    if not named:
+        return None, None
+    by_acquisition: dict[str, tuple[NameSource, AssetName]] = {}
+    for source, parsed in named:
+        by_acquisition.setdefault(parsed.acquisition_name, (source, parsed))
+    if len(by_acquisition) == 1:
+        return named[0][1], None
+    left, why = list(by_acquisition.values()), ""
+    fitting = [pair for pair in left if pair[1].subject_id == subject_id]
+    if fitting and len(fitting) < len(left):
+        left, why = fitting, f"its subject is the metadata's ({subject_id})"
+    if len({parsed.subject_id for _, parsed in left}) > 1:
+        described = [pair for pair in left if not pair[0].is_folder]
+        left, why = described or left[:1], "the metadata describe the data, wherever they are"
+    if len(left) > 1:
+        left, why = _find_nearest(left, start)
+    source, parsed = left[0]
+    said = ", ".join(
+        f"{other.acquisition_name!r} in {place.place}" for place, other in by_acquisition.values()
     )
+    return parsed, f"The names disagree: {said}. Taken: {parsed.acquisition_name!r}, since {why}."
 
 
-def read_wall_clocks(start: str) -> list[dt.datetime]:
-    """Return what a clock may have shown at a start: as it is written, and in Seattle.
+def _find_nearest(
+    named: Sequence[tuple[NameSource, AssetName]], start: str | None
+) -> tuple[list[tuple[NameSource, AssetName]], str]:
+    """Find the name nearest to the start, and why it is that one; the first where none is."""
+    readings = read_start(start)
+    if not readings:
+        return [named[0]], "no start of the acquisition is known, and it is the folder's"
 
-    All of them are in UTC here, whatever zone the clock was in: they are compared with each other.
+    def measure(pair: tuple[NameSource, AssetName]) -> dt.timedelta:
+        named_at = dt.datetime.strptime(pair[1].acquired, NAME_TIME_FORMAT)  # noqa: DTZ007
+        return min(abs(reading - named_at) for reading in readings)
 
-    >>> [f"{clock:%H:%M}" for clock in read_wall_clocks("2025-07-16T20:46:00.5Z")]
-    ['20:46', '13:46']
-    >>> [f"{clock:%H:%M}" for clock in read_wall_clocks("2025-01-16 20:46:00")]
-    ['20:46']
+    nearest = min(named, key=measure)  # the first of several
+    if all(measure(pair) == measure(nearest) for pair in named):
+        return [nearest], f"none is nearer to the start ({start}), and it is the folder's"
+    return [nearest], f"it is nearer to the start ({start})"
+
+
+def read_start(text: str | None) -> list[dt.datetime]:
+    """Return the wall clocks that a start may have been: as it is written, and in Seattle.
+
+    Names have the time of the place of the acquisition, and old files their times in UTC.
+
+    >>> [str(reading) for reading in read_start("2025-07-16T20:46:00Z")]
+    ['2025-07-16 20:46:00', '2025-07-16 13:46:00']
+    >>> [str(reading) for reading in read_start("2025-07-16T20:46:00")]
+    ['2025-07-16 20:46:00']
     """
-    match = _START.fullmatch(start.strip())
-    if match is None:
-        return []
+    text = (text or "").strip()
+    offset = _OFFSET.search(text)
+    bare = _FRACTION.sub("", text[: offset.start()] if offset else text)
     try:
-        written = dt.datetime.fromisoformat(f"{match['date']}T{match['time']}+00:00")
-    except ValueError:
+        written = dt.datetime.fromisoformat(bare)
+        if offset is None or ":" not in bare:
+            return [written]
+        return [written, _to_seattle(written - _read_offset(offset[0]))]
+    except (ValueError, OverflowError):
         return []
-    if match["zone"] is None:
-        return [written]
-    offset = dt.timedelta(hours=int(match["hours"] or 0), minutes=int(match["minutes"] or 0))
-    utc = written + offset if match["sign"] == "-" else written - offset
-    return [written, utc + find_seattle_offset(utc)]
 
 
-def find_seattle_offset(utc: dt.datetime) -> dt.timedelta:
-    """Return the offset of America/Los_Angeles at a time in UTC, by the rule since 2007.
+def _read_offset(text: str) -> dt.timedelta:
+    if text in "Zz":
+        return dt.timedelta(0)
+    size = dt.timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    return -size if text[0] == "-" else size
 
-    Containers often have no database of zones. Daylight time is from 2 a.m. of the second Sunday of
-    March to 2 a.m. of the first Sunday of November (Energy Policy Act of 2005, section 110).
+
+def _to_seattle(utc: dt.datetime) -> dt.datetime:
+    """Return the wall clock of Seattle; images for capsules often have no database of zones."""
+    starts = _find_sunday(utc.year, month=3, nth=2) + dt.timedelta(hours=10)
+    ends = _find_sunday(utc.year, month=11, nth=1) + dt.timedelta(hours=9)
+    return utc - dt.timedelta(hours=7 if starts <= utc < ends else 8)
+
+
+def _find_sunday(year: int, *, month: int, nth: int) -> dt.datetime:
+    first = dt.datetime(year, month, 1)  # noqa: DTZ001
+    return first + dt.timedelta(days=(6 - first.weekday()) % 7 + 7 * (nth - 1))
+
+
+def choose_name(sources: Sequence[NameSource], acquisition: AssetName | None) -> str:
+    """Choose the name that an asset goes by: not that of a mount.
+
+    A folder's where it is complete and of the same subject; else that of the metadata; else the
+    folder's. A folder that is named for the acquisition alone is the mount of a derived asset.
+
+    Args:
+        sources: The names, a folder's before a file's.
+        acquisition: The chosen name's parts.
     """
-    march = _find_sunday(utc.year, 3, 8) + dt.timedelta(hours=2) - _STANDARD_TIME
-    november = _find_sunday(utc.year, 11, 1) + dt.timedelta(hours=2) - _DAYLIGHT_TIME
-    return _DAYLIGHT_TIME if march <= utc < november else _STANDARD_TIME
-
-
-def _find_sunday(year: int, month: int, day: int) -> dt.datetime:
-    """Return the first Sunday from a day on."""
-    first = dt.datetime(year, month, day, tzinfo=dt.timezone.utc)
-    return first + dt.timedelta(days=6 - first.weekday())
-
-
-def _find_distance(name: AssetName, clocks: Sequence[dt.datetime]) -> float:
-    """Return how far a name's time is from the nearest clock, in seconds."""
-    try:
-        told = dt.datetime.strptime(f"{name.acquired}+0000", "%Y-%m-%d_%H-%M-%S%z")
-    except ValueError:
-        return float("inf")
-    return min(abs((told - clock).total_seconds()) for clock in clocks)
-
-
-def _get_name(name: AssetName | None) -> str | None:
-    return None if name is None else name.acquisition_name
+    described = next((source for source in sources if not source.is_folder), None)
+    of_described = described.parsed if described is not None else None
+    for source in sources:
+        parsed = source.parsed
+        if not source.is_folder or parsed is None or not parsed.is_complete:
+            continue
+        if acquisition is None or parsed.subject_id != acquisition.subject_id:
+            continue
+        is_short = (
+            of_described is not None
+            and of_described.acquisition_name == parsed.acquisition_name
+            and (of_described.level, parsed.level) == ("derived", "raw")
+        )
+        if not is_short:
+            return source.name
+    return sources[0].name if described is None else described.name
