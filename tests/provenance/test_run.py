@@ -72,6 +72,7 @@ def _break_schema(capsule: Capsule, body: str) -> dict[str, str]:
 ENDINGS = {
     "success": (("true",), (), None),
     "fail": ((PY, "-c", "raise ValueError('no spikes')"), (), "ValueError: no spikes"),
+    "lines": ((PY, "-c", "raise ValueError('no\\n\\n  spikes')"), (), "ValueError: no\n\n  spikes"),
     "killed": (("sh", "-c", "kill -9 $$"), (), "killed by SIGKILL (out of memory, a time limit"),
     "timeout": (("sleep", "60"), ("--timeout", "0.2"), "Timeout"),
     "not found": (("./no-such-program",), (), "NotFound"),
