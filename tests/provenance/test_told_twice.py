@@ -238,13 +238,15 @@ def test_nothing_is_a_value(tmp_path: Path) -> None:
 
 
 def test_graphs_that_go_round(tmp_path: Path) -> None:
-    """A run's own processing.json with a cycle: what comes after it keeps its edges; loops are none."""
+    """A run's own processing.json with a cycle: it is cut and said, and what comes after has edges."""
     first = _make_run(tmp_path / "a", A, "first", 0)
     steps = [{**SORT, "name": name, "end_date_time": "2026-01-01T00:00:05Z"} for name in ("x", "y")]
     _write(first / "processing.json", {"data_processes": steps, "dependency_graph": {"x": ["y"], "y": ["x", "y"]}})  # fmt: skip
     _make_run(tmp_path / "b", B, "second", 10, inputs=[{"name": "o", "path": str(first / "o")}])
     graph = _graph(tmp_path)
-    assert graph == {"x": ["y"], "y": ["x"], f"second_{B}": ["x", "y"]}
+    assert graph == {"x": [], "y": ["x"], f"second_{B}": ["y"]}
+    (said,) = (text for text in _collect(tmp_path).warnings if "depend on each other" in text)
+    assert "'x' and 'y'" in said
 
 
 def test_two_of_one_name_and_a_loop(tmp_path: Path) -> None:

@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aind_capsule.provenance.assemble import assemble
-from aind_capsule.provenance.edges import find_edges
+from aind_capsule.provenance.connect import (
+    connect,
+    cut_step_loops,
+    describe_repeated_runs,
+    drop_invented_edges,
+    find_asset_steps,
+)
 from aind_capsule.provenance.envelopes import make_steps_of_envelopes
 from aind_capsule.provenance.gather import Gathered
-from aind_capsule.provenance.graph import find_ends, invert
 from aind_capsule.provenance.keys import join_numbered, make_run_key
 from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
 from aind_capsule.provenance.model.processing_file import find_notes
-from aind_capsule.provenance.own_records import find_own_records
 from aind_capsule.provenance.pipelines import Pipeline, describe_missing, find_pipelines
-from aind_capsule.provenance.run_facts import read_table, read_text
+from aind_capsule.provenance.run_facts import read_table
 from aind_capsule.provenance.schema import find_process_types
 from aind_capsule.provenance.steps import (
     Step,
@@ -72,16 +76,19 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     join_numbered(others)
     joined = join_forms(others)
     _settle_keys(others)
-    warnings = _drop_invented_edges(joined, others)
+    warnings = [*_describe_unknown_parents(others), *drop_invented_edges(joined, others)]
     tellings += others
     known = {step.key for step in tellings}
     for run_id, run in runs.items():
         if make_run_key(run_id) not in known:  # no record of another kind tells of it either
             tellings.append(make_step_of_run(run, types))
     steps, differences = _merge(tellings)
-    _name_pipeline(steps, runs, pipeline)
-    _connect(steps, runs)
+    warnings += cut_step_loops(steps)
     told = find_pipelines(found, runs.values(), pipeline)
+    _name_pipeline(steps, runs, found, told.name)
+    connect(steps, runs, find_asset_steps(found.processings, steps.values()))
+    warnings += cut_step_loops(steps)
+    warnings += describe_repeated_runs(runs)
     count = len(steps)
     notes = f"{MARK} {__version__}: {count} step{'s'[: count != 1]}"
     if rejected:
@@ -128,32 +135,6 @@ def _merge(tellings: Iterable[Step]) -> tuple[dict[str, Step], list[str]]:
     return steps, sorted(differences)
 
 
-def _drop_invented_edges(joined: Iterable[Step], steps: Iterable[Step]) -> list[str]:
-    """Leave out edges of steps with an old form to such as began later: a list became a chain.
-
-    Args:
-        joined: Steps of version 2 that have an old form, of which the schema knew no edges.
-        steps: All of them.
-
-    Returns:
-        A sentence for each file that has some.
-    """
-    began = {step.key: step.times_us[0] for step in steps}
-    with_old_form = {step.key for step in joined}
-    counts: dict[str, int] = {}
-    for step in joined:
-        later = {
-            parent for parent in step.parents & with_old_form if began[parent] > began[step.key]
-        }
-        step.parents -= later
-        if later:
-            counts[step.sources[0]] = counts.get(step.sources[0], 0) + len(later)
-    return [
-        f"{path}: {count} edges to steps that began later were left out: its older form has none"
-        for path, count in sorted(counts.items())
-    ]
-
-
 def _settle_keys(steps: Iterable[Step]) -> None:
     """Have every step known by one key, whatever whoever tells of it knew it by."""
     told = list(steps)
@@ -163,48 +144,36 @@ def _settle_keys(steps: Iterable[Step]) -> None:
         step.parents = {known.get(parent, parent) for parent in step.parents} - {step.key}
 
 
-def _connect(steps: dict[str, Step], runs: Mapping[str, KnownRun]) -> None:
-    """Put in the edges between runs; where a run has records of its own they take its place."""
-    run_keys = {make_run_key(run_id) for run_id in runs}
-    others = [step for key, step in steps.items() if key not in run_keys]
-    edges = find_edges(runs)
-    begins: dict[str, list[Step]] = {}
-    ends: dict[str, set[str]] = {}
-    replaced: dict[str, set[str]] = {}
-    own = find_own_records(runs, others)
-    for run_id, run in runs.items():
-        key = make_run_key(run_id)
-        members = own.get(run_id, [])
-        inner = {member.key for member in members}
-        links = {member.key: member.parents & inner for member in members}
-        first, ends[run_id] = find_ends(invert(links)), find_ends(links)
-        begins[run_id] = [member for member in members if member.key in first]
-        for member in members:
-            member.take_pipeline(steps[key])
-        if not members or read_text(run.content, "status") != "success":
-            begins[run_id].append(steps[key])  # a run that failed is told of, whatever it wrote
-            ends[run_id].add(key)
-        else:
-            replaced[key] = ends[run_id]
-            for member in begins[run_id]:
-                member.parents |= steps[key].parents - inner
-            del steps[key]
-    for run_id, parents in edges.items():
-        keys = {key for parent in parents for key in ends[parent]}
-        for step in begins[run_id]:
-            step.parents |= keys - {step.key}
-    for step in steps.values():
-        for key in step.parents & replaced.keys():
-            step.parents |= replaced[key] - {step.key}
-        step.parents &= steps.keys() - {step.key}
-
-
 def _name_pipeline(
-    steps: Mapping[str, Step], runs: Mapping[str, KnownRun], pipeline: Pipeline
+    steps: Mapping[str, Step], runs: Mapping[str, KnownRun], found: Gathered, name: str | None
 ) -> None:
-    """A task of the pipeline that is collected, and that did not know its name, gets it."""
-    for run_id, run in runs.items():
-        step = steps.get(make_run_key(run_id))
-        is_task = bool(read_table(run.content, "environment", "pipeline_task"))
-        if step is not None and is_task and pipeline.name:
-            step.content.setdefault("pipeline_name", pipeline.name)
+    """Have the steps of the pipeline that is collected, and that do not know its name, get it.
+
+    Those are its tasks, and the records of capsules of others; what came with an input asset is of
+    another pipeline.
+    """
+    if name is None:
+        return
+    tasks = {
+        make_run_key(run_id)
+        for run_id, run in runs.items()
+        if read_table(run.content, "environment", "pipeline_task")
+    }
+    assets = {source.folder for source in (*found.descriptions, *found.processings)}
+    peers = {source.path for source in found.envelopes}
+    peers |= {source.path for source in found.records if source.folder not in assets}
+    for key, step in steps.items():
+        if key in tasks or not peers.isdisjoint(step.sources):
+            step.content.setdefault("pipeline_name", name)
+
+
+def _describe_unknown_parents(steps: Iterable[Step]) -> list[str]:
+    """Return a sentence for each step that something depends on, and nothing is found of."""
+    return sorted(
+        {
+            f"{step.sources[0]}: {step.content['name']!r} depends on {name!r}, of which nothing is"
+            " found: that edge is left out"
+            for step in steps
+            for name in step.unknown_parents
+        }
+    )

@@ -14,7 +14,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aind_capsule.provenance.graph import find_reached
+from aind_capsule.context.asset_names import parse_asset_name
+from aind_capsule.provenance.graph import cut_loops
 from aind_capsule.provenance.known_runs import KnownRun, find_placed_under, index_outputs
 from aind_capsule.provenance.run_facts import read_table, read_text
 from aind_capsule.records.naming import find_run_id
@@ -33,21 +34,36 @@ def find_edges(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
         for entry in run.inputs:
             parents |= _find_sources(run, entry, runs, by_folder, by_name)
         edges[run.run_id] = parents - {run.run_id}
-    return _cut_loops(edges, runs)
+    return cut_loops(edges, {key: (run.started_us, key) for key, run in runs.items()})[0]
 
 
-def _cut_loops(edges: Mapping[str, set[str]], runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
-    """The edges without those to a run that began later, where these close a loop."""
-    place = {run_id: (run.started_us, run_id) for run_id, run in runs.items()}
-    kept = {
-        run_id: {parent for parent in parents if place[parent] < place[run_id]}
-        for run_id, parents in edges.items()
-    }
-    for run_id in sorted(edges, key=lambda run_id: place[run_id]):
-        for parent in sorted(edges[run_id] - kept[run_id]):
-            if run_id not in find_reached(kept, parent):
-                kept[run_id].add(parent)
-    return kept
+def find_asset_edges(
+    runs: Mapping[str, KnownRun], assets: Mapping[str, set[str]]
+) -> dict[str, set[str]]:
+    """Run id → what made the data assets among its inputs.
+
+    An input is an asset whose folder it is, or whose name it bears where that is of one asset only.
+
+    Args:
+        runs: The runs.
+        assets: Real path of a folder with a `processing.json` → what made it.
+    """
+    results = index_outputs(runs)
+    outside = {folder for folder in assets if not find_placed_under(folder, results)}
+    by_name: dict[str, list[str]] = {}
+    for folder in outside:
+        by_name.setdefault(os.path.basename(folder), []).append(folder)
+    edges: dict[str, set[str]] = {}
+    for run_id, run in runs.items():
+        data = read_text(read_table(run.content, "folders"), "data")
+        paths = [path for entry in run.inputs if (path := read_text(entry, "path"))]
+        found = {os.path.realpath(path) for path in (*paths, *filter(None, [data]))} & outside
+        for name in {os.path.basename(path) for path in paths} - set(map(os.path.basename, found)):
+            parsed = parse_asset_name(name)
+            if parsed is not None and parsed.is_complete and len(by_name.get(name, ())) == 1:
+                found |= set(by_name[name])
+        edges[run_id] = {key for folder in found for key in assets[folder]}
+    return edges
 
 
 def _find_sources(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 Links = Mapping[str, AbstractSet[str]]
 
@@ -30,6 +31,37 @@ def find_reached(links: Links, start: str) -> set[str]:
         reached |= new
         waiting += new
     return reached
+
+
+def cut_loops(
+    parents: Links, place: Mapping[str, Any]
+) -> tuple[dict[str, set[str]], list[tuple[str, str]]]:
+    """Leave out the links to what comes later, where these close a loop.
+
+    Args:
+        parents: What each depends on.
+        place: Where each is in time; no two are at one place.
+
+    Returns:
+        The links without those, and those: who depends, and on what.
+
+    >>> links = {"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": set()}
+    >>> kept, cut = cut_loops(links, {key: key for key in links})
+    >>> kept == {"a": set(), "b": {"a"}, "c": {"d"}, "d": set()}, cut
+    (True, [('a', 'b')])
+    """
+    kept = {
+        key: {other for other in others if place[other] < place[key]}
+        for key, others in parents.items()
+    }
+    cut = []
+    for key in sorted(parents, key=lambda key: place[key]):
+        for other in sorted(parents[key] - kept[key], key=lambda key: place[key]):
+            if key == other or key in find_reached(kept, other):
+                cut.append((key, other))
+            else:
+                kept[key].add(other)
+    return kept, cut
 
 
 def find_ends(parents: Links) -> set[str]:

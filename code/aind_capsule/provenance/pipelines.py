@@ -28,10 +28,12 @@ class Told:
     """All that is said of pipelines.
 
     Attributes:
+        name: That of the pipeline that is collected, where only one is named.
         named: Entries with `name`; one pipeline may be there several times.
         nameless: Entries that tell a version or a url of nobody knows which pipeline.
     """
 
+    name: str | None
     named: tuple[Mapping[str, Any], ...]
     nameless: tuple[Mapping[str, Any], ...]
 
@@ -60,7 +62,8 @@ def find_pipelines(found: Gathered, runs: Iterable[KnownRun], pipeline: Pipeline
         listed = read_list(source.content, "pipelines")
         named += [entry for entry in listed if isinstance(entry, Mapping)]
         named += filter(None, [find_old_pipeline(source.content)])
-    return Told(tuple(map(_drop_none, named)), tuple(nameless))
+    own_name = pipeline.name or (next(iter(names)) if len(names) == 1 else None)
+    return Told(own_name, tuple(map(_drop_none, named)), tuple(nameless))
 
 
 def describe_missing(processing: Mapping[str, Any], told: Told) -> list[str]:
