@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import pytest
@@ -11,9 +12,7 @@ from hypothesis import strategies as st
 from aind_capsule.context.asset_names import AssetName, parse_asset_name
 
 WORD = "[A-Za-z0-9][A-Za-z0-9-]{0,8}"
-TIMES = st.from_regex(
-    r"\A20[0-9]{2}-[01][0-9]-[0-3][0-9]_[0-2][0-9]-[0-5][0-9]-[0-5][0-9]\Z"
-).filter(str.isascii)
+TIMES = st.datetimes(dt.datetime(1970, 1, 1)).map(lambda when: when.strftime("%Y-%m-%d_%H-%M-%S"))
 SUBJECTS = st.one_of(st.from_regex(r"\A[0-9]{6}\Z"), st.from_regex(rf"\AM?{WORD}\Z")).filter(
     str.isascii
 )
@@ -85,7 +84,13 @@ def test_names_as_they_are(
 
 
 @pytest.mark.parametrize(
-    "name", ["1_2024-04-17_12-12-44_nwb", "1_2024-04-17_12-12-44_a_2024-04-25"]
+    "name",
+    [
+        "1_2024-04-17_12-12-44_nwb",
+        "1_2024-04-17_12-12-44_a_2024-04-25",
+        "1_2024-04-17_12-12-44_a_2024-02-30_00-00-00",
+        "1_2024-04-17_12-12-44_a_2024-04-25_00-00-00_b_2024-04-25_24-00-00",
+    ],
 )
 def test_a_name_that_goes_on_without_a_time_is_not_complete(name: str) -> None:
     """Such a name tells its acquisition, but a folder is no asset because of it alone."""
@@ -102,10 +107,12 @@ def test_a_name_that_goes_on_without_a_time_is_not_complete(name: str) -> None:
         "699847-2024-04-17_12-12-44", "699847_2024-04-17_12-12-44.nwb", "a/b_2024-04-17_12-12-44",
         "6\n9_2024-04-17_12-12-44", "6\udcff_2024-04-17_12-12-44", "٦_2024-04-17_12-12-4٤",
         "1" * 300 + "_2024-04-17_12-12-44",
+        "1_2025-13-45_99-99-99", "1_2023-02-29_00-00-00", "1_2024-04-17_24-00-00",
+        "1_0000-01-01_00-00-00", "1_2025-13-45_99-99-99_a_2024-04-17_12-12-44",
     ],
 )  # fmt: skip
 def test_other_names_are_none(name: str) -> None:
-    """No time, no subject, a file's ending, a path, what is no text: no asset's name."""
+    """No time, one that does not exist, no subject, a file's ending, a path: no asset's name."""
     assert parse_asset_name(name) is None
 
 

@@ -70,7 +70,7 @@ EXPECTED = {
         "level": "derived", "subject_id": "699847", "rig_id": "327_NP2_240401",
         "modalities": ("ecephys", "behavior", "behavior-videos"), "schema_version": "1.0.4",
         "acquisition_name": "699847_2024-04-17_12-12-44", "problems": (),
-        "name": "ecephys_699847_2024-04-17_12-12-44_dlc_2024-04-25_12-15-20",
+        "described_name": "ecephys_699847_2024-04-17_12-12-44_dlc_2024-04-25_12-15-20",
     },
     "behavior_705599_2024-05-31_14-06-54": {
         "level": "raw", "subject_id": "705599", "files": (),
@@ -168,19 +168,87 @@ def test_modalities_that_are_none(tmp_path: Path, modality: Any) -> None:
 
 def test_specimens(tmp_path: Path) -> None:
     """From the acquisition; else the one that all procedures name; of several, none."""
-    steps = [{"specimen_id": "s1"}, {"specimen_id": ["s1"]}, {"specimen_id": None}, "?"]
+    one, two, three = (f"699847_{number}" for number in (1, 2, 3))
+    steps = [{"specimen_id": one}, {"specimen_id": [one]}, {"specimen_id": None}, "?"]
     files = {**V2, "procedures.json": {"specimen_procedures": steps}}
-    assert _read(_write(tmp_path / "a", files)).specimen_id == "s1"
-    steps[2] = {"specimen_id": "s2"}
-    assert _read(_write(tmp_path / "b", files)).specimen_id is None
-    files["acquisition.json"] = {"instrument_id": "NP.2", "specimen_id": "s3"}
-    assert _read(_write(tmp_path / "c", files)).specimen_id == "s3"
+    assert _read(_write(tmp_path / "a", files)).specimen_id == one
+    steps[2] = {"specimen_id": two}
+    asset = _read(_write(tmp_path / "b", files))
+    assert (asset.specimen_id, asset.specimen_ids, asset.problems) == (None, (one, two), ())
+    files["acquisition.json"] = {"instrument_id": "NP.2", "specimen_id": three}
+    assert _read(_write(tmp_path / "c", files)).specimen_id == three
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "problem"),
+    [
+        (["699847_1"], ("699847_1",), None),
+        (["699847_1", "699847_2"], ("699847_1", "699847_2"), None),
+        ([], (), None),
+        ("", (), None),
+        ("700000_1", (), "'700000_1', which does not hold the subject '699847', and was left out"),
+        (["699847_1", "700000_1", "x"], ("699847_1",), "'700000_1', 'x', which does not hold"),
+        (["699847_1", {}], ("699847_1",), "{}, no text"),
+        ([["699847_1"]], (), "[...], no text"),
+        ({"id": 1}, (), "{'id': 1}, no text"),
+    ],
+)
+@pytest.mark.parametrize("file", ["acquisition.json", "procedures.json"])
+def test_lists_of_specimens(
+    tmp_path: Path, file: str, value: Any, found: tuple[str, ...], problem: str | None
+) -> None:
+    """A list of specimens is right; one of another subject is left out, and that is a problem."""
+    content = {"instrument_id": "NP.2", "specimen_id": value}
+    if file == "procedures.json":
+        content = {"specimen_procedures": [{"specimen_id": value}]}
+    asset = _read(_write(tmp_path / RAW, {**V2, file: content}))
+    assert asset.specimen_ids == found
+    assert asset.specimen_id == (found[0] if len(found) == 1 else None)
+    told = [line for line in asset.problems if "specimen_id" in line]
+    assert len(told) == (problem is not None)
+    assert problem is None or problem.replace("[...]", "['699847_1']") in told[0]
+
+
+def test_a_specimen_without_a_known_subject(tmp_path: Path) -> None:
+    """Where nobody says the subject, no specimen is of another."""
+    files = {"acquisition.json": {"specimen_id": "s1", "instrument_id": "i"}}
+    folder = write_tree(tmp_path / "a", {name: json.dumps(file) for name, file in files.items()})
+    assert _read(folder).specimen_id == "s1"
+
+
+STREAM = {"object_type": "Data stream"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problems"),
+    [
+        ({"instrument_id": None}, []),
+        ({"instrument_id": None, "data_streams": []}, []),
+        ({"instrument_id": None, "data_streams": [{"object_type": "BarSEQ"}, 1]}, []),
+        ({"instrument_id": None, "data_streams": STREAM}, []),
+        ({"instrument_id": " NA", "data_streams": [STREAM]}, []),
+        ({"instrument_id": None, "data_streams": [STREAM]}, ["is null"]),
+        ({"instrument_id": "", "data_streams": []}, ["is empty"]),
+        ({"instrument_id": ["x"]}, ["no text"]),
+        ({}, ["is missing"]),
+    ],
+)
+def test_an_acquisition_without_an_instrument(
+    tmp_path: Path, content: dict[str, Any], problems: list[str]
+) -> None:
+    """None is right where no device of an instrument took part, and so is a word for nothing."""
+    files = {**V2, "acquisition.json": content}
+    del files["instrument.json"]
+    asset = _read(_write(tmp_path / RAW, files))
+    assert asset.instrument_id is None
+    assert len(asset.problems) == len(problems)
+    assert all(word in problem for word, problem in zip(problems, asset.problems, strict=True))
 
 
 def test_the_folders_name_where_metadata_give_none(tmp_path: Path) -> None:
     """Missing, broken, or with a name that names no acquisition: the folder's name is taken."""
     asset = _read(_write(tmp_path / RAW, V2, name="my data"))
-    assert (asset.name, asset.acquisition_name) == ("my data", RAW)
+    assert (asset.name, asset.described_name, asset.acquisition_name) == (RAW, "my data", RAW)
     assert "'my data'" in asset.problems[0]
     (tmp_path / RAW / "data_description.json").write_text("{")
     asset = _read(tmp_path / RAW)
@@ -193,7 +261,7 @@ def test_the_name_of_what_a_link_leads_to(tmp_path: Path) -> None:
     write_tree(tmp_path, {f"disk/ecephys_{RAW}/subject.json": "{}", "data/": ""})
     (tmp_path / "data/ecephys_session").symlink_to(tmp_path / f"disk/ecephys_{RAW}")
     (asset,) = find_assets(str(tmp_path / "data"))
-    assert (asset.name, asset.acquisition_name) == ("ecephys_session", RAW)
+    assert (asset.name, asset.acquisition_name) == (f"ecephys_{RAW}", RAW)
 
 
 def test_an_analysis_of_several_acquisitions(tmp_path: Path) -> None:

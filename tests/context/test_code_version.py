@@ -128,6 +128,17 @@ def test_new_files_count_where_the_code_is(repository: Path) -> None:
 
 
 @needs_git
+@pytest.mark.parametrize("rule", ["", "other/\n"])
+def test_a_folder_that_no_commit_holds(repository: Path, rule: str) -> None:
+    """A repository around code that it does not know, or ignores, is not the code's."""
+    write_tree(repository, {"other/run": "true\n", ".gitignore": rule})
+    found = _find(repository / "other")
+    place = f"git repository {repository}"
+    assert found == CodeVersion(found_in=place)
+    assert found.notes == (f"The code is in no commit of the {place} around it",)
+
+
+@needs_git
 def test_names_of_new_files(repository: Path) -> None:
     """Few of many are named, and a name that breaks lines is shown in another way."""
     write_tree(repository / "code", {f"{name}\n": "" for name in "abcdefg"})

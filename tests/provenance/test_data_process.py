@@ -64,6 +64,29 @@ def test_a_run_that_failed() -> None:
     assert notes == "The run failed (exit status 3): ValueError: bad\nchannel 5 was dead"
 
 
+@pytest.mark.parametrize("message", ["first\nsecond\n\n  third\n", "\n\nbad", "a\r\nb", "x" * 2000])
+def test_an_error_of_several_lines_is_whole(message: str) -> None:
+    """Line breaks, empty lines and indents of what the failure said are in the notes as they are."""
+    run = {**RUN, "status": "fail", "exit_code": 1, "error_type": "E", "error_message": message}
+    expected = f"The run failed (exit status 1): E: {message}\nnoted"
+    run["notes"] = [{"text": "noted"}]
+    assert make_record(run).content["notes"] == expected
+    assert draft_data_process_v1(run).content["notes"] == expected
+
+
+@pytest.mark.parametrize("message", [None, "", " \n", 7, ["a"]])
+def test_a_failure_that_said_nothing(message: Any) -> None:
+    """Its type stands alone."""
+    run = {**RUN, "status": "fail", "error_type": "E", "error_message": message}
+    assert make_record(run).content["notes"] == "The run failed (exit status 0): E"
+
+
+def test_notes_that_are_too_long_are_marked() -> None:
+    """What does not fit is cut at the end, and that is seen."""
+    notes = make_record({**RUN, "notes": [{"text": "x" * 20_000}]}).content["notes"]
+    assert (len(notes), notes[-2:]) == (10_000, "x…")
+
+
 COMMIT = "26c2b127281288fe5197185e663b91bef5011fba"
 
 

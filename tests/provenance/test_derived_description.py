@@ -15,7 +15,7 @@ from aind_data_schema.core.data_description import DataDescription
 from aind_capsule.provenance.derived_description import Derived, NoSourceError, derive
 from aind_capsule.provenance.gather import Source
 from aind_capsule.provenance.known_runs import KnownRun
-from aind_capsule.provenance.schema import InvalidRecordError
+from aind_capsule.provenance.schema import InvalidRecordError, SchemaMissingError
 from tests.conftest import build_environ
 from tests.provenance.runs import RUN
 
@@ -131,15 +131,64 @@ def test_the_source_that_is_named_is_not_the_only_one() -> None:
 @pytest.mark.parametrize(
     "missing", ["investigators", "funding_source", "project_name", "modalities"]
 )
-@pytest.mark.parametrize("description", [V1, V2])
-def test_what_cannot_be_derived_names_the_field(description: dict[str, Any], missing: str) -> None:
-    """A description that lacks what the schema wants gives none, and the field is named."""
-    old = "modality" if missing == "modalities" and description is V1 else missing
-    broken = {name: value for name, value in description.items() if name != old}
-    if broken.keys() == V2.keys() - {"modalities"}:
-        broken["modalities"] = None
+def test_what_cannot_be_derived_names_the_field(missing: str) -> None:
+    """A description of version 2 that lacks what the schema wants gives none, and names the field."""
     with pytest.raises(InvalidRecordError, match=missing):
-        _derive(broken)
+        _derive({**V2, missing: None})
+
+
+@pytest.mark.parametrize(
+    "missing", ["investigators", "funding_source", "project_name", "modality", "institution"]
+)
+def test_what_an_old_description_lacks_is_filled(missing: str) -> None:
+    """An old description that lacks what the schema wants gives one, and the gap is listed."""
+    derived = _derive({name: value for name, value in V1.items() if name != missing})
+    DataDescription.model_validate(derived.content)
+    (gap,) = derived.gaps
+    assert gap.startswith(f"behavior_{RAW}: {missing} ")
+    assert _derive(V1).gaps == ()
+
+
+def test_without_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without aind-data-schema an old description is refused with what to install, as a new one."""
+    monkeypatch.setitem(sys.modules, "aind_data_schema.core", None)
+    monkeypatch.setitem(sys.modules, "aind_data_schema_models.organizations", None)
+    for description in (V1, V2):
+        with pytest.raises(SchemaMissingError) as caught:
+            _derive(description)
+        assert "pip install" in caught.value.hint
+
+
+@pytest.mark.parametrize("base", [V1, V2])
+@pytest.mark.parametrize(
+    ("name", "level", "prefix", "gap"),
+    [
+        (RAW, "derived", f"{RAW}_sorted-ks4_", "that of raw data"),
+        (f"behavior_{RAW}", "derived", f"behavior_{RAW}_sorted-ks4_", "that of raw data"),
+        (f"{RAW}_a_2026-02-01_00-00-00", "raw", f"{RAW}_sorted-ks4_", "that of derived data"),
+        (RAW, None, f"{RAW}_sorted-ks4_", "not said"),
+        (f"{RAW}_a_2026-02-01_00-00-00", None, f"{RAW}_sorted-ks4_", "not said"),
+    ],
+)
+def test_a_level_that_contradicts_the_name(
+    base: dict[str, Any], name: str, level: str | None, prefix: str, gap: str
+) -> None:
+    """The asset is named for the first input by the name, and the contradiction is listed."""
+    derived = _derive({**base, "name": name, "data_level": level})
+    valid = DataDescription.model_validate(derived.content)
+    assert str(valid.name).startswith(prefix)
+    assert len(str(valid.name)) == len(prefix) + len("2026-01-02_03-04-05")
+    assert (valid.data_level, valid.source_data) == ("derived", [name])
+    assert len(derived.gaps) == 1
+    assert gap in derived.gaps[0]
+
+
+def test_an_analysis_as_source() -> None:
+    """An asset of several acquisitions, which has no subject: its name is the input's, whole."""
+    name = "foraging_qvalues_2026-02-01_00-00-00"
+    derived = _derive({**V2, "name": name, "data_level": "derived", "subject_id": None})
+    assert derived.content["name"].startswith(f"{name}_sorted-ks4_")
+    assert "or of an analysis" in derived.gaps[0]
 
 
 def _run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -165,6 +214,12 @@ def test_by_the_command(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == first
     assert _run(tmp_path, "--label", "x", "--overwrite").returncode == 0
     assert json.loads(path.read_text())["name"].startswith(f"{RAW}_x_")
+    path.unlink()
+    source.write_text(json.dumps({**V1, "name": f"behavior_{RAW}", "data_level": "derived"}))
+    done = _run(tmp_path)
+    assert done.returncode == 0
+    assert f"of behavior_{RAW}: data_level is 'derived'" in done.stderr
+    assert json.loads(path.read_text())["source_data"] == [f"behavior_{RAW}"]
     path.unlink()
     source.write_text("{")
     done = _run(tmp_path)

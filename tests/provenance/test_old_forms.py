@@ -19,7 +19,8 @@ from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.pipelines import Pipeline
 from aind_capsule.provenance.steps import FROM_OLD_FORM
 
-ZONES = ["UTC", "America/Los_Angeles", "Asia/Tokyo"]
+#: Such as need no database of zones: UTC, Seattle, Tokyo.
+ZONES = ["UTC0", "PST8PDT,M3.2.0,M11.1.0", "JST-9"]
 STEP: dict[str, Any] = {
     "name": "Spike sorting", "start_date_time": "2025-01-02T03:04:05Z", "end_date_time": "2025-01-02T03:05:05Z",
     "input_location": "/data/a", "output_location": "/results", "code_url": "https://example.org/sort",

@@ -72,6 +72,7 @@ def _break_schema(capsule: Capsule, body: str) -> dict[str, str]:
 ENDINGS = {
     "success": (("true",), (), None),
     "fail": ((PY, "-c", "raise ValueError('no spikes')"), (), "ValueError: no spikes"),
+    "lines": ((PY, "-c", "raise ValueError('no\\n\\n  spikes')"), (), "ValueError: no\n\n  spikes"),
     "killed": (("sh", "-c", "kill -9 $$"), (), "killed by SIGKILL (out of memory, a time limit"),
     "timeout": (("sleep", "60"), ("--timeout", "0.2"), "Timeout"),
     "not found": (("./no-such-program",), (), "NotFound"),
@@ -175,7 +176,8 @@ def _commit_code(capsule: Capsule) -> str:
     """Have the capsule's folder as a checkout of one commit; returns the commit."""
     capsule.write("run", "#!/bin/sh\n")
     git = ["git", "-C", str(capsule.root), "-c", "user.name=a", "-c", "user.email=b"]
-    for words in (["init", "-q"], ["add", "code"], ["commit", "-q", "-m", "first"]):
+    first = ["commit", "-q", "-m", f"first in {capsule.root}"]
+    for words in (["init", "-q"], ["add", "code/run"], first):
         subprocess.run([*git, *words], check=True, env=capsule.environ)
     done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     return done.stdout.strip()
@@ -216,6 +218,21 @@ def test_a_changed_checkout_in_python_alone(capsule: Capsule) -> None:
     )
     assert b"WARNING  The code was changed after this commit" in done.stderr
     assert "The code was changed after this commit" in _read_record(capsule)["notes"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+@pytest.mark.parametrize("where", ["elsewhere", "inside"])
+def test_the_repository_of_the_file_that_runs(capsule: Capsule, where: str) -> None:
+    """A script of another checkout than the working directory's is of that one's commit."""
+    around = _commit_code(capsule)
+    other = Capsule((capsule.root.parent if where == "elsewhere" else capsule.code) / "other")
+    own = _commit_code(other)
+    assert capsule.run("sh", str(other.code / "run")).canonical["code"]["commit"] == own
+    assert capsule.run("sh", "./run").canonical["code"]["commit"] == around
+    assert capsule.run("true").canonical["code"]["commit"] == around
+    loose = capsule.root.parent / "loose"
+    loose.write_text("")
+    assert "code" not in capsule.run("sh", str(loose)).canonical
 
 
 def test_what_the_image_says_of_the_code(capsule: Capsule) -> None:

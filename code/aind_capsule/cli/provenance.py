@@ -161,6 +161,8 @@ def _write_description(
         _warn(f"No {DESCRIPTION} was written: {error.message}. {error.hint}".rstrip())
         return
     _write(path, derived.content)
+    for gap in derived.gaps:
+        _warn(f"{path}: of {gap}")
     click.echo(f"{path}: {derived.content['name']}")
 
 

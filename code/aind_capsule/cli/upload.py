@@ -22,7 +22,7 @@ from aind_capsule.context.folders import get_cwd
 from aind_capsule.errors import CapsuleError, SettingsError, UsageError
 from aind_capsule.logs.screen import find_screen
 from aind_capsule.logs.stderr import find_stderr
-from aind_capsule.running.describing import DESCRIPTION, make_description
+from aind_capsule.running.describing import make_description
 from aind_capsule.running.own_python import wait_patiently
 from aind_capsule.settings.load import find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
@@ -226,11 +226,10 @@ def _make_description(job: Job) -> None:
     """Where a run's upload ended before it: the description that bears the asset's name."""
     if job.run_folder is None or job.data is None:
         return
-    problem = make_description(
+    for message in make_description(
         job.run_folder, job.source, job.data, job.asset, job.label, wait_patiently
-    )
-    if problem is not None:
-        click.echo(f"capsule upload: the asset has no {DESCRIPTION}: {problem}", err=True)
+    ):
+        _announce(message)
 
 
 def _verify(asset: S3Url, settings: Settings, *, as_json: bool) -> int:

@@ -113,20 +113,59 @@ class AssetMetadata:
                 found[text] = None
         return tuple(found)
 
-    def find_specimen_id(self) -> str | None:
-        """The specimen of the acquisition, else the one that all procedures on specimens name."""
-        told = self.find_agreed("specimen_id", [(ACQUISITION, False), (SESSION, False)])
+    def find_start(self) -> str | None:
+        """Find when the session or acquisition started, as its file has it."""
+        for file in (ACQUISITION, SESSION):
+            for key in ("acquisition_start_time", "session_start_time"):
+                value = self.records.get(file, {}).get(key)
+                if isinstance(value, str) and value.strip():
+                    return value.strip()[:_MAX_CHARS]
+        return None
+
+    def find_instrument_id(self) -> str | None:
+        """Find the instrument; the schema lets an acquisition name none, or say so in a word."""
+        acquisition = self.records.get(ACQUISITION, {})
+        value = acquisition.get("instrument_id", "")
+        is_word = isinstance(value, str) and value.strip().lower() in _PLACEHOLDERS
+        may_be_none = is_word or (value is None and not _has_data_stream(acquisition))
+        return self.find_agreed(
+            "instrument_id", [(ACQUISITION, not may_be_none), (INSTRUMENT, True)]
+        )
+
+    def find_specimen_ids(self, subject_id: str | None) -> tuple[str, ...]:
+        """Find the specimens of the acquisition, else those that procedures on specimens name.
+
+        One that does not hold the subject is of another animal: it is left out.
+        """
+        for file in (ACQUISITION, SESSION):
+            found = self._take_specimens(
+                file, [self.records.get(file, {}).get("specimen_id")], subject_id
+            )
+            if found:
+                return found
         procedures = self.records.get(PROCEDURES, {}).get("specimen_procedures")
-        if told is not None or not isinstance(procedures, list):
-            return told
-        found: set[str] = set()
-        for procedure in procedures:
-            ids = procedure.get("specimen_id") if isinstance(procedure, dict) else None
-            for value in ids if isinstance(ids, list) else [ids]:
-                text = self._take(f"{PROCEDURES}: specimen_id", value, is_required=False)
+        entries = procedures if isinstance(procedures, list) else []
+        values = [entry.get("specimen_id") for entry in entries if isinstance(entry, dict)]
+        return self._take_specimens(PROCEDURES, values, subject_id)
+
+    def _take_specimens(
+        self, file: str, values: Iterable[Any], subject_id: str | None
+    ) -> tuple[str, ...]:
+        """Take the specimens of some values, each an id or a list of ids."""
+        found: dict[str, None] = {}
+        foreign: dict[str, None] = {}
+        for value in values:
+            for entry in value if isinstance(value, list) else [value]:
+                text = self._take(f"{file}: specimen_id", entry, is_required=False)
                 if text is not None:
-                    found.add(text)
-        return found.pop() if len(found) == 1 else None
+                    is_fitting = subject_id is None or subject_id in text
+                    (found if is_fitting else foreign)[text] = None
+        if foreign:
+            self.problems.append(
+                f"{file}: specimen_id is {reprlib.repr(list(foreign))[1:-1]}, which does not hold"
+                f" the subject {subject_id!r}, and was left out."
+            )
+        return tuple(found)
 
     def _take(self, place: str, value: Any, *, is_required: bool) -> str | None:
         """A value as text; None, and a problem where it is one, when it says nothing."""
@@ -155,6 +194,15 @@ def read_metadata(folder: str, names: Iterable[str]) -> AssetMetadata:
         else:
             metadata.records[name] = record
     return metadata
+
+
+def _has_data_stream(acquisition: dict[str, Any]) -> bool:
+    """Return whether an acquisition holds a stream of an instrument's devices."""
+    streams = acquisition.get("data_streams")
+    return isinstance(streams, list) and any(
+        isinstance(stream, dict) and stream.get("object_type") == "Data stream"
+        for stream in streams
+    )
 
 
 def _read_text(value: Any) -> tuple[str | None, str | None, bool]:

@@ -7,14 +7,17 @@ Rules: the names of aind-data-schema, whose own pattern for raw names also takes
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 
+#: How a name writes a time.
+NAME_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}"
 #: The first time ends the acquisition, whatever follows.
 _NAME = re.compile(rf"(?P<head>[^/\\]+?)_(?P<time>{_TIME})(?:_(?P<derived>[^/\\]+))?", re.ASCII)
 _PLATFORM = re.compile(r"(?P<platform>[A-Za-z][A-Za-z0-9-]*)_(?P<subject>.+)", re.ASCII)
-_STEP = re.compile(rf"(?P<label>.+?)_{_TIME}(?:_(?=.)|$)", re.ASCII)
+_STEP = re.compile(rf"(?P<label>.+?)_(?P<time>{_TIME})(?:_(?=.)|$)", re.ASCII)
 _MAX_CHARS = 256
 
 
@@ -62,7 +65,7 @@ class AssetName:
         rest = self.derived or ""
         while rest:
             step = _STEP.match(rest)
-            if step is None:
+            if step is None or not _exists(step["time"]):
                 return (*labels, rest), False
             labels.append(step["label"])
             rest = rest[step.end() :]
@@ -83,14 +86,25 @@ def parse_asset_name(name: str, subject_id: str | None = None) -> AssetName | No
     'test_mouse'
     >>> parse_asset_name("ecephys_session") is None
     True
+    >>> parse_asset_name("699847_2025-13-45_99-99-99") is None
+    True
     """
     if len(name) > _MAX_CHARS or not name.isprintable():
         return None
     match = _NAME.fullmatch(name)
-    if match is None:
+    if match is None or not _exists(match["time"]):
         return None
     platform, subject = _split_head(match["head"], subject_id)
     return AssetName(subject, match["time"], platform, match["derived"])
+
+
+def _exists(time: str) -> bool:
+    """Return whether the calendar and the clock have a time."""
+    try:
+        dt.datetime.strptime(time, NAME_TIME_FORMAT)  # noqa: DTZ007
+    except ValueError:
+        return False
+    return True
 
 
 def _split_head(head: str, subject_id: str | None) -> tuple[str | None, str]:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aind_capsule.context.acquisition_choice import (
+    NameSource,
+    choose_acquisition,
+    choose_name,
+)
 from aind_capsule.context.asset_metadata import (
     ACQUISITION,
     DESCRIPTION,
     FILE_NAMES,
-    INSTRUMENT,
     PROCEDURES,
     PROCESSING,
     RIG,
@@ -40,7 +44,7 @@ class DataAsset:
     """One asset; what is not known is None.
 
     Attributes:
-        name: As its metadata say, else its folder's.
+        name: Its folder's where that is an asset's name, else as its metadata say.
         path: Where it was found, links as they are.
         level: `raw`, `derived` or `simulated`.
         modalities: Abbreviations.
@@ -48,6 +52,8 @@ class DataAsset:
         schema_version: That of `data_description.json`.
         files: Names of its metadata files.
         problems: What is missing or invalid and why, one sentence each.
+        described_name: That in `data_description.json`.
+        specimen_ids: All specimens; `specimen_id` is set where there is one.
     """
 
     name: str
@@ -62,6 +68,8 @@ class DataAsset:
     schema_version: str | None = None
     files: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    described_name: str | None = field(default=None, compare=False)
+    specimen_ids: tuple[str, ...] = field(default=(), compare=False)
 
     def describe(self) -> dict[str, Any]:
         """The asset as a mapping."""
@@ -122,24 +130,31 @@ def read_asset(folder: str, names: Iterable[str]) -> DataAsset:
         names: What is in it; other files' names do no harm.
     """
     metadata = read_metadata(folder, names)
-    told_name = metadata.find_text(DESCRIPTION, "name", is_required=True)
+    described_name = metadata.find_text(DESCRIPTION, "name", is_required=True)
     told_level = metadata.find_level()
     subject_id = metadata.find_agreed(
         "subject_id",
         [(SUBJECT, True), (DESCRIPTION, False), (ACQUISITION, False), (SESSION, False)],
     )
-    own_name = os.path.basename(os.path.abspath(folder))
     # A link may be named by what a capsule expects, and the folder behind it by what it is.
-    names_to_try = [told_name, own_name, os.path.basename(os.path.realpath(folder))]
-    parsed_names = [
-        _parse_name(name, subject_id, told_level) for name in names_to_try if name is not None
+    places = [
+        (os.path.basename(os.path.abspath(folder)), "the folder's name"),
+        (os.path.basename(os.path.realpath(folder)), "the name of the folder behind the link"),
+        (described_name, DESCRIPTION),
     ]
-    parsed = next(filter(None, parsed_names), None)
-    if told_name is not None and parsed_names[0] is None:
+    sources = [
+        NameSource(name, place, _parse_name(name, subject_id, told_level), place != DESCRIPTION)
+        for name, place in places
+        if name is not None
+    ]
+    if described_name is not None and sources[-1].parsed is None:
         metadata.problems.append(
-            f"{DESCRIPTION}: name is {told_name!r}, which names no acquisition"
+            f"{DESCRIPTION}: name is {described_name!r}, which names no acquisition"
             " (<subject>_<date>_<time>)."
         )
+    parsed, contradiction = choose_acquisition(sources, subject_id, metadata.find_start())
+    if contradiction is not None:
+        metadata.problems.append(contradiction)
     if parsed is not None and subject_id not in (None, parsed.subject_id):
         metadata.problems.append(
             f"The name says subject {parsed.subject_id!r}, the metadata say {subject_id!r}."
@@ -147,21 +162,22 @@ def read_asset(folder: str, names: Iterable[str]) -> DataAsset:
     if parsed is not None:
         told_level = told_level or parsed.level
         subject_id = subject_id or parsed.subject_id
+    specimen_ids = metadata.find_specimen_ids(subject_id)
     values: dict[str, Any] = {
         "level": told_level,
         "modalities": metadata.find_modalities(),
         "subject_id": subject_id,
-        "specimen_id": metadata.find_specimen_id(),
+        "specimen_id": specimen_ids[0] if len(specimen_ids) == 1 else None,
+        "specimen_ids": specimen_ids,
         "acquisition_name": parsed.acquisition_name if parsed else None,
-        "instrument_id": metadata.find_agreed(
-            "instrument_id", [(ACQUISITION, True), (INSTRUMENT, True)]
-        ),
+        "instrument_id": metadata.find_instrument_id(),
         "rig_id": metadata.find_agreed("rig_id", [(SESSION, True), (RIG, True)]),
         "schema_version": metadata.find_text(DESCRIPTION, "schema_version", is_required=True),
         "files": metadata.files,
     }
     problems = (*_find_missing_files(metadata.files, told_level), *metadata.problems)
-    return DataAsset(told_name or own_name, folder, **values, problems=problems)
+    name = choose_name(sources, parsed)
+    return DataAsset(name, folder, **values, problems=problems, described_name=described_name)
 
 
 def summarise(assets: Iterable[DataAsset]) -> dict[str, Any]:
@@ -244,9 +260,11 @@ def _list_folder(folder: str, *, has_folders: bool) -> _Listing:
 def _is_asset(folder: str, metadata: frozenset[str], *, is_in_asset: bool) -> bool:
     if is_in_asset:
         return DESCRIPTION in metadata
-    return not _MARKS.isdisjoint(metadata) or _is_asset_name(
-        os.path.basename(os.path.abspath(folder))
-    )
+    if not _MARKS.isdisjoint(metadata):
+        return True
+    if _is_asset_name(os.path.basename(os.path.abspath(folder))):
+        return True
+    return os.path.islink(folder) and _is_asset_name(os.path.basename(os.path.realpath(folder)))
 
 
 def _is_asset_name(name: str) -> bool:

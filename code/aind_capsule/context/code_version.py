@@ -181,6 +181,10 @@ def _read_git(
     if checkout is None or not _is_inside(checkout.folder, task_folder):
         return None
     status = read_git_status(checkout, code_folder, environ, ignored=ignored)
+    place = f"git repository {checkout.folder}"
+    if not status.holds_code:
+        note = f"The code is in no commit of the {place} around it"
+        return CodeVersion(found_in=place, notes=(note,))
     url, commit = strip_credentials(checkout.url), checkout.commit or _read_commit(status.commit)
     branch = _read_word(checkout.branch)
     if not (url or commit or branch):
@@ -200,7 +204,7 @@ def _read_git(
         commit=commit,
         branch=branch,
         is_dirty=status.is_dirty if commit is not None else None,
-        found_in=f"git repository {checkout.folder}",
+        found_in=place,
         notes=tuple(notes),
     )
 

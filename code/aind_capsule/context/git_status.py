@@ -29,6 +29,7 @@ class GitStatus:
         is_dirty: Whether files that git knows were changed since the commit; None is unknown.
         commit: The commit, in any format of repository; None before the first one.
         is_unborn: Whether there is no commit yet.
+        holds_code: Whether the commit has anything of the folder of the code.
         untracked: New files and folders beside the code, which no commit holds.
         problem: Why git could not be asked, for people.
     """
@@ -36,12 +37,17 @@ class GitStatus:
     is_dirty: bool | None = None
     commit: str | None = None
     is_unborn: bool = False
+    holds_code: bool = True
     untracked: tuple[str, ...] = ()
     problem: str | None = None
 
 
 class _GitError(Exception):
     """Git gave no answer; the message says why."""
+
+
+class _NoObjectError(_GitError):
+    """Git has answered that there is no such thing."""
 
 
 def read_git_status(
@@ -69,6 +75,8 @@ def read_git_status(
     except _GitError as error:
         return GitStatus(problem=str(error))
     is_unborn = commit == "(initial)"
+    if not is_unborn and not git.has(code_folder, "HEAD:./"):
+        return GitStatus(commit=commit, holds_code=False)
     try:
         untracked = [*inner, *_find_untracked(git, code_folder, ignored)]
     except _GitError:
@@ -120,6 +128,16 @@ class _Git:
         self._deadline = deadline
         self._is_ours = is_ours
 
+    def has(self, folder: str, name: str) -> bool:
+        """Return whether git knows an object by a name, or gives no answer."""
+        try:
+            self.ask(folder, ["rev-parse", "--verify", "--quiet", name])
+        except _NoObjectError:
+            return False
+        except _GitError:
+            return True
+        return True
+
     def ask(self, folder: str, arguments: Sequence[str]) -> str:
         """Return what a command of git writes.
 
@@ -129,6 +147,8 @@ class _Git:
         status, output, errors = self._run(folder, arguments, self._environ)
         if status != 0 and self._is_ours and any(text in errors for text in _FOREIGN):
             status, output, errors = self._run_as_owner(folder, arguments)
+        if status == 1 and not errors.strip():
+            raise _NoObjectError("git ended with status 1")
         if status != 0:
             lines = errors.strip().splitlines() or [f"git ended with status {status}"]
             raise _GitError(lines[0] if lines[0].isprintable() else ascii(lines[0]))

@@ -16,11 +16,16 @@ from aind_capsule.context.asset_names import parse_asset_name
 from aind_capsule.errors import CapsuleError
 from aind_capsule.provenance.gather import Source
 from aind_capsule.provenance.known_runs import KnownRun
+from aind_capsule.provenance.model.description_upgrade import (
+    UpgradedDescription,
+    upgrade_description,
+)
 from aind_capsule.provenance.run_facts import read_text, read_texts
-from aind_capsule.provenance.schema import derive_description
-from aind_capsule.provenance.upgrade import upgrade_description
+from aind_capsule.provenance.schema import check_schema, derive_description
 from aind_capsule.records.timestamps import US_PER_S, parse_timestamp
 
+#: A label and a time, as the schema wants them behind the input's name; neither is kept.
+_ANY_STEP = "step_1970-01-01_00-00-00"
 _ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 #: A time without its zone may be so far from UTC.
 _WIDEST_ZONE_US = 14 * 3600 * US_PER_S
@@ -33,10 +38,12 @@ class Derived:
     Attributes:
         content: It.
         sources: Names of the assets that it is derived from.
+        gaps: What the source does not say and was filled, or says and was left out.
     """
 
     content: dict[str, Any]
     sources: tuple[str, ...]
+    gaps: tuple[str, ...] = ()
 
 
 class NoSourceError(CapsuleError):
@@ -71,8 +78,14 @@ def derive(
         if name and not _is_made(source, results):
             inputs.setdefault(name, source.content)
     base, sources = _choose(inputs, wanted)
-    content = base if "modalities" in base else upgrade_description(base)
-    return Derived(derive_description(content, label, sources), tuple(sources))
+    check_schema()
+    upgraded = UpgradedDescription(dict(base))
+    if "modalities" not in base:
+        upgraded = upgrade_description(base)
+    name = read_text(base, "name")
+    content, contradiction = _settle_level(upgraded.content)
+    gaps = tuple(f"{name}: {gap}" for gap in (*upgraded.gaps, *contradiction))
+    return Derived(derive_description(content, label, sources), tuple(sources), gaps)
 
 
 def _choose(
@@ -101,6 +114,29 @@ def _choose(
             hint="Say by --source NAME which of them the derived asset is named for.",
         )
     return inputs[last[0]], last
+
+
+def _settle_level(content: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a description whose level fits its name, and what was wrong with it.
+
+    A derived asset is named for the first input: a part of a derived asset's name, the whole name
+    of a raw one. An analysis (`<project>_<analysis>_<time>`) looks like a raw one: its name is kept
+    whole as well.
+    """
+    name, level = read_text(content, "name"), content.get("data_level")
+    parsed = parse_asset_name(name, read_text(content, "subject_id")) if name else None
+    if parsed is None or level not in ("raw", "derived", None) or level == parsed.level:
+        return content, ()
+    said = "not said" if level is None else repr(level)
+    problem = f"data_level is {said}, and the name is that of {parsed.level} data"
+    if parsed.level == "derived":
+        return {**content, "data_level": "derived"}, (problem,)
+    if level is None:
+        raw = {field: value for field, value in content.items() if field != "source_data"}
+        return {**raw, "data_level": "raw"}, (problem,)
+    # The schema finds the input only in a name with a step.
+    whole = f"{name}_{_ANY_STEP}"
+    return {**content, "name": whole}, (f"{problem} or of an analysis, and was kept whole",)
 
 
 def _is_of(description: Mapping[str, Any], name: str) -> bool:

@@ -22,8 +22,8 @@ _DESCRIPTION = "data_description.json"
 _MAX_BYTES = 64 * 1024 * 1024
 
 
-def describe_asset(data: str, name: str, label: str) -> dict[str, Any]:
-    """The description of an asset that is derived from what is in a data folder.
+def describe_asset(data: str, name: str, label: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return an asset's description, derived from what is in a data folder, and its gaps.
 
     Args:
         data: The folder.
@@ -40,7 +40,8 @@ def describe_asset(data: str, name: str, label: str) -> dict[str, Any]:
             with open(path, "rb") as file:
                 content = json.loads(file.read(_MAX_BYTES))
             sources.append(Source(path, content))
-    return rename_description(derive(sources, (), label).content, name)
+    derived = derive(sources, (), label)
+    return rename_description(derived.content, name), derived.gaps
 
 
 def main(words: list[str]) -> int:
@@ -51,7 +52,7 @@ def main(words: list[str]) -> int:
         return 2
     data, name, label, target = words
     try:
-        content = describe_asset(data, name, label)
+        content, gaps = describe_asset(data, name, label)
         write_file(target, json.dumps(content, indent=2).encode())
     except CapsuleError as error:
         print(json.dumps({"problem": f"{error.message}. {error.hint}"}))
@@ -59,7 +60,7 @@ def main(words: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(json.dumps({"problem": str(error)}))
         return 1
-    print(json.dumps({"file": target}))
+    print(json.dumps({"file": target, "gaps": gaps}))
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from aind_capsule.provenance.model.code_notes import build_code_notes
 from aind_capsule.records.failure_text import describe_failure
+from aind_capsule.records.simplify import CUT_MARK
 from aind_capsule.records.timestamps import format_timestamp, parse_timestamp
 
 UNKNOWN = "unknown"
@@ -138,17 +139,22 @@ def build_notes(run: Mapping[str, Any], *more: str) -> str | None:
     notes = [*more]
     status = read_text(run, "status")
     if status != "success":
-        told = describe_failure(read_text(run, "error_type"), read_text(run, "error_message"))
+        message = run.get("error_message")
+        is_text = isinstance(message, str) and bool(message.strip())
+        reason = describe_failure(read_text(run, "error_type"), message if is_text else None)
         code = run.get("exit_code")
         end = f"The run {_ENDS.get(status or '', 'has an unknown end')}"
         end += f" (exit status {code})" if isinstance(code, int) else ""
-        notes.append(f"{end}: {told}" if told else end)
+        notes.append(f"{end}: {reason}" if reason else end)
     notes += build_code_notes(read_table(run, "code"))
     for note in read_list(run, "notes"):
         text = note.get("text") if isinstance(note, Mapping) else note
         if isinstance(text, str):
             notes.append(text)
-    return "\n".join(notes)[:_MAX_NOTES_CHARACTERS] or None
+    text = "\n".join(notes)
+    if len(text) > _MAX_NOTES_CHARACTERS:
+        text = text[: _MAX_NOTES_CHARACTERS - len(CUT_MARK)] + CUT_MARK
+    return text or None
 
 
 def describe_resources(run: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -35,6 +35,15 @@ class InvalidRecordError(CapsuleError):
         self.faults = tuple(faults)
 
 
+def check_schema() -> None:
+    """Check that an aind-data-schema of version 2 is installed.
+
+    Raises:
+        SchemaMissingError: There is none.
+    """
+    _load()
+
+
 def find_process_types() -> tuple[str, ...]:
     """The process types that the installed schema knows.
 

@@ -18,7 +18,6 @@ from aind_capsule.provenance.run_facts import (
     UNKNOWN,
     clean_keys,
     read_commit,
-    read_list,
     read_table,
     read_text,
 )
@@ -152,32 +151,6 @@ class _Fields:
         return texts
 
 
-def upgrade_description(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A data description of version 1 in the form of version 2; what has no place is left out."""
-    funding = [entry for entry in read_list(old, "funding_source") if isinstance(entry, Mapping)]
-    modalities = old.get("modality")
-    content = {
-        "object_type": "Data description",
-        "license": "CC-BY-4.0",
-        "subject_id": read_text(old, "subject_id"),
-        "creation_time": old.get("creation_time"),
-        "name": read_text(old, "name"),
-        "institution": _upgrade_organization(read_table(old, "institution")),
-        "funding_source": [_upgrade_funding(entry) for entry in funding],
-        "data_level": old.get("data_level"),
-        "group": read_text(old, "group"),
-        "investigators": _upgrade_people(old.get("investigators")),
-        "project_name": read_text(old, "project_name"),
-        "restrictions": read_text(old, "restrictions"),
-        "modalities": modalities if isinstance(modalities, list) else [modalities],
-        "data_summary": read_text(old, "data_summary"),
-        "source_data": [read_text(old, "input_data_name")],
-    }
-    if content["source_data"] == [None]:
-        del content["source_data"]
-    return {name: value for name, value in content.items() if value is not None}
-
-
 def _describe_input(path: str) -> dict[str, str]:
     """An input as the schema's `DataAsset`; it is named where its path holds an asset's name."""
     parts = re.split(r"[/\\]", path)
@@ -187,30 +160,3 @@ def _describe_input(path: str) -> dict[str, str]:
         **({"name": names[-1]} if names else {}),
         "url": path,
     }
-
-
-def _upgrade_organization(old: Mapping[str, Any]) -> dict[str, Any]:
-    registry = read_table(old, "registry")
-    name, short = read_text(registry, "name"), read_text(registry, "abbreviation")
-    if name and short:
-        return {**old, "registry": f"{name} ({short})"}
-    return {key: value for key, value in old.items() if key != "registry"}
-
-
-def _upgrade_funding(old: Mapping[str, Any]) -> dict[str, Any]:
-    people = _upgrade_people(old.get("fundee"))
-    return {
-        "object_type": "Funding",
-        "funder": _upgrade_organization(read_table(old, "funder")),
-        "grant_number": read_text(old, "grant_number"),
-        **({"fundee": people} if people else {}),
-    }
-
-
-def _upgrade_people(old: Any) -> list[dict[str, Any]]:
-    listed = old.split(",") if isinstance(old, str) else old if isinstance(old, list) else []
-    names = [
-        entry if isinstance(entry, str) else read_text(read_table({"p": entry}, "p"), "name")
-        for entry in listed
-    ]
-    return [{"object_type": "Person", "name": name.strip()} for name in names if name]

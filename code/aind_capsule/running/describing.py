@@ -20,7 +20,7 @@ def make_description(
     asset: str,
     label: str,
     wait: Callable[[float], bool],
-) -> str | None:
+) -> list[str]:
     """Write it into the run folder, unless the processing has written its own.
 
     Args:
@@ -32,18 +32,20 @@ def make_description(
         wait: Waits for so many seconds, or less; returns whether to stop waiting.
 
     Returns:
-        Why there is none, or None.
+        What is to be said of it: why there is none, or what was filled in it.
     """
     if source is not None and os.path.exists(os.path.join(source, DESCRIPTION)):
-        return None
+        return []
     target = os.path.join(folder, DESCRIPTION)
     if _read_name(target) == asset:
-        return None
+        return []
     with contextlib.suppress(OSError):
         os.unlink(target)  # of another name
     words = [data, asset, label, target]
     told = ask_own_python("aind_capsule.provenance.describe", words, _LIMIT_S, wait)
-    return str(told["problem"]) if "problem" in told else None
+    if "problem" in told:
+        return [f"The asset has no {DESCRIPTION}: {told['problem']}"]
+    return [f"{DESCRIPTION} of {gap}" for gap in told.get("gaps", ())]
 
 
 def _read_name(path: str) -> object:

@@ -32,7 +32,7 @@ from aind_capsule.records.run_fields import build_run_fields
 from aind_capsule.records.timestamps import read_clock_us
 from aind_capsule.running.identity import find_process_name
 from aind_capsule.running.parameters import find_parameters
-from aind_capsule.running.preparing.command_line import find_program
+from aind_capsule.running.preparing.command_line import Kind, find_program
 from aind_capsule.running.preparing.program_path import find_program_path, resolve_links
 from aind_capsule.running.preparing.run_facts import RunFacts
 from aind_capsule.running.run_folder import RunFolder
@@ -220,7 +220,7 @@ def find_code(request: RunRequest, prepared: Prepared) -> dict[str, Any] | None:
     from aind_capsule.context.code_version import find_code_version  # not before the start
 
     task = prepared.task
-    folder = _find_code_folder(request) or request.cwd
+    folder = _find_code_folder(request) or _find_folder_of_program(request)
     script = None if task is None else task.command_script
     folders = prepared.facts.folders.values()
     found = find_code_version(
@@ -232,6 +232,24 @@ def find_code(request: RunRequest, prepared: Prepared) -> dict[str, Any] | None:
         is_container=prepared.facts.run_mode != WORKSTATION,
     )
     return None if found is None else found.describe()
+
+
+def _find_folder_of_program(request: RunRequest) -> str:
+    """Return the folder of the file that runs, where it is no part of what is around us.
+
+    What is looked for in PATH or built in says nothing, and the working directory counts then.
+    """
+    from aind_capsule.context.git_files import find_git_checkout
+
+    program = find_program(request.command)
+    path = find_program_path(program, request.cwd, request.environ)
+    if path is None or (program.kind is Kind.COMMAND and os.sep not in program.word):
+        return request.cwd
+    folder = os.path.dirname(resolve_links(path))
+    around, own = find_git_checkout(request.cwd), find_git_checkout(folder)
+    is_inside = os.path.join(folder, "").startswith(os.path.join(resolve_links(request.cwd), ""))
+    is_same = (own and own.folder) == (around and around.folder)
+    return request.cwd if is_inside and is_same else folder
 
 
 def is_missing(path: str) -> bool:

@@ -204,9 +204,10 @@ class RunUpload:
         if "problem" in told:
             return _join(told)
         self._report |= {"url": told["url"]}
-        problem = make_description(folder.path, source, data, told["asset"], label, self._wait)
-        if problem is not None:
-            self._log("WARNING", f"The asset has no {DESCRIPTION}: {problem}")
+        for message in make_description(
+            folder.path, source, data, told["asset"], label, self._wait
+        ):
+            self._log("WARNING", message)
         target = os.path.join(folder.path, DESCRIPTION)
         beside = [target] if os.path.exists(target) else []
         told = self._ask({"do": "send", "beside": beside})
