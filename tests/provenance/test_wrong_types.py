@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from aind_capsule.provenance.collect import Collected, collect
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.pipelines import Pipeline
+from tests.provenance.alterations import VALUES, list_places, put
 
 #: Stands for a value that somebody wrote.
 WORD = "Quokka"
@@ -58,33 +58,6 @@ FILES: dict[str, dict[str, Any]] = {
         "data_processes": [{**STEP_1, "version": "3"}, OTHER_1],
     },
 }  # fmt: skip
-REMOVED = object()
-VALUES: dict[str, Any] = {
-    "removed": REMOVED, "null": None, "true": True, "number": 7, "text": "x", "list": [1],
-    "list of objects": [{}], "object": {"x": 1}, "huge": 10**400, "NaN": float("nan"),
-}  # fmt: skip
-
-
-def list_places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield where each value stands."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, entry in inner:
-        yield (*place, name)
-        if isinstance(entry, (dict, list)):
-            yield from list_places(entry, (*place, name))
-
-
-def put(content: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """Return a copy of a file with another value at one place."""
-    altered = copy.deepcopy(content)
-    table: Any = altered
-    for name in place[:-1]:
-        table = table[name]
-    if value is REMOVED:
-        del table[place[-1]]
-    else:
-        table[place[-1]] = value
-    return altered
 
 
 def take(folder: Path, content: dict[str, Any] | str) -> Collected:
@@ -111,7 +84,7 @@ def check(folder: Path, form: str, place: tuple[Any, ...], value: Any) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.sampled_from(ALL), st.sampled_from(sorted(VALUES)))
 def test_any_value_at_any_place(tmp_path: Path, where: tuple[str, Any], kind: str) -> None:
