@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from aind_capsule.provenance.collect import Collected, collect
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.pipelines import Pipeline
+from tests.provenance.alterations import VALUES, list_places, put
 
 #: Stands for a value that somebody wrote.
 WORD = "Quokka"
@@ -26,7 +26,7 @@ STEP_2: dict[str, Any] = {
     "code": {
         "url": "u", "name": "n", "version": "1", "language": "Python", "parameters": {"a": [1]},
         "container": {"container_type": "Docker", "tag": "1", "uri": "x"},
-        "core_dependency": {"name": "numpy", "version": "1"}, "input_data": [{"name": "a", "url": "/data/a"}],
+        "core_dependency": {"name": "numpy", "version": "1"}, "input_data": [{"object_type": "Data asset", "url": "/data/a"}],
     },
     "resources": {
         "os": "Linux", "architecture": "x86", "cpu_cores": 2, "ram": 1, "ram_unit": "Gigabyte",
@@ -58,33 +58,6 @@ FILES: dict[str, dict[str, Any]] = {
         "data_processes": [{**STEP_1, "version": "3"}, OTHER_1],
     },
 }  # fmt: skip
-REMOVED = object()
-VALUES: dict[str, Any] = {
-    "removed": REMOVED, "null": None, "true": True, "number": 7, "text": "x", "list": [1],
-    "list of objects": [{}], "object": {"x": 1}, "huge": 10**400, "NaN": float("nan"),
-}  # fmt: skip
-
-
-def list_places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield where each value stands."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, entry in inner:
-        yield (*place, name)
-        if isinstance(entry, (dict, list)):
-            yield from list_places(entry, (*place, name))
-
-
-def put(content: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """Return a copy of a file with another value at one place."""
-    altered = copy.deepcopy(content)
-    table: Any = altered
-    for name in place[:-1]:
-        table = table[name]
-    if value is REMOVED:
-        del table[place[-1]]
-    else:
-        table[place[-1]] = value
-    return altered
 
 
 def take(folder: Path, content: dict[str, Any] | str) -> Collected:
@@ -111,7 +84,7 @@ def check(folder: Path, form: str, place: tuple[Any, ...], value: Any) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.sampled_from(ALL), st.sampled_from(sorted(VALUES)))
 def test_any_value_at_any_place(tmp_path: Path, where: tuple[str, Any], kind: str) -> None:
@@ -212,3 +185,67 @@ def test_a_folder_with_the_name_of_a_file(tmp_path: Path, name: str) -> None:
     found = gather([str(tmp_path)])
     assert found.rejected == [(str(tmp_path / name), "it is a folder, not a file")]
     assert len(found.processings) == 1
+
+
+def list_said_places() -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield where a value of somebody stands, and not one that the schema writes itself."""
+    for form, place in ALL:
+        if place[-1] not in ("object_type", "schema_version"):
+            yield form, place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [WORD, [WORD], {"x": WORD}], ids=["text", "list", "object"])
+def test_nothing_vanishes(tmp_path: Path, value: Any) -> None:
+    """What stands at whatever place is in the result, or is named."""
+    lost = []
+    for form, place in list_said_places():
+        found = take(tmp_path, put(FILES[form], place, value))
+        if WORD not in json.dumps([found.processing, found.warnings]):
+            lost.append((form, place))
+    assert lost == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"notes": 5}, "notes: 5 (it is no text)"),
+        ({"pipelines": 5}, "pipelines: 5 (it is no list)"),
+        ({"pipelines": [5]}, "pipelines.0: 5 (it is no object)"),
+        ({"pipelines": [{"url": "u"}]}, 'pipelines.0: {"url":"u"} (it has no name)'),
+        ({"pipelines": [{"name": "p", "url": True}]}, "pipelines.0.url: true (it is no text)"),
+        ({"pipelines": [{"name": "p", "version": 1.5}]}, "pipelines.0.version: 1.5 (it is no text)"),
+        ({"dependency_graph": 5}, "dependency_graph: 5 (it is no object)"),
+        ({"dependency_graph": {"c": 5}}, "dependency_graph.c: 5 (it is no list)"),
+        ({"dependency_graph": {"c": [5]}}, "dependency_graph.c: 5 (it is no text)"),
+        ({"dependency_graph": {"c": ["x"]}}, 'dependency_graph.c: "x" (no step of the file has this name)'),
+        ({"dependency_graph": {"x": ["c"]}}, 'dependency_graph.x: ["c"] (no step of the file has this name)'),
+        ({"strange": 5}, "strange: 5 (no field of the schema)"),
+        ({"processing_pipeline": 5}, "processing_pipeline: 5 (it is no object)"),
+        ({"processing_pipeline": {"note": 5}}, "processing_pipeline.note: 5 (it is no text)"),
+        ({"processing_pipeline": {"strange": 5}}, "processing_pipeline.strange: 5 (no field of the schema)"),
+        ({"pipeline_version": [5]}, "pipeline_version: [5] (it is no text)"),
+    ],
+)  # fmt: skip
+def test_what_a_file_says_as_a_whole_and_is_refused(
+    tmp_path: Path, fields: dict[str, Any], said: str
+) -> None:
+    """It is in the notes of the result and on stderr, with field and value."""
+    found = take(tmp_path, {"data_processes": [STEP_2, {**STEP_2, "name": "d"}], **fields})
+    assert f"Not taken of a processing.json: {said}" in found.processing["notes"].splitlines()
+    assert [said in warning for warning in found.warnings].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pipeline_version": 5},
+        {"pipelines": [{"name": "p", "url": "u", "version": "1.5"}]},
+        {"dependency_graph": {"c": None, "d": ["c"]}, "notes": None, "strange": None},
+    ],
+)
+def test_what_a_file_says_and_is_taken(tmp_path: Path, fields: dict[str, Any]) -> None:
+    """A version may be a number, and null is nothing: neither is named."""
+    found = take(tmp_path, {"data_processes": [STEP_2, {**STEP_2, "name": "d"}], **fields})
+    assert "Not taken" not in found.processing["notes"]
+    assert not any("could not be taken" in warning for warning in found.warnings)

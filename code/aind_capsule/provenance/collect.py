@@ -23,6 +23,7 @@ from aind_capsule.provenance.envelopes import make_steps_of_envelopes
 from aind_capsule.provenance.gather import Gathered
 from aind_capsule.provenance.keys import join_numbered, make_run_key
 from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
+from aind_capsule.provenance.model.file_faults import find_file_faults
 from aind_capsule.provenance.model.processing_file import find_notes
 from aind_capsule.provenance.pipelines import Pipeline, describe_missing, find_pipelines
 from aind_capsule.provenance.run_facts import read_table
@@ -39,6 +40,8 @@ from aind_capsule.version import __version__
 
 #: How the notes of a `processing.json` of ours begin.
 MARK = "Collected by aind-capsule"
+#: How a line of them begins that says what of such a file could not be taken.
+_NOT_TAKEN = "Not taken of a processing.json: "
 
 
 @dataclass(slots=True)
@@ -93,10 +96,17 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     notes = f"{MARK} {__version__}: {count} step{'s'[: count != 1]}"
     if rejected:
         notes += f"; {len(rejected)} file{'s'[: len(rejected) != 1]} could not be taken"
-    own_notes = (text for source in found.processings for text in find_notes(source.content))
+    file_faults = {source.path: find_file_faults(source.content) for source in found.processings}
+    own_notes = [text for source in found.processings for text in find_notes(source.content)]
+    own_notes += [f"{_NOT_TAKEN}{fault}" for faults in file_faults.values() for fault in faults]
     notes = "\n".join([notes, *_merge_notes(own_notes)])
     processing = assemble(steps.values(), told.named, notes)
     warnings += [*differences, *_describe_faults(steps.values())]
+    warnings += [
+        f"{path}: this could not be taken, and is in the notes: {fault}"
+        for path, faults in sorted(file_faults.items())
+        for fault in faults
+    ]
     warnings += describe_missing(processing, told)
     return Collected(processing, runs, warnings, rejected)
 

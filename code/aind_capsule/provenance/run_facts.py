@@ -25,6 +25,7 @@ _INTERPRETER = re.compile(
     r"(?:python|pypy|R|bash|sh|dash|zsh|julia|env|nextflow|matlab|perl)[\d.]*"
 )
 _MAX_NOTES_CHARACTERS = 10_000
+_LARGEST_NUMBER = 2**63
 _ENDS = {
     "fail": "failed",
     "stopped": "was stopped",
@@ -72,11 +73,11 @@ def read_texts(table: Mapping[str, Any], name: str) -> list[str]:
 
 
 def read_number(table: Mapping[str, Any], name: str) -> float | None:
-    """A number that is not negative, or None."""
+    """Return a number that is not negative and that can be reckoned with, or None."""
     value = table.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if 0 <= value < float("inf") else None
+    return value if 0 <= value <= _LARGEST_NUMBER else None
 
 
 def read_times(run: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -76,11 +76,11 @@ def salvage(
         SchemaMissingError: There is no aind-data-schema of version 2.
     """
     taken = {**content, "name": read_text(content, "name") or name}
-    faults = [_describe(field, value, "") for field, value in (refused or {}).items()]
+    faults = [describe_refused(field, value, "") for field, value in (refused or {}).items()]
     if content.get("name") not in (None, "", taken["name"]) and not isinstance(
         content["name"], str
     ):
-        faults.append(_describe("name", content["name"], "it is no text"))
+        faults.append(describe_refused("name", content["name"], "it is no text"))
     for _ in range(_MAX_ROUNDS):
         try:
             return Salvaged(validate_data_process(_add_notes(taken, faults)), tuple(faults))
@@ -176,13 +176,15 @@ def _repair(
         if code:
             shown, place = code.pop(place[1], None), place[:2]
         taken[field] = {**code, "url": read_text(code, "url") or UNKNOWN}
-    faults.append(_describe(".".join(place if place[0] == "code" else place[:1]), shown, why))
+    faults.append(
+        describe_refused(".".join(place if place[0] == "code" else place[:1]), shown, why)
+    )
 
 
-def _describe(field: str, value: Any, why: str) -> str:
+def describe_refused(field: str, value: Any, why: str) -> str:
     """Say that a value could not be taken.
 
-    >>> _describe("code_url", ["u"], ""), _describe("stage", None, "Field required")
+    >>> describe_refused("code_url", ["u"], ""), describe_refused("stage", None, "Field required")
     ('code_url: ["u"]', 'stage: Field required')
     """
     shown = "" if value is None else encode({"": value}).decode()[4:-1]

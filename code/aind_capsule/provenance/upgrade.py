@@ -72,6 +72,8 @@ def upgrade_data_process(
     oldest = fields.take_text("version")
     if software is not None and code_version not in (None, software):
         notes.append(f"Software version: {software}")
+    if oldest is not None and oldest not in (code_version or software or oldest, software):
+        notes.append(f"Version: {oldest}")
     output = fields.take_text("output_location")
     if output is not None and "://" in output:  # the schema takes paths there, and would break it
         notes.append(f"Output location: {output}")
