@@ -18,11 +18,11 @@ from tests.values import FIELDS, VALUES
 NOW_US = 1_700_000_000_000_000
 
 
-@settings(max_examples=300, deadline=None)
 #: What these say is kept, also where it names no acquisition; `check-logs` finds fault with it.
 _NAMES = ("acquisition_name", "specimen_id")
 
 
+@settings(max_examples=300, deadline=None)
 @given(fields=FIELDS, taken=st.frozensets(st.sampled_from(sorted(BY_NAME))))
 def test_nothing_taken_is_given(fields: dict[str, Any], taken: frozenset[str]) -> None:
     """No name that is taken comes out, none comes out twice, and what comes out fits the standard."""
