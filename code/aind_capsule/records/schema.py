@@ -303,11 +303,11 @@ def _find_misfits(record: Mapping[str, Any]) -> Iterator[Fault]:
         parsed = parse_asset_name(acquisition, subject)
         if parsed is None or parsed.level != "raw":
             form = "<subject_id>_YYYY-MM-DD_HH-MM-SS, of a time that exists"
-            yield Fault("format", name, f"{shown}; expected {form}")
+            yield Fault("acquisition", name, f"{shown}; expected {form}")
         elif subject is not None and parsed.subject_id != subject:
             yield Fault("subject", name, f"{shown}; expected subject {subject!r:.80} in it")
         elif subject is not None and acquisition != parsed.acquisition_name:
-            yield Fault("format", name, f"{shown}; expected no platform before the subject")
+            yield Fault("acquisition", name, f"{shown}; expected no platform before the subject")
     if specimen is not None and subject is not None and subject not in specimen:
         message = f"'specimen_id' is {specimen!r:.80}; expected subject {subject!r:.80} in it"
         yield Fault("subject", "specimen_id", message)
