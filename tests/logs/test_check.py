@@ -26,7 +26,29 @@ def _line(**changes: object) -> bytes:
     (_line(timestamp=...), "missing"),
     (_line(message=...), "missing"),
     (_line(timestamp="2026-02-09 21:19:24"), "format"),
-    (_line(timestamp="2026-02-09T21:19:24.061270+00:00"), "format"),
+    (_line(timestamp="2026-02-09T21:19:24.061270+01:00"), "format"),
+    (_line(timestamp="2026-02-09T21:19:24.061270"), "format"),
+    (_line(timestamp="2026-02-09T21:19:24.Z"), "format"),
+    (_line(timestamp="2026-02-09T21:19:24.0123456789Z"), "format"),
+    (_line(timestamp="2026-02-30T21:19:24.061270Z"), "format"),
+    (_line(timestamp="2025-02-29T21:19:24Z"), "format"),
+    (_line(timestamp="2026-13-09T21:19:24Z"), "format"),
+    (_line(timestamp="2026-02-09T25:19:24.061270Z"), "format"),
+    (_line(timestamp="2026-02-09T21:60:24Z"), "format"),
+    (_line(acquisition_name="1_2025-13-45_99-99-99"), "acquisition"),
+    (_line(acquisition_name="my data"), "acquisition"),
+    (_line(acquisition_name="1_2026-01-01_00-00-00_sorted_2026-01-02_00-00-00"), "acquisition"),
+    (_line(acquisition_name="ecephys_1_2026-01-01_00-00-00", subject_id="1"), "acquisition"),
+    (_line(subject_id="2"), "subject"),
+    (_line(subject_id="1", specimen_id="2_002"), "subject"),
+    (_line(lineno=-1), "range"),
+    (_line(seq=-1), "range"),
+    (_line(split_part=0), "range"),
+    (_line(logger=""), "placeholder"),
+    (_line(function=" "), "placeholder"),
+    (_line(threadName=""), "placeholder"),
+    (_line(processName=""), "placeholder"),
+    (_line(acquisition_name=""), "placeholder"),
     (_line(level="Info"), "choice"),
     (_line(level="CRITICAl"), "choice"),
     (_line(event_type="started"), "choice"),
@@ -54,7 +76,11 @@ def test_each_rule(line: bytes, rule: str) -> None:
 
 @pytest.mark.parametrize("line", [
     _line(), _line(event_type="stage_error"), _line(lineno=7, thread="1"), _line(mine=None, other=[1, {"x": 2}]),
-    _line(message=""),
+    _line(message=""), _line(timestamp="2026-02-09T21:19:24Z"), _line(lineno=0, seq=0, split_part=1),
+    _line(timestamp="2026-02-09T21:19:24.061270+00:00"), _line(timestamp="2024-02-29T23:59:59.1Z"),
+    _line(timestamp="2026-02-09T21:19:24.123456789Z"), _line(subject_id="1", specimen_id="1_001"),
+    _line(specimen_id="2_001"), _line(acquisition_name="test_1_2026-01-01_00-00-00", subject_id="test_1"),
+    _line(function="none"),
 ])  # fmt: skip
 def test_good_lines(line: bytes) -> None:
     """What the standard allows is not blamed."""
@@ -103,5 +129,8 @@ def test_the_json_schema_agrees() -> None:
         _line(lineno="7"),
         _line(message=...),
         _line(timestamp="now"),
+        _line(timestamp="2026-02-09T21:19:24Z"),
+        _line(timestamp="2026-02-09T25:19:24Z"),
+        _line(lineno=-1),
     ):
         assert validator.is_valid(json.loads(line)) == check_log(io.BytesIO(line)).is_good

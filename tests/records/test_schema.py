@@ -22,7 +22,7 @@ from aind_capsule.records.schema import (
 GOOD = {"timestamp": "2026-01-02T03:04:05.000006Z", "level": "INFO", "message": ""}
 SCHEMA = jsonschema.Draft202012Validator(build_json_schema())
 #: Rules of ours that a JSON Schema of types and forms does not have.
-_MORE = {"acquisition_name", "placeholder"}
+_MORE = {"acquisition_name", "placeholder", "subject", "acquisition"}
 
 JSON_VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: x % 1),
@@ -76,7 +76,8 @@ def test_a_good_record_has_no_fault() -> None:
     ("change", "rule"),
     [
         ({"level": "TRACE"}, "choice"),
-        ({"timestamp": "2026-01-02T03:04:05Z"}, "format"),
+        ({"timestamp": "2026-01-02T03:04:05"}, "format"),
+        ({"started_at": "2026-02-30T03:04:05Z"}, "format"),
         ({"timestamp": "2026-01-02T03:04:05.000006Z\n"}, "format"),
         ({"lineno": "3"}, "type"),
         ({"lineno": True}, "type"),

@@ -16,7 +16,12 @@ from aind_capsule.records.levels import LEVELS
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
 Group = Literal["standard", "toolkit", "canonical"]
 
+#: As we write it, and as others may: seconds with 0 to 9 digits, in UTC.
 TIMESTAMP_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"
+UTC_PATTERN = (
+    r"^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+    r"(?:\.\d{1,9})?(?:Z|\+00:00)$"
+)
 EVENT_TYPES = ("stage_start", "stage_complete", "stage_failure")
 EVENT_TYPES_READ = (*EVENT_TYPES, "stage_error")
 STATUSES = ("success", "fail", "stopped")
@@ -33,6 +38,7 @@ class Field:
     required: bool = False
     pattern: str | None = None
     choices: tuple[str, ...] = ()
+    minimum: int | None = None
 
 
 def _standard(name: str, description: str, type_: FieldType = "string", **more: Any) -> Field:
@@ -50,13 +56,14 @@ def _canonical(name: str, description: str, type_: FieldType = "string", **more:
 FIELDS: tuple[Field, ...] = (
     _standard(
         "timestamp",
-        "When the record was made: ISO 8601, UTC, microseconds, `Z`.",
+        "When the record was made: ISO 8601, UTC, microseconds, `Z` (read: `+00:00` too, and 0 to"
+        " 9 digits).",
         required=True,
-        pattern=TIMESTAMP_PATTERN,
+        pattern=UTC_PATTERN,
     ),
     _standard("level", "How severe it is.", required=True, choices=LEVELS),
     _standard("message", "What happened, for people.", required=True),
-    _standard("lineno", "Source line of the log call.", "integer"),
+    _standard("lineno", "Source line of the log call.", "integer", minimum=0),
     _standard("process", "Process id given by the operating system."),
     _standard("processName", "Name of the process."),
     _standard("thread", "Thread id given by the operating system."),
@@ -90,11 +97,12 @@ FIELDS: tuple[Field, ...] = (
         "split_part",
         "Number from 1 of this part of a captured line that was too long to be one record.",
         "integer",
+        minimum=1,
     ),
     _toolkit("split_last", "Whether this part is the line's last.", "boolean"),
     _toolkit("truncated", "Names of the fields that were cut to make the record fit.", "array"),
     _toolkit("shipping", "How every destination labels this log (first record only).", "object"),
-    _toolkit("seq", "Number of the record in its log, from 0, without gaps.", "integer"),
+    _toolkit("seq", "Number of the record in its log, from 0, without gaps.", "integer", minimum=0),
     _canonical("status", "How the run ended.", choices=STATUSES),
     _canonical("exit_code", "Exit status of the processing.", "integer"),
     _canonical("signal", "Signal that ended the processing or stopped the run, such as `SIGKILL`."),
@@ -112,7 +120,7 @@ FIELDS: tuple[Field, ...] = (
         "Failures of other `capsule_run` blocks of the same process, beside the one that is told.",
         "integer",
     ),
-    _canonical("started_at", "When the run started.", pattern=TIMESTAMP_PATTERN),
+    _canonical("started_at", "When the run started.", pattern=UTC_PATTERN),
     _canonical("duration_s", "Seconds from the run's start to this record.", "number"),
     _canonical("input_assets", "Top-level entries of the data folder.", "array"),
     _canonical("acquisition_names", "Acquisitions of the inputs, where they are several.", "array"),
@@ -203,10 +211,9 @@ _PYTHON_TYPES: dict[FieldType, tuple[type, ...]] = {
 }
 _PATTERNS = {field.name: re.compile(field.pattern) for field in FIELDS if field.pattern}
 _PLACEHOLDERS = frozenset({"", "undefined", "null", "none", "unknown", "n/a"})
-#: Texts that are what they are: a function may be named `none`, and a message may be empty.
-_FREE_TEXTS = frozenset(
-    {"message", "logger", "function", "processName", "threadName", "error_message"}
-)
+#: Texts that are what they are: a message may be empty, and a function may be named `none`.
+_FREE_TEXTS = frozenset({"message", "error_message"})
+_FREE_NAMES = frozenset({"logger", "function", "processName", "threadName"})
 
 
 @frozen
@@ -232,6 +239,7 @@ def find_faults(record: Mapping[str, Any]) -> Iterator[Fault]:
         field = BY_NAME.get(name)
         if field is not None:
             yield from find_value_faults(field, value)
+    yield from _find_misfits(record)
     if "acquisition_name" not in record:
         message = "acquisition_name is missing; the standard wants it wherever one is known"
         yield Fault("acquisition_name", "acquisition_name", message, is_warning=True)
@@ -247,6 +255,9 @@ def find_value_faults(field: Field, value: Any) -> Iterator[Fault]:
     if is_bool or not isinstance(value, _PYTHON_TYPES[field.type]):
         yield Fault("type", name, f"{name!r} must be a {field.type}, not {value!r:.80}")
         return
+    is_number = isinstance(value, (int, float))
+    if is_number and field.minimum is not None and value < field.minimum:
+        yield Fault("range", name, f"{name!r} is {value}; expected {field.minimum} or more")
     if not isinstance(value, str) or name in _FREE_TEXTS:
         return
     choices = EVENT_TYPES_READ if name == "event_type" else field.choices
@@ -254,11 +265,57 @@ def find_value_faults(field: Field, value: Any) -> Iterator[Fault]:
         if value not in choices:
             yield Fault("choice", name, f"{name!r} is {value!r:.80}; expected {', '.join(choices)}")
     elif name in _PATTERNS:
-        if not _PATTERNS[name].fullmatch(value):
-            form = "YYYY-MM-DDTHH:MM:SS.ffffffZ"
+        if not _PATTERNS[name].fullmatch(value) or not _has_date(value):
+            form = "YYYY-MM-DDTHH:MM:SS.ffffffZ, of a day that exists"
             yield Fault("format", name, f"{name!r} is {value!r:.80}; expected {form}")
-    elif value.strip().lower() in _PLACEHOLDERS:
+    elif name in _FREE_NAMES:
+        if not value.strip():
+            yield Fault("placeholder", name, f"{name!r} is empty; leave unknown values out")
+    elif _is_placeholder(value):
         yield Fault("placeholder", name, f"{name!r} is {value!r}; leave unknown values out")
+
+
+def _has_date(timestamp: str) -> bool:
+    """Return whether the calendar has the day of a timestamp."""
+    import datetime as dt  # not at a run's start
+
+    try:
+        dt.date.fromisoformat(timestamp[:10])
+    except ValueError:
+        return False
+    return True
+
+
+def _find_misfits(record: Mapping[str, Any]) -> Iterator[Fault]:
+    """Judge the names of acquisition and specimen, which hold the subject's.
+
+    >>> record = {"acquisition_name": "2_2026-01-01_00-00-00", "subject_id": "1"}
+    >>> [fault.message for fault in _find_misfits(record)]
+    ["'acquisition_name' is '2_2026-01-01_00-00-00'; expected subject '1' in it"]
+    """
+    acquisition, specimen, subject = (
+        value if isinstance(value := record.get(name), str) and not _is_placeholder(value) else None
+        for name in ("acquisition_name", "specimen_id", "subject_id")
+    )
+    if acquisition is not None:
+        from aind_capsule.context.asset_names import parse_asset_name
+
+        name, shown = "acquisition_name", f"'acquisition_name' is {acquisition!r:.80}"
+        parsed = parse_asset_name(acquisition, subject)
+        if parsed is None or parsed.level != "raw":
+            form = "<subject_id>_YYYY-MM-DD_HH-MM-SS, of a time that exists"
+            yield Fault("acquisition", name, f"{shown}; expected {form}")
+        elif subject is not None and parsed.subject_id != subject:
+            yield Fault("subject", name, f"{shown}; expected subject {subject!r:.80} in it")
+        elif subject is not None and acquisition != parsed.acquisition_name:
+            yield Fault("acquisition", name, f"{shown}; expected no platform before the subject")
+    if specimen is not None and subject is not None and subject not in specimen:
+        message = f"'specimen_id' is {specimen!r:.80}; expected subject {subject!r:.80} in it"
+        yield Fault("subject", "specimen_id", message)
+
+
+def _is_placeholder(text: str) -> bool:
+    return text.strip().lower() in _PLACEHOLDERS
 
 
 def build_json_schema() -> dict[str, Any]:
@@ -268,6 +325,8 @@ def build_json_schema() -> dict[str, Any]:
         rule: dict[str, Any] = {"type": field.type, "description": field.description}
         if field.pattern:
             rule["pattern"] = field.pattern
+        if field.minimum is not None:
+            rule["minimum"] = field.minimum
         if field.choices:
             rule["enum"] = list(EVENT_TYPES_READ if field.name == "event_type" else field.choices)
         properties[field.name] = rule
