@@ -240,6 +240,26 @@ def test_the_pipeline_is_named(pipeline: Pipeline) -> None:
     assert [p["url"] for p in pipeline.read()["pipelines"]] == ["https://example.org/ephys"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a process 1 of its own")
+@pytest.mark.parametrize("stated", [False, True])
+def test_the_url_of_the_collecting_image(pipeline: Pipeline, stated: bool) -> None:
+    """What a container was started with is the image's; what a script sets later is a statement."""
+    pipeline.run("first")
+    words = f"{sys.executable} -m aind_capsule provenance collect {pipeline.work}"
+    words += f" --output {pipeline.output}"
+    script = f"PIPELINE_URL=https://h/stated {words}; true" if stated else f"{words}; true"
+    environ = {**pipeline.environ, "container": "docker", "PIPELINE_URL": "https://h/baked"}
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script],
+        env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "unshare" in done.stderr:
+        pytest.skip("namespaces cannot be made here")
+    told = "PIPELINE_URL does not count: the image sets it (https://h/baked), no pipeline"
+    assert (told in done.stderr) is not stated
+    assert ("set PIPELINE_NAME, PIPELINE_VERSION where" in done.stderr) is stated
+
+
 def test_collected_twice(pipeline: Pipeline) -> None:
     """A second time gives the same, also where the first result is among the folders."""
     first = pipeline.run("first")
