@@ -42,6 +42,27 @@ def test_one_acquisition_is_in_every_record(capsule: Capsule) -> None:
     assert done.canonical["input_assets"] == [NAME]
 
 
+def test_inputs_go_by_the_names_of_assets(capsule: Capsule) -> None:
+    """A mount's name is none: `run.json` and the record's input_data have the asset's own."""
+    disk = capsule.root / "disk"
+    disk.mkdir()
+    folder = write_asset(disk, f"behavior_{NAME[9:]}", subject={"subject_id": "643280"})
+    (capsule.data / "behavior_session").symlink_to(folder)
+    (capsule.data / "atlas").mkdir()
+    done = capsule.run("true", env={"CAPSULE_RUN_FILES": "log,run,provenance"})
+    named = [
+        {"name": NAME, "path": str(folder)},
+        {"name": "atlas", "path": str(capsule.data / "atlas")},
+    ]
+    assert sorted(capsule.run_json()["data_assets"], key=lambda row: str(row["name"])) == sorted(
+        named, key=lambda row: row["name"]
+    )
+    assert done.canonical["input_assets"] == ["atlas", "behavior_session"]
+    (path,) = capsule.results.glob("*_data_process.json")
+    listed = json.loads(path.read_text())["code"]["input_data"]
+    assert {row["name"] for row in listed} == {NAME, "atlas"}
+
+
 def test_what_the_user_says_holds(capsule: Capsule) -> None:
     """A subject that the user gives is kept, beside the acquisition that the metadata tell."""
     write_asset(capsule.data, NAME, subject={"subject_id": "643280"})

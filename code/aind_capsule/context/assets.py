@@ -260,9 +260,11 @@ def _list_folder(folder: str, *, has_folders: bool) -> _Listing:
 def _is_asset(folder: str, metadata: frozenset[str], *, is_in_asset: bool) -> bool:
     if is_in_asset:
         return DESCRIPTION in metadata
-    return not _MARKS.isdisjoint(metadata) or _is_asset_name(
-        os.path.basename(os.path.abspath(folder))
-    )
+    if not _MARKS.isdisjoint(metadata):
+        return True
+    if _is_asset_name(os.path.basename(os.path.abspath(folder))):
+        return True
+    return os.path.islink(folder) and _is_asset_name(os.path.basename(os.path.realpath(folder)))
 
 
 def _is_asset_name(name: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from aind_capsule.context.platform import CODE_OCEAN, CONTAINER, PIPELINE_TASK
 from aind_capsule.provenance.model.code_notes import is_changed, mark_changed
 from aind_capsule.provenance.model.containers import build_container
+from aind_capsule.provenance.model.input_data import list_input_data
 from aind_capsule.provenance.process_types import find_process_type, read_process_type
 from aind_capsule.provenance.run_facts import (
     UNKNOWN,
@@ -160,9 +161,7 @@ def _build_code(run: Mapping[str, Any], gaps: list[Gap]) -> dict[str, Any]:
     url = find_code_url(run, gaps)
     version, commit = find_code_version(run, gaps)
     language, language_version = find_language(run)
-    assets = [
-        {"object_type": "Data asset", "name": name} for name in read_texts(run, "input_assets")
-    ]
+    assets = list_input_data(run)
     return drop_unknown(
         {
             "object_type": "Code",

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from aind_capsule.context.folders import get_cwd
+from aind_capsule.context.platform import PIPELINE_TASK
 from aind_capsule.history import tidy
 from aind_capsule.logs.client import describe_python
 from aind_capsule.logs.configure import install_target
@@ -37,6 +38,7 @@ from aind_capsule.running.first_records import write_start
 from aind_capsule.running.inputs import (
     add_links,
     count_results,
+    find_data_assets,
     find_identity,
     find_inputs,
     find_upstream,
@@ -47,6 +49,7 @@ from aind_capsule.running.listener import Listener
 from aind_capsule.running.outcome import Ended, Outcome
 from aind_capsule.running.parameters import parse_parameters
 from aind_capsule.running.prepare import Prepared, RunRequest, find_code, prepare
+from aind_capsule.running.preparing.data_assets import name_data_assets
 from aind_capsule.running.preparing.python_arguments import find_own_arguments
 from aind_capsule.running.recording import failure_evidence
 from aind_capsule.running.steps import read_cpu_s, read_peak_rss_bytes
@@ -292,10 +295,15 @@ def _read_inputs(request: RunRequest, prepared: Prepared) -> dict[str, Any]:
 
     def read() -> None:
         inputs = list(find_inputs(data))
-        found.update(inputs=inputs, identity=find_identity(data) if inputs else {})
+        assets = find_data_assets(data) if inputs else []
+        found.update(inputs=inputs, identity=find_identity(assets))
         found.update(code=find_code(request, prepared))
         found.update(inputs=add_links(data, inputs))
         found.update(find_upstream(data))
+        is_task = prepared.facts.run_mode == PIPELINE_TASK
+        found["data_assets"] = name_data_assets(
+            data, inputs, assets, is_task=is_task, handed_on=found["handed_on"]
+        )
 
     reader = threading.Thread(target=read, name="aind-capsule inputs", daemon=True)
     try:

@@ -11,11 +11,14 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aind_capsule.logs.place import HIDDEN_NAME
 from aind_capsule.records.encode import decode
 from aind_capsule.records.naming import is_run_file, is_run_id
+
+if TYPE_CHECKING:
+    from aind_capsule.context.assets import DataAsset
 
 _MAX_ENTRIES = 10_000
 #: In results where scratch is inside of them.
@@ -30,11 +33,18 @@ _MAX_RUN_FILE_BYTES = 64 * 1024 * 1024
 _RUN_FILE_DEPTH = 3
 
 
-def find_identity(data: str) -> dict[str, Any]:
+def find_identity(assets: Iterable[DataAsset]) -> dict[str, Any]:
     """What the data assets' metadata say of the run; see `context.assets.summarise`."""
-    from aind_capsule.context.assets import find_assets, summarise  # slow to import
+    from aind_capsule.context.assets import summarise  # slow to import
 
-    return summarise(find_assets(data))
+    return summarise(assets)
+
+
+def find_data_assets(data: str) -> list[DataAsset]:
+    """Find the data assets in the data folder; see `context.assets.find_assets`."""
+    from aind_capsule.context.assets import find_assets  # slow to import
+
+    return find_assets(data)
 
 
 def find_inputs(data: str) -> Iterator[dict[str, Any]]:
@@ -84,10 +94,12 @@ def find_upstream(data: str) -> dict[str, list[Any]]:
 
     Returns:
         `upstream`: theirs, and of what was upstream of them, each run once; `parents`: the ids of
-        the runs that are among the inputs themselves.
+        the runs that are among the inputs themselves; `handed_on`: the entries of the data folder
+        that their files are in, `.` for itself.
     """
     runs: dict[str, dict[str, Any]] = {}
     parents: dict[str, None] = {}
+    handed_on: set[str] = set()
     for path in _find_run_files(data):
         record = None
         with contextlib.suppress(OSError):
@@ -97,11 +109,17 @@ def find_upstream(data: str) -> dict[str, list[Any]]:
         if record is None or not is_run_id(str(record.get("run_id"))):  # a file of others
             continue
         parents[record["run_id"]] = None
+        inner = os.path.relpath(path, data).split(os.sep)
+        handed_on.add(inner[0] if len(inner) > 1 else os.curdir)
         earlier = record.pop("upstream", None)
         for run in (record, *(earlier if isinstance(earlier, list) else ())):
             if isinstance(run, dict) and is_run_id(str(run.get("run_id"))):
                 runs.setdefault(run["run_id"], run)
-    return {"upstream": list(runs.values()), "parents": list(parents)}
+    return {
+        "upstream": list(runs.values()),
+        "parents": list(parents),
+        "handed_on": sorted(handed_on),
+    }
 
 
 def _find_run_files(data: str) -> Iterator[str]:

@@ -19,11 +19,13 @@ from aind_capsule.running.helper import Helper, fork_helper
 from aind_capsule.running.inputs import (
     add_links,
     count_bytes,
+    find_data_assets,
     find_identity,
     find_inputs,
     find_upstream,
 )
 from aind_capsule.running.loop import READABLE, Loop
+from aind_capsule.running.preparing.data_assets import name_data_assets
 
 #: Behind the wrapper and the processing, where there are few cores.
 _NICENESS = 5
@@ -38,15 +40,22 @@ class InputsReader:
         data: The data folder.
         find_code: Finds the code's version, as JSON has it; called in the helper.
         loop: Watches the helper.
+        is_task: Whether the run is a task of a pipeline.
 
     Attributes:
         on_upstream: Called when more is known of the runs that the inputs are of.
         found: What is known so far: `inputs`, `identity` (fields that the data assets tell, lists
-            of several, `problems`), `code`, `upstream`, `parents`, `inputs_bytes`.
+            of several, `problems`), `code`, `upstream`, `parents`, `data_assets` (name and resolved
+            path of each), `inputs_bytes`.
     """
 
     def __init__(
-        self, data: str, find_code: Callable[[], Mapping[str, Any] | None], loop: Loop
+        self,
+        data: str,
+        find_code: Callable[[], Mapping[str, Any] | None],
+        loop: Loop,
+        *,
+        is_task: bool,
     ) -> None:
         self.found: dict[str, Any] = {}
         self.on_upstream: Callable[[], None] = lambda: None
@@ -54,7 +63,9 @@ class InputsReader:
         self._helper: Helper | None = None
         self._rest = b""
         with contextlib.suppress(OSError):
-            self._helper = fork_helper(lambda fd: _report(data, find_code, fd), is_reader=False)
+            self._helper = fork_helper(
+                lambda fd: _report(data, find_code, fd, is_task=is_task), is_reader=False
+            )
             loop.watch(self._helper.pipe_fd, READABLE, self._read)
 
     @property
@@ -103,17 +114,24 @@ class InputsReader:
                 os.waitpid(helper.pid, wait_options)
 
 
-def _report(data: str, find_code: Callable[[], Mapping[str, Any] | None], fd: int) -> None:
+def _report(
+    data: str, find_code: Callable[[], Mapping[str, Any] | None], fd: int, *, is_task: bool
+) -> None:
     with open(fd, "wb", buffering=0) as pipe:
         entries = list(find_inputs(data))
-        identity = find_identity(data) if entries else {}
+        assets = find_data_assets(data) if entries else []
+        identity = find_identity(assets)
         pipe.write(encode({"inputs": entries, "identity": identity}) + b"\n")
         os.nice(_NICENESS)  # the start waits for nothing that follows
         pipe.write(encode({"code": find_code()}) + b"\n")
         linked = add_links(data, entries)  # the start does not wait for it
         if linked != entries:
             pipe.write(encode({"inputs": linked}) + b"\n")
-        pipe.write(encode(find_upstream(data)) + b"\n")
+        upstream = find_upstream(data)
+        named = name_data_assets(
+            data, entries, assets, is_task=is_task, handed_on=upstream["handed_on"]
+        )
+        pipe.write(encode({**upstream, "data_assets": named}) + b"\n")
         size_bytes = count_bytes(data, COUNT_LIMIT_S)
         if size_bytes is not None:
             pipe.write(encode({"inputs_bytes": size_bytes}) + b"\n")

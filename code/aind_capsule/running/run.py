@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aind_capsule.context.cgroup import is_counter_shared, read_oom_kill_count
 from aind_capsule.context.folders import build_variables
+from aind_capsule.context.platform import PIPELINE_TASK
 from aind_capsule.records.run_fields import add_identity
 from aind_capsule.running import banners, first_records
 from aind_capsule.running.delivery import RunDelivery
@@ -104,7 +105,12 @@ class Run:
         """Run to the end."""
         self._inbox.on_signal = self._take_signal
         data = self._prepared.facts.folders["data"]
-        inputs = InputsReader(data, lambda: find_code(self._request, self._prepared), self._loop)
+        inputs = InputsReader(
+            data,
+            lambda: find_code(self._request, self._prepared),
+            self._loop,
+            is_task=self._prepared.facts.run_mode == PIPELINE_TASK,
+        )
         log = self._files.find_log()
         banners.show_start(self._prepared, self._console, self._files.session, log)
         inputs.wait_for_identity(_INPUTS_WAIT_S, lambda: self._supervision.is_stopped)

@@ -127,8 +127,8 @@ def find_input_names(told: Mapping[str, Any]) -> frozenset[str]:
     identity = told.get("identity")
     also = identity.get("acquisition_name") if isinstance(identity, dict) else None
     names = {name for name in (told.get("acquisition_name"), also) if isinstance(name, str)}
-    rows = told.get("inputs")
-    for row in rows if isinstance(rows, (list, tuple)) else ():
+    lists = (told.get("inputs"), told.get("data_assets"))
+    for row in (row for rows in lists if isinstance(rows, (list, tuple)) for row in rows):
         if not isinstance(row, dict):
             continue
         links = row.get("links")

@@ -21,8 +21,8 @@ _NOT_COPIED = frozenset({"level", "message", "seq"})
 _RUN_JSON_FIELDS = frozenset(
     {
         "format", "pipeline", "provenance", "ended_at", "command", "folders", "files", "inputs",
-        "parents", "upstream", "environment", "artifacts", "notes", "steps", "data_process",
-        "delivery", "carried_metadata",
+        "data_assets", "parents", "upstream", "environment", "artifacts", "notes", "steps",
+        "data_process", "delivery", "carried_metadata",
     }
 )  # fmt: skip
 
@@ -40,7 +40,7 @@ def build_run_json(
 
     Args:
         canonical: The canonical record once there is one; until then the run is `running`.
-        found: `inputs`, `parents`, `upstream`, `inputs_bytes`, as far as they are known.
+        found: `inputs`, `data_assets`, `parents`, `upstream`, `inputs_bytes`, as far as known.
         processing: What a Python of the processing told of itself.
         files: The run files' names by kind.
         more: What the processing has said of the run beyond the canonical record.
@@ -69,6 +69,7 @@ def build_run_json(
         "message": told.get("message"),
         **more,
         "inputs": found.get("inputs", []),
+        "data_assets": found.get("data_assets"),
         "parents": found.get("parents", []),
         "upstream": found.get("upstream", []),
         "environment": {
