@@ -266,13 +266,15 @@ def test_git_that_is_missing_fails_or_hangs(
     (tmp_path / "bin").mkdir()
     if program:
         script = tmp_path / "bin/git"
-        script.write_text(f"#!/bin/sh\nPATH={GIT['PATH']}\n{program}\n")
+        asked = f"echo asked >>{tmp_path}/asked"
+        script.write_text(f"#!/bin/sh\nPATH={GIT['PATH']}\n{asked}\n{program}\n")
         script.chmod(0o755)
     found = _find(repository, PATH=str(tmp_path / "bin"))
     assert found is not None
     assert (found.branch, found.is_dirty) == ("main", None)
     assert found.commit == _git(repository, "rev-parse", "HEAD")
     assert found.notes == (f"Whether the code was changed after this commit is not known: {why}",)
+    assert program is None or (tmp_path / "asked").read_text() == "asked\n"
 
 
 @needs_git
@@ -337,6 +339,15 @@ def test_before_the_first_commit(tmp_path: Path) -> None:
     assert found is not None
     assert (found.branch, found.commit, found.is_dirty) == ("main", None, None)
     assert found.notes == ("The code is in no commit: its git repository has none yet",)
+
+
+@needs_git
+def test_before_the_first_commit_without_git(tmp_path: Path) -> None:
+    """Nothing is said of changes after a commit that is not known."""
+    _git(tmp_path, "init", "-q", "-b", "main")
+    found = _find(tmp_path, PATH=str(tmp_path))
+    assert found is not None
+    assert (found.branch, found.commit, found.notes) == ("main", None, ())
 
 
 @needs_git
