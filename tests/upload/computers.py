@@ -277,3 +277,17 @@ def deny(uploader: Uploader, *rights: str, also: Rule = lambda request: None) ->
         return also(request)
 
     return decide
+
+
+def knows_conditions(computer: Computer) -> bool:
+    """Return whether the server writes an object only where it has a given ETag."""
+    uploader = computer.uploader
+    key = f"{uploader.asset.folder[:-1]}-condition"
+    uploader.client.put_object(Bucket=uploader.bucket, Key=key, Body=b"1")
+    try:
+        uploader.client.put_object(Bucket=uploader.bucket, Key=key, Body=b"2", IfMatch='"0"')
+    except uploader.client.exceptions.ClientError:
+        return True
+    finally:
+        uploader.client.delete_object(Bucket=uploader.bucket, Key=key)
+    return False

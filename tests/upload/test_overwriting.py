@@ -13,6 +13,7 @@ from tests.storage.proxy import CUT, Request
 from tests.upload.computers import (
     LARGE,
     Computer,
+    deny,
     first_of,
     is_complete,
     is_list,
@@ -257,3 +258,44 @@ def test_overwriting_that_ends_early(computer: Computer, at: str, how: str) -> N
     computer.check_manifest()
     again = ("upload", ("--overwrite",)) if at in ("the claim", "the manifest") else ("resume", ())
     assert _go_on(computer, again) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [((), 74), (("--repair",), 74), (("--overwrite",), 0)]
+)
+def test_a_file_that_the_server_has_and_the_manifest_does_not_name(
+    computer: Computer, options: tuple[str, ...], status: int
+) -> None:
+    """An asset is unchanged only where its manifest names each file of the folder."""
+    computer.write_some()
+    computer.write("extra", b"of before")
+    assert computer.upload().status == 0
+    (computer.folder / "extra").unlink()
+    computer.proxy.decide = deny(computer.uploader, "DeleteObject")
+    assert computer.upload("--overwrite").status == 0
+    computer.proxy.decide = lambda request: None
+    computer.write("extra", b"of before")
+    ended = computer.upload(*options)
+    assert ended.status == status, ended.output
+    if not status:
+        computer.check_whole()
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [((), 74), (("--repair",), 74), (("--overwrite",), 0)]
+)
+def test_a_file_that_the_manifest_names_and_nobody_has(
+    computer: Computer, options: tuple[str, ...], status: int
+) -> None:
+    """An asset whose manifest names what neither the server nor the folder has is not unchanged."""
+    computer.write_some()
+    computer.write("extra", b"of before")
+    assert computer.upload().status == 0
+    (computer.folder / "extra").unlink()
+    computer.uploader.client.delete_object(
+        Bucket=computer.uploader.bucket, Key=f"{computer.uploader.asset.folder}extra"
+    )
+    ended = computer.upload(*options)
+    assert ended.status == status, ended.output
+    if not status:
+        computer.check_whole()

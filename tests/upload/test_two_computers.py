@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -15,9 +16,11 @@ from tests.upload.computers import (
     is_list,
     is_part,
     is_put_of,
+    knows_conditions,
     nth,
     refuse,
 )
+from tests.upload.forks import Ended
 
 _MANIFEST = is_put_of("manifest.json")
 #: Requests at which something happens. Some are counted, so each test makes its own.
@@ -70,6 +73,36 @@ def test_the_second_while_the_first_runs(
     computer.heal()
     assert computer.upload("--overwrite-foreign").status == 0
     computer.check_whole(has_parts=True)
+
+
+@pytest.mark.parametrize("at", first_of(["a file", "Complete", "the manifest"]))
+def test_claims_of_two_that_overwrite_cross(computer: Computer, second: Computer, at: str) -> None:
+    """A claim that another upload has replaced since it was read is not replaced again: the other
+    would go on to write below it. Servers that know no such condition may let both go on."""
+    assert second.upload().status == 0
+    second.write_some(b"3")
+    is_it = _AT[at]()
+    is_there, may_go_on = threading.Event(), threading.Event()
+    ended: list[Ended] = []
+    other = threading.Thread(target=lambda: ended.append(second.upload("--overwrite")))
+
+    def before(request: Request) -> None:
+        if is_put_of(".claim")(request) and not other.ident:
+            other.start()
+            assert is_there.wait(60)
+        elif is_it(request) and not is_there.is_set():  # of the other: the first waits
+            is_there.set()
+            assert may_go_on.wait(60)
+
+    computer.proxy.before = before
+    first = computer.upload("--overwrite")
+    may_go_on.set()
+    other.join(60)
+    assert first.status == 74 or not knows_conditions(computer), first.output
+    assert (first.status, ended[0].status) != (0, 0)
+    if first.status == 74:
+        assert ended[0].status == 0, ended[0].output
+        second.check_whole(has_parts=True)
 
 
 @pytest.mark.parametrize("option", first_of([("--overwrite",), ("--overwrite-foreign",)]))

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from aind_capsule.context.json_nesting import cut_nesting
 from aind_capsule.context.own_files import OpenFolder
 
 _CHUNK_BYTES = 1 << 20
@@ -23,6 +24,10 @@ _LONGEST_NAME = 200
 
 class UnusableFileError(Exception):
     """A file that is there and cannot be used; the message is why, to stand behind its name."""
+
+
+class NestedTooDeeplyError(UnusableFileError):
+    """A JSON file that is nested deeper than Python can follow."""
 
 
 def read_bytes(path: str, limit_bytes: int) -> bytes:
@@ -74,16 +79,23 @@ def read_head(path: str, limit_bytes: int) -> str:
         return ""
 
 
-def read_json_object(path: str, limit_bytes: int) -> dict[str, Any]:
-    """The JSON object in a file; a byte order mark before it is passed over.
+def read_json_object(path: str, limit_bytes: int, max_levels: int | None = None) -> dict[str, Any]:
+    """Return the JSON object in a file; a byte order mark before it is passed over.
+
+    Args:
+        path: The file.
+        limit_bytes: The size up to which it is read.
+        max_levels: Leave out what is nested deeper.
 
     Raises:
         FileNotFoundError: There is nothing at the path.
+        NestedTooDeeplyError: It is nested deeper than Python can follow.
         UnusableFileError: It is no readable JSON object.
     """
     data = read_bytes(path, limit_bytes)
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        value = json.loads(text if max_levels is None else cut_nesting(text, max_levels))
     except UnicodeDecodeError as error:
         raise UnusableFileError(f"is not UTF-8 (at byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -92,7 +104,7 @@ def read_json_object(path: str, limit_bytes: int) -> dict[str, Any]:
     except ValueError as error:  # a number with thousands of digits
         raise UnusableFileError(f"is not JSON that can be read: {error}") from error
     except (RecursionError, MemoryError) as error:
-        raise UnusableFileError("is nested too deeply") from error
+        raise NestedTooDeeplyError("is nested too deeply") from error
     if not isinstance(value, dict):
         raise UnusableFileError(f"holds no JSON object but {_name_type(value)}")
     return value

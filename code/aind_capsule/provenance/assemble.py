@@ -7,7 +7,7 @@ from typing import Any
 
 from aind_capsule.provenance.run_facts import UNKNOWN, read_text
 from aind_capsule.provenance.schema import InvalidRecordError, validate_code, validate_processing
-from aind_capsule.provenance.steps import Step
+from aind_capsule.provenance.steps import Step, rename
 
 _SCHEMA_FIELDS = ("version", "commit_hash")
 
@@ -27,13 +27,21 @@ def assemble(
     """
     ordered = sorted(steps, key=lambda step: (step.times_us, step.content["name"], step.key))
     names = _name_uniquely(ordered)
-    processes = [{**step.content, "name": names[step.key]} for step in ordered]
+    processes = [rename(step.content, names[step.key]) for step in ordered]
     graph = {
         names[step.key]: sorted(names[parent] for parent in step.parents - {step.key})
         for step in ordered
     }
     told = _merge_pipelines(pipelines)
+    renamed = _name_pipelines_apart(told)
     known = {pipeline["name"] for pipeline in told}
+    for step, process in zip(ordered, processes, strict=True):
+        name = process.get("pipeline_name")
+        if name in renamed and step.pipeline:
+            own = _take_code(step.pipeline, name)
+            process["pipeline_name"] = next(
+                (entry["name"] for entry in renamed[name] if _agree(entry, own)), name
+            )
     for process in processes:
         name = process.get("pipeline_name")
         if name and name not in known:
@@ -66,21 +74,47 @@ def _name_uniquely(steps: Iterable[Step]) -> dict[str, str]:
 
 
 def _merge_pipelines(pipelines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each pipeline once, with all that is known of it; two versions of one are two."""
+    """Each pipeline once, with all that is known of it; two versions of one are two.
+
+    Their order, and which is merged with which, hangs on what is said, and not on who says it.
+    """
+    codes = [
+        _take_code(pipeline, name)
+        for pipeline in pipelines
+        if (name := read_text(pipeline, "name"))
+    ]
+    codes.sort(key=lambda code: (code["name"], -len(code), code["url"] == UNKNOWN, str(code)))
     merged: list[dict[str, Any]] = []
-    for pipeline in pipelines:
-        name = read_text(pipeline, "name")
-        if name is None:
-            continue
-        code = _take_code(pipeline, name)
+    for code in codes:
         for known in merged:
-            if known["name"] == name and _agree(known, code):
+            if known["name"] == code["name"] and _agree(known, code):
                 url = known["url"] if known["url"] != UNKNOWN else code["url"]
                 known.update({**code, **known, "url": url})
                 break
         else:
             merged.append(code)
     return merged
+
+
+def _name_pipelines_apart(merged: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Give pipelines of one name that disagree names of their own: with the version, or a number.
+
+    Returns:
+        The name that they had → those of them.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for code in merged:
+        groups.setdefault(code["name"], []).append(code)
+    taken = set(groups)
+    for name, group in groups.items():
+        for number, code in enumerate(group[1:], 2):
+            version = read_text(code, "version")
+            wanted = f"{name} {version}" if version else f"{name}_{number}"
+            while wanted in taken:
+                wanted += "_2"
+            taken.add(wanted)
+            code["name"] = wanted
+    return {name: group for name, group in groups.items() if len(group) > 1}
 
 
 def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -16,8 +16,9 @@ from aind_capsule.provenance.edges import find_edges
 from aind_capsule.provenance.envelopes import make_steps_of_envelopes
 from aind_capsule.provenance.gather import Gathered
 from aind_capsule.provenance.graph import find_ends, invert
-from aind_capsule.provenance.keys import make_run_key
+from aind_capsule.provenance.keys import join_numbered, make_run_key
 from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
+from aind_capsule.provenance.model.processing_file import find_notes
 from aind_capsule.provenance.own_records import find_own_records
 from aind_capsule.provenance.pipelines import Pipeline, describe_missing, find_pipelines
 from aind_capsule.provenance.run_facts import read_table, read_text
@@ -28,6 +29,8 @@ from aind_capsule.provenance.steps import (
     make_steps_of_processing,
     make_steps_of_records,
 )
+from aind_capsule.provenance.tellings import merge_tellings
+from aind_capsule.provenance.two_forms import join_forms
 from aind_capsule.version import __version__
 
 #: How the notes of a `processing.json` of ours begin.
@@ -61,20 +64,21 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     types = find_process_types()
     rejected = list(found.rejected)
     runs = find_known_runs(found)
-    steps: dict[str, Step] = {}
-    for run in runs.values():
-        if not run.is_named_only:
-            _add(steps, make_step_of_run(run, types))
+    tellings = [make_step_of_run(run, types) for run in runs.values() if not run.is_named_only]
     others = make_steps_of_records(found.records, types)
     others += make_steps_of_envelopes(found.envelopes, types, rejected)
     for source in found.processings:
         others += make_steps_of_processing(source, types)
+    join_numbered(others)
+    joined = join_forms(others)
     _settle_keys(others)
-    for step in others:
-        _add(steps, step)
+    warnings = _drop_invented_edges(joined, others)
+    tellings += others
+    known = {step.key for step in tellings}
     for run_id, run in runs.items():
-        if make_run_key(run_id) not in steps:  # no record of another kind tells of it either
-            _add(steps, make_step_of_run(run, types))
+        if make_run_key(run_id) not in known:  # no record of another kind tells of it either
+            tellings.append(make_step_of_run(run, types))
+    steps, differences = _merge(tellings)
     _name_pipeline(steps, runs, pipeline)
     _connect(steps, runs)
     told = find_pipelines(found, runs.values(), pipeline)
@@ -82,15 +86,72 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     notes = f"{MARK} {__version__}: {count} step{'s'[: count != 1]}"
     if rejected:
         notes += f"; {len(rejected)} file{'s'[: len(rejected) != 1]} could not be taken"
+    own_notes = (text for source in found.processings for text in find_notes(source.content))
+    notes = "\n".join([notes, *_merge_notes(own_notes)])
     processing = assemble(steps.values(), told.named, notes)
-    warnings = describe_missing(processing, told)
+    warnings += [*differences, *_describe_faults(steps.values())]
+    warnings += describe_missing(processing, told)
     return Collected(processing, runs, warnings, rejected)
 
 
-def _add(steps: dict[str, Step], step: Step) -> None:
-    known = steps.setdefault(step.key, step)
-    if known is not step:
-        known.take(step)
+def _merge_notes(notes: Iterable[str]) -> list[str]:
+    """Return the lines of some notes, each once and in no order of files, without our own line."""
+    lines: dict[str, None] = {}
+    for text in sorted(notes):
+        told = text.splitlines()
+        lines |= dict.fromkeys(told[1:] if text.startswith(MARK) else told)
+    return [line for line in lines if line.strip()]
+
+
+def _describe_faults(steps: Iterable[Step]) -> list[str]:
+    """Return a sentence for each value that a record has and the schema refuses."""
+    return sorted(
+        {
+            f"{step.sources[0]}: of the step {step.content['name']!r} this could not be taken,"
+            f" and is in its notes: {fault}"
+            for step in steps
+            for fault in step.faults
+        }
+    )
+
+
+def _merge(tellings: Iterable[Step]) -> tuple[dict[str, Step], list[str]]:
+    """Return each step by its key, and what two tellings of one say differently."""
+    groups: dict[str, list[Step]] = {}
+    for step in tellings:
+        groups.setdefault(step.key, []).append(step)
+    steps: dict[str, Step] = {}
+    differences: list[str] = []
+    for key, group in groups.items():
+        steps[key], told = merge_tellings(group)
+        differences += told
+    return steps, sorted(differences)
+
+
+def _drop_invented_edges(joined: Iterable[Step], steps: Iterable[Step]) -> list[str]:
+    """Leave out edges of steps with an old form to such as began later: a list became a chain.
+
+    Args:
+        joined: Steps of version 2 that have an old form, of which the schema knew no edges.
+        steps: All of them.
+
+    Returns:
+        A sentence for each file that has some.
+    """
+    began = {step.key: step.times_us[0] for step in steps}
+    with_old_form = {step.key for step in joined}
+    counts: dict[str, int] = {}
+    for step in joined:
+        later = {
+            parent for parent in step.parents & with_old_form if began[parent] > began[step.key]
+        }
+        step.parents -= later
+        if later:
+            counts[step.sources[0]] = counts.get(step.sources[0], 0) + len(later)
+    return [
+        f"{path}: {count} edges to steps that began later were left out: its older form has none"
+        for path, count in sorted(counts.items())
+    ]
 
 
 def _settle_keys(steps: Iterable[Step]) -> None:

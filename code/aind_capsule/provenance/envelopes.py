@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from aind_capsule.provenance.gather import Source
-from aind_capsule.provenance.keys import make_node_key, tell_apart
+from aind_capsule.provenance.keys import make_node_key
 from aind_capsule.provenance.run_facts import read_table, read_text, read_texts
 from aind_capsule.provenance.steps import NO_PROCESS, NO_RECORD, Step, make_step
 from aind_capsule.records.simplify import simplify_text
@@ -39,7 +39,6 @@ def make_steps_of_envelopes(
         for person in read_texts(source.content, "experimenters")
     }
     steps = {node: _make_step(source, types, list(people)) for node, source in chosen.items()}
-    tell_apart(steps.items())
     for node, source in chosen.items():
         parents = read_texts(source.content, "parents")
         for parent in parents:

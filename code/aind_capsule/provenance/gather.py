@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
-from aind_capsule.context.files import UnusableFileError, read_json_object
+from aind_capsule.context.files import (
+    NestedTooDeeplyError,
+    UnusableFileError,
+    read_json_object,
+)
 from aind_capsule.logs.place import HIDDEN_NAME
+from aind_capsule.provenance.model.plain_json import MAX_NESTING, NestingError, clean
 from aind_capsule.provenance.run_facts import read_text
 from aind_capsule.records.naming import LOG_SUFFIX, find_run_id, is_run_id
-from aind_capsule.records.simplify import simplify_text
 
 RUN_SUFFIX = "run.json"
 #: Where aind-code-ocean-pipeline-utils keeps its records.
@@ -27,6 +31,7 @@ _MAX_DEPTH = 12
 #: of an asset are looked into, and of those that are deeper only so many.
 _DEPTH_IN_ASSET = 2
 _MAX_FOLDERS_IN_ASSET = 1000
+_NAMES_OF_FILES = (PROCESSING, DESCRIPTION, RUN_SUFFIX, "data_process.json")
 _DATA_FOLDERS = (".zarr", ".n5", ".git", "node_modules")
 
 
@@ -116,15 +121,12 @@ def _take(path: str, name: str, found: Gathered) -> None:
     if kind is None:
         return
     try:
-        content = _clean(read_json_object(path, _MAX_BYTES))
+        content = _read(path, found)
     except UnusableFileError as error:
         _reject(path, f"it {error}", found)
         return
     except OSError as error:
         _reject(path, f"it cannot be read ({error.strerror})", found)
-        return
-    except RecursionError:
-        _reject(path, "it is nested too deeply", found)
         return
     source = Source(path, content)
     if kind == "run":
@@ -163,13 +165,20 @@ def _find_run_of(name: str) -> str | None:
     return None
 
 
-def _clean(value: Any) -> Any:
-    """A value without lone surrogates, which JSON can hold and nothing can write."""
-    if isinstance(value, str):
-        return simplify_text(value)
-    if isinstance(value, dict):
-        return {simplify_text(name): _clean(inner) for name, inner in value.items()}
-    return [_clean(inner) for inner in value] if isinstance(value, list) else value
+def _read(path: str, found: Gathered) -> dict[str, Any]:
+    """Return the object in a file. What is nested too deeply in it is left out, and named.
+
+    Raises:
+        OSError: There is no such file.
+        UnusableFileError: It is no readable JSON object.
+    """
+    try:
+        content: dict[str, Any] = clean(read_json_object(path, _MAX_BYTES))
+    except (NestingError, NestedTooDeeplyError):
+        content = clean(read_json_object(path, _MAX_BYTES, MAX_NESTING))
+        reason = f"the rest of it was, but not what is nested deeper than {MAX_NESTING} levels"
+        found.rejected.append((path, reason))
+    return content
 
 
 def _find_kind(path: str, name: str) -> str | None:
@@ -229,6 +238,8 @@ def _walk(folders: Iterable[str], rejected: list[tuple[str, str]]) -> Iterator[s
             asset = _Asset(folder, depth)
         for entry in entries:
             if _is_folder(entry):
+                if entry.name.endswith(_NAMES_OF_FILES):
+                    rejected.append((entry.path, "it is a folder, not a file"))
                 if depth < _MAX_DEPTH and _is_worth_a_look(entry.name):
                     waiting.append((entry.path, depth + 1, asset))
             elif entry.name.endswith((".json", LOG_SUFFIX)):

@@ -1,7 +1,7 @@
 """What a step is known by, the same wherever and in whatever form it is told of.
 
 Collectors validate, upgrade and enrich what they take: the key is of the *valid* record, without
-what they put in themselves. Steps that one file tells apart by their names stay apart.
+what they put in themselves.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OF_COLLECTORS = frozenset({"object_type", "describedBy", "schema_version", "exp
                             "pipeline_name", "name", "notes"})  # fmt: skip
 _TIMES = ("start_date_time", "end_date_time")
 #: What collectors put behind a name that is there twice: a number, a digest.
-_ADDED = re.compile(r"(?:@[0-9a-f]{6,64})?(?:_\d+)?")
+_ADDED = re.compile(r"(?:@[0-9a-f]{6,64})?(?:_(?P<number>\d{1,6}))?$")
 
 
 def make_run_key(run_id: str) -> str:
@@ -52,38 +52,51 @@ def make_key(content: Mapping[str, Any], name: str | None = None) -> str:
     told = {key: value for key, value in content.items() if key not in _OF_COLLECTORS}
     told |= {key: parse_timestamp(str(told[key])) or told[key] for key in _TIMES if key in told}
     notes, faults = split_faults(read_text(content, "notes") or "")
-    told |= {"name": cut_name(name), "notes": notes}
+    told |= {"name": name, "notes": notes}
     if "start_date_time:" in faults:  # it is a guess of whoever salvaged the record
         del told["start_date_time"]
     text = json.dumps(_drop_none(told), sort_keys=True, default=str)
     return f"process:{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}"
 
 
-def cut_name(name: str) -> str:
-    """A name without what collectors put behind it.
+def is_of_content(key: str) -> bool:
+    """Return whether a key is the digest of a record, of which nothing else is known."""
+    return key.startswith("process:")
 
-    >>> cut_name("sort_12"), cut_name("sort@0123abcdef_2"), cut_name("_2")
-    ('sort', 'sort', '_2')
+
+def split_number(name: str) -> tuple[str, int]:
+    """Return a name without what collectors put behind one that is there twice, and its number.
+
+    Whether somebody has put it there, or it is the step's own, the name does not tell.
+
+    >>> split_number("sort_12"), split_number("sort@0123abcdef_2"), split_number("_2")
+    (('sort', 12), ('sort', 2), ('_2', 0))
     """
-    for place in range(1, len(name)):
-        if _ADDED.fullmatch(name, place):
-            return name[:place]
-    return name
+    match = _ADDED.search(name, 1)
+    if match is None or not match.group():
+        return name, 0
+    return name[: match.start()], int(match["number"] or 0)
 
 
-def tell_apart(steps: Iterable[tuple[str, Step]]) -> None:
-    """Give steps that are told apart by their names, and by nothing else, keys of their own.
+def join_numbered(steps: Iterable[Step]) -> None:
+    """Have steps to whose names a number was added known by the key of that without it.
 
-    Args:
-        steps: All that one file tells of, or all files of a kind, each with the name by which that
-            knows it. The same name twice is the same step.
+    A number was added where the same step is told of without one, by another file than its own.
     """
-    names: dict[str, dict[str, int]] = {}
-    for name, step in sorted(steps, key=lambda told: (len(told[0]), told[0])):
-        if step.key.startswith("process:"):
-            known = names.setdefault(step.key, {})
-            number = known.setdefault(name, len(known))
-            step.key += f"#{number}" if number else ""
+    told = [step for step in steps if is_of_content(step.key)]
+    files: dict[str, set[str]] = {}
+    for step in told:
+        for source in step.sources:
+            files.setdefault(source, set()).add(step.key)
+    known = {step.key for step in told}
+    for step in told:
+        base, _ = split_number(step.content["name"])
+        if base == step.content["name"]:
+            continue
+        key = make_key(step.content, base)
+        if key in known and not any(key in files[source] for source in step.sources):
+            step.aliases.add(step.key)
+            step.key = key
 
 
 def _drop_none(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from aind_capsule.provenance.gather import Gathered
 from aind_capsule.provenance.known_runs import KnownRun
+from aind_capsule.provenance.model.processing_file import find_old_pipeline
 from aind_capsule.provenance.run_facts import UNKNOWN, read_list, read_table, read_text
 
 _VALUES = ("version", "commit_hash", "url")
@@ -58,6 +59,7 @@ def find_pipelines(found: Gathered, runs: Iterable[KnownRun], pipeline: Pipeline
     for source in found.processings:
         listed = read_list(source.content, "pipelines")
         named += [entry for entry in listed if isinstance(entry, Mapping)]
+        named += filter(None, [find_old_pipeline(source.content)])
     return Told(tuple(map(_drop_none, named)), tuple(nameless))
 
 

@@ -12,6 +12,8 @@ from aind_capsule.errors import CapsuleError
 from aind_capsule.records.encode import decode
 
 _LONGEST_FAULT = 300
+_WRONG_TYPE = "a value is of a wrong type"
+_CLASS = re.compile(r"<class '([^']*)'>")
 #: The last time in an asset's name, which is when it was made.
 _TIME_IN_NAME = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)$")
 
@@ -118,7 +120,10 @@ def _validate(model: Any, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dump(valid: Any) -> dict[str, Any]:
-    told: dict[str, Any] = _drop_unset(valid, decode(valid.model_dump_json().encode()) or {})
+    written = decode(valid.model_dump_json().encode())
+    if written is None:  # a number with hundreds of digits
+        raise ValueError("it cannot be written as JSON")
+    told: dict[str, Any] = _drop_unset(valid, written)
     return told
 
 
@@ -132,6 +137,10 @@ def _drop_unset(valid: Any, told: Any) -> Any:
     if isinstance(valid, BaseModel) and isinstance(told, dict):
         if valid.model_config.get("extra") == "allow":
             return told
+        for name, value in told.items():
+            number = getattr(valid, name, None)
+            if value is None and isinstance(number, float):  # NaN, also as text
+                raise ValueError(f"{name} is {number}, which JSON cannot hold")
         return {
             name: _drop_unset(getattr(valid, name, None), value)
             for name, value in told.items()
@@ -152,11 +161,20 @@ def _told_as_faults() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except ValidationError as error:
-        faults = [(tuple(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        faults = [
+            (tuple(map(str, fault["loc"])), _CLASS.sub(r"\1", fault["msg"]))
+            for fault in error.errors()
+        ]
         said = "; ".join(f"{'.'.join(place)}: {why}" for place, why in faults)
         raise InvalidRecordError(said[:_LONGEST_FAULT], faults) from error
     except ValueError as error:  # a rule that the schema checks outside of its models
-        raise InvalidRecordError(str(error)[:_LONGEST_FAULT]) from error
+        raise InvalidRecordError(_CLASS.sub(r"\1", str(error))[:_LONGEST_FAULT]) from error
+    except CapsuleError:
+        raise
+    except Exception as error:
+        # The schema's own rules look into values before their types are checked: TypeError,
+        # AttributeError, KeyError, RecursionError. Their texts say nothing to people.
+        raise InvalidRecordError(_WRONG_TYPE) from error
 
 
 def _load() -> Any:

@@ -38,6 +38,11 @@ class Download:
         self._skip = 0  # bytes of this answer that were taken of an earlier one
         self._error: Exception | None = None
 
+    @property
+    def etag(self) -> str:
+        """The ETag of what was read, without quotes; empty where the server gives none."""
+        return self._etag
+
     def read(self, take: Callable[[bytes], object]) -> None:
         """Have all of the object taken.
 

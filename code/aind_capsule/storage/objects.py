@@ -211,14 +211,17 @@ class Bucket:
         """
         self._make_download(key).read(take)
 
-    def read_small(self, key: str, limit_bytes: int = _MIB) -> bytes:
-        """Return the bytes of an object that is known to be small, up to a limit.
+    def read_small(self, key: str, limit_bytes: int = _MIB) -> tuple[bytes, str]:
+        """Return an object that is known to be small: its bytes, up to a limit, and its ETag.
+
+        The ETag is without quotes, and empty where the server gives none.
 
         Raises:
             AbsentError: There is none.
             StorageError: It cannot be read.
         """
-        return self._make_download(key).read_first(limit_bytes)
+        download = self._make_download(key)
+        return download.read_first(limit_bytes), download.etag
 
     def remove(self, key: str) -> None:
         """Remove an object; one that is not there is no error.

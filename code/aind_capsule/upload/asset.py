@@ -182,7 +182,7 @@ class AssetUpload:
     def is_unchanged(self) -> bool:
         """Return whether the complete asset that is there holds just what the folder does."""
         journal = self.journal
-        if journal.ledger.find_stale():
+        if journal.ledger.find_stale() or journal.ledger.find_unlike_manifest():
             return False
         if any(is_failure for _, _, is_failure in journal.find_others()):
             return False

@@ -114,7 +114,7 @@ class NameClaimer:
             if self._is_unchanged():
                 return True
             self._check_may_replace(manifest, is_ours=is_ours)
-            self._put(replaces=found.state is not ClaimState.FREE, has_manifest=True)
+            self._put(replaced=None if found.state is ClaimState.FREE else found, has_manifest=True)
             return False
         if not is_ours:
             self._claim_incomplete(found, has_manifest=manifest.state is not ManifestState.ABSENT)
@@ -225,11 +225,11 @@ class NameClaimer:
             self._announce(
                 f"Replaces the upload of {asset} that {claim.run_id} began at {claim.claimed_at}"
             )
-            self._put(replaces=True, has_manifest=True)
+            self._put(replaced=found, has_manifest=True)
             return
         if permission.overwrite_foreign:
             self._announce(f"Replaces what others have written at {asset}")
-            self._put(replaces=True, has_manifest=True)
+            self._put(replaced=found, has_manifest=True)
             return
         upload = self._upload
         is_listed = upload.list_objects()  # where no S3 server answers, this says so
@@ -246,7 +246,7 @@ class NameClaimer:
                     hint=f"{_OTHER_NAME}. --overwrite-foreign replaces those that the folder has.",
                 )
         try:
-            self._put(replaces=False, has_manifest=has_manifest and found.state is ClaimState.FREE)
+            self._put(replaced=None, has_manifest=has_manifest and found.state is ClaimState.FREE)
         except TakenError as error:
             hint = f"{_OTHER_NAME}."
             if found.state is ClaimState.UNKNOWN:
@@ -256,7 +256,7 @@ class NameClaimer:
                 )
             raise AssetTakenError(f"{asset} was claimed by another upload", hint=hint) from error
 
-    def _put(self, *, replaces: bool, has_manifest: bool) -> None:
+    def _put(self, *, replaced: FoundClaim | None, has_manifest: bool) -> None:
         """Write our claim; from now on the journal's rows are of this claim."""
         journal = self._upload.journal
         claim = dataclasses.replace(self._claim, upload_id=make_run_id())
@@ -266,7 +266,7 @@ class NameClaimer:
         journal.set_job("may_have_manifest", has_manifest)
         journal.commit()
         try:
-            etag = put_claim(self._bucket, self._asset, claim, replaces=replaces)
+            etag = put_claim(self._bucket, self._asset, claim, replaced=replaced)
             self._look_at_claim(claim)
         except TakenError as error:
             if not error.may_be_ours:  # the name is another's: nothing here is of this claim

@@ -11,6 +11,7 @@ import enum
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from aind_capsule.storage.addresses import S3Url
 from aind_capsule.storage.errors import (
@@ -68,11 +69,13 @@ class FoundClaim:
     Attributes:
         claim: The claim, where there is one.
         refusal: The server's answer, where the state is unknown.
+        etag: The object's, where there is one and the server gives it.
     """
 
     state: ClaimState
     claim: Claim | None = None
     refusal: StorageError | None = None
+    etag: str = ""
 
 
 def find_claim(bucket: Bucket, asset: S3Url) -> FoundClaim:
@@ -82,7 +85,7 @@ def find_claim(bucket: Bucket, asset: S3Url) -> FoundClaim:
         StorageError: There is no answer, or it does not concern rights.
     """
     try:
-        data = bucket.read_small(asset.folder + CLAIM)
+        data, etag = bucket.read_small(asset.folder + CLAIM)
     except AbsentError:
         return FoundClaim(ClaimState.FREE)
     except RefusedError as error:
@@ -90,31 +93,44 @@ def find_claim(bucket: Bucket, asset: S3Url) -> FoundClaim:
             raise
         return FoundClaim(ClaimState.UNKNOWN, refusal=error)
     claim = _decode(data)
-    return FoundClaim(ClaimState.FOREIGN if claim is None else ClaimState.CLAIMED, claim)
+    state = ClaimState.FOREIGN if claim is None else ClaimState.CLAIMED
+    return FoundClaim(state, claim, etag=etag)
 
 
-def put_claim(bucket: Bucket, asset: S3Url, claim: Claim, *, replaces: bool) -> str:
+def put_claim(
+    bucket: Bucket, asset: S3Url, claim: Claim, *, replaced: FoundClaim | None = None
+) -> str:
     """Write a claim and return the object's ETag.
 
     Args:
         bucket: The bucket.
         asset: The asset's folder.
         claim: Ours.
-        replaces: Whether another's claim goes.
+        replaced: What was found at the name, where that is to go; None where any claim stays.
 
     Raises:
-        TakenError: There is a claim already, and it was to stay.
+        TakenError: There is a claim already, and it was to stay; or it is not the one that was
+            found, because another upload has replaced that meanwhile.
         StorageError: It cannot be written.
     """
     key, body = asset.folder + CLAIM, claim.encode()
-    if not replaces:
-        try:
-            return bucket.put(key, body, headers=_HEADERS, only_if_absent=True)
-        except UnableError:
-            pass
-        except TakenError:  # by another; or by us, and the answer was lost
-            if find_claim(bucket, asset).claim != claim:
-                raise
+    condition: dict[str, Any] = {}
+    if replaced is None:
+        condition = {"only_if_absent": True}
+    elif replaced.etag:
+        condition = {"only_if_etag": replaced.etag}
+    try:
+        return bucket.put(key, body, headers=_HEADERS, **condition)
+    except UnableError:
+        if not condition:
+            raise
+    except AbsentError as error:
+        raise TakenError(f"The claim of {asset} was removed meanwhile", hint=error.hint) from error
+    except TakenError:  # by another; or by us, and the answer was lost
+        found = find_claim(bucket, asset)
+        if found.claim != claim:
+            raise
+        return found.etag
     return bucket.put(key, body, headers=_HEADERS)
 
 

@@ -135,7 +135,7 @@ def find_different(journal: Journal, source: bytes | None) -> list[str]:
         journal: Knows the files that the server has not as they are, and the manifest.
         source: The folder that the files are in.
     """
-    different = journal.ledger.find_stale()
+    different = list({*journal.ledger.find_stale(), *journal.ledger.find_unlike_manifest()})
     with FolderReader(source) as reader:
         for row in journal.find_pending():
             known = journal.ledger.find_sha256(row.key)

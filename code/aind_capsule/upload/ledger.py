@@ -192,6 +192,19 @@ class Ledger:
         row = self._db.do("SELECT sha256 FROM known WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def find_unlike_manifest(self) -> list[str]:
+        """Return some keys that the manifest and the folder do not have alike.
+
+        A file that the manifest does not name, or names with other bytes, and what it names that is
+        no file any more. Files that are still to be compared with the server are left out.
+        """
+        rows = self._db.do(
+            "SELECT file.key FROM file LEFT JOIN known USING (key)"
+            " WHERE file.sha256 IS NOT NULL AND file.sha256 IS NOT known.sha256"
+            " UNION SELECT key FROM known WHERE key NOT IN (SELECT key FROM file) LIMIT 10"
+        )
+        return [row[0] for row in rows]
+
     def count_known(self) -> int:
         """Return how many files the manifest that is there names."""
         return int(self._db.do("SELECT count(*) FROM known").fetchone()[0])

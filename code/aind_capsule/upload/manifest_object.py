@@ -206,7 +206,7 @@ class ManifestObject:
         """Have the manifest that was just written name nothing, if it is still ours."""
         with contextlib.suppress(StorageError):  # what failed before is raised
             etag = self._find_etag()
-            line = self._bucket.read_small(self._key).partition(b"\n")[0]
+            line = self._bucket.read_small(self._key)[0].partition(b"\n")[0]
             if etag is not None and read_head(line).get("upload_id") == head.get("upload_id"):
                 self._bucket.put(
                     self._key, build_placeholder(head), headers=_JSON, only_if_etag=etag
