@@ -219,6 +219,32 @@ def test_a_repository_of_another_user(repository: Path, tmp_path: Path) -> None:
     assert note.startswith("Whether the code was changed after this commit is not known: fatal: ")
 
 
+@needs_git
+def test_a_git_that_takes_safe_folders_of_a_file_alone(repository: Path, tmp_path: Path) -> None:
+    """As of 2.35: that file names every folder, and includes what the user has configured."""
+    (repository / "code/run").write_text("false\n")
+    home = write_tree(
+        tmp_path / "home",
+        {".gitconfig": "[a]\n\tb = home\n", ".config/git/config": "[a]\n\tc = xdg\n"},
+    )
+    script = f"""#!/bin/sh
+PATH={GIT["PATH"]}
+if [ "$(git config --global --includes safe.directory)" != "*" ]; then
+    echo "fatal: unsafe repository ('/x' is owned by someone else)" >&2
+    exit 128
+fi
+git config --global --includes a.b >>{tmp_path}/said
+git config --global --includes a.c >>{tmp_path}/said
+exec git "$@"
+"""
+    write_tree(tmp_path / "bin", {"git": script})
+    (tmp_path / "bin/git").chmod(0o755)
+    found = _find(repository, PATH=f"{tmp_path}/bin", HOME=str(home))
+    assert found is not None
+    assert (found.is_dirty, found.notes) == (True, ())
+    assert (tmp_path / "said").read_text().splitlines()[:2] == ["home", "xdg"]
+
+
 def _git_as_root(repository: Path) -> str:
     return (repository / ".git/refs/heads/main").read_text().strip()
 
@@ -240,13 +266,15 @@ def test_git_that_is_missing_fails_or_hangs(
     (tmp_path / "bin").mkdir()
     if program:
         script = tmp_path / "bin/git"
-        script.write_text(f"#!/bin/sh\nPATH={GIT['PATH']}\n{program}\n")
+        asked = f"echo asked >>{tmp_path}/asked"
+        script.write_text(f"#!/bin/sh\nPATH={GIT['PATH']}\n{asked}\n{program}\n")
         script.chmod(0o755)
     found = _find(repository, PATH=str(tmp_path / "bin"))
     assert found is not None
     assert (found.branch, found.is_dirty) == ("main", None)
     assert found.commit == _git(repository, "rev-parse", "HEAD")
     assert found.notes == (f"Whether the code was changed after this commit is not known: {why}",)
+    assert program is None or (tmp_path / "asked").read_text() == "asked\n"
 
 
 @needs_git
@@ -311,6 +339,15 @@ def test_before_the_first_commit(tmp_path: Path) -> None:
     assert found is not None
     assert (found.branch, found.commit, found.is_dirty) == ("main", None, None)
     assert found.notes == ("The code is in no commit: its git repository has none yet",)
+
+
+@needs_git
+def test_before_the_first_commit_without_git(tmp_path: Path) -> None:
+    """Nothing is said of changes after a commit that is not known."""
+    _git(tmp_path, "init", "-q", "-b", "main")
+    found = _find(tmp_path, PATH=str(tmp_path))
+    assert found is not None
+    assert (found.branch, found.commit, found.notes) == ("main", None, ())
 
 
 @needs_git

@@ -240,6 +240,35 @@ def test_the_pipeline_is_named(pipeline: Pipeline) -> None:
     assert [p["url"] for p in pipeline.read()["pipelines"]] == ["https://example.org/ephys"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a process 1 of its own")
+@pytest.mark.parametrize(
+    ("more", "script", "counts"),
+    [
+        ({}, "{}", False),
+        ({}, "PIPELINE_URL=https://h/stated {}", True),
+        ({"CAPSULE_PIPELINE_URL": "https://h/stated"}, "{}", True),
+        ({"PIPELINE_NAME": "ephys"}, "{}", True),
+    ],
+)
+def test_the_url_of_the_collecting_image(
+    pipeline: Pipeline, more: dict[str, str], script: str, counts: bool
+) -> None:
+    """What a container was started with is the image's, unless somebody states it, or a name too."""
+    pipeline.run("first")
+    words = f"{PY} -m aind_capsule provenance collect {pipeline.work} --output {pipeline.output}"
+    baked = {"container": "docker", "PIPELINE_URL": "https://h/baked"}
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", f"{script.format(words)}; true"],
+        env={**pipeline.environ, **baked, **more}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "unshare" in done.stderr:
+        pytest.skip("namespaces cannot be made here")
+    told = "PIPELINE_URL does not count: the image sets it (https://h/baked), no pipeline"
+    assert (told not in done.stderr) is counts
+    missing = done.stderr.partition(": set ")[2].partition(" where")[0].split(", ")
+    assert ("PIPELINE_URL" not in missing) is counts
+
+
 def test_collected_twice(pipeline: Pipeline) -> None:
     """A second time gives the same, also where the first result is among the folders."""
     first = pipeline.run("first")

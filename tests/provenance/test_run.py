@@ -235,6 +235,30 @@ def test_the_repository_of_the_file_that_runs(capsule: Capsule, where: str) -> N
     assert "code" not in capsule.run("sh", str(loose)).canonical
 
 
+ASSET = "ecephys_699847_2024-04-17_12-12-44"
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_task", "names"),
+    [
+        ("data/ecephys_session", False, [ASSET, "job.json"]),
+        ("data/ecephys_session", True, [ASSET]),
+        ("data", False, [ASSET]),
+        ("data", True, [ASSET]),
+    ],
+)
+def test_inputs_go_by_the_names_of_assets(
+    capsule: Capsule, folder: str, is_task: bool, names: list[str]
+) -> None:
+    """Not by the mount's; /data itself is one asset; in a task what came before is none."""
+    description = {"name": ASSET, "subject_id": "699847", "data_level": "raw"}
+    (capsule.data / "job.json").write_text("{}")
+    write_json(capsule.root / folder / "data_description.json", description)
+    env = {"CAPSULE_RUN_FILES": "run,provenance"}
+    capsule.run("true", env={**env, "NXF_TASK_WORKDIR": str(capsule.root)} if is_task else env)
+    assert [asset["name"] for asset in _read_record(capsule)["code"]["input_data"]] == names
+
+
 def test_what_the_image_says_of_the_code(capsule: Capsule) -> None:
     """`VERSION` and `CODE_URL` are in the record, whose notes say where they are from: no warning."""
     run = capsule.run("true", env={"VERSION": "0.3.1", "CODE_URL": "https://h/sorter"})

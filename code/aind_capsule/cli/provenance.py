@@ -14,13 +14,22 @@ from aind_capsule.cli.help import CapsuleCommand, SuggestingGroup
 from aind_capsule.context.asset_metadata import DESCRIPTION, PROCESSING
 from aind_capsule.context.files import UnusableFileError, read_json_object, write_file
 from aind_capsule.context.folders import Folder, find_folder, get_cwd
+from aind_capsule.context.image_variables import (
+    PIPELINE_URL,
+    PIPELINE_URL_HINT,
+    describe_pipeline_url_of_image,
+    is_pipeline_url_of_image,
+    is_variable_of_process_1,
+)
+from aind_capsule.context.pipeline_task import find_pipeline_task
+from aind_capsule.context.platform import find_run_mode
 from aind_capsule.errors import CapsuleError, UsageError
 from aind_capsule.provenance.collect import MARK, Collected, collect
 from aind_capsule.provenance.derived_description import NoSourceError, derive
 from aind_capsule.provenance.gather import Gathered, gather
 from aind_capsule.provenance.pipelines import Pipeline
 from aind_capsule.provenance.schema import InvalidRecordError
-from aind_capsule.settings.load import find_code_folder, load_settings
+from aind_capsule.settings.load import LoadedSettings, find_code_folder, load_settings
 from aind_capsule.settings.model import Settings
 
 _LABEL = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
@@ -103,11 +112,7 @@ def collect_command(
         raise CapsuleError(
             f"Nothing below {', '.join(folders)} tells of any processing", hint=_NOTHING
         )
-    pipeline = Pipeline(
-        loaded.settings.pipeline_name,
-        loaded.settings.pipeline_version,
-        loaded.settings.pipeline_url,
-    )
+    pipeline = _find_pipeline(loaded)
     collected = collect(found, pipeline)
     _write(processing_path, collected.processing)
     _say(collected.rejected)
@@ -120,6 +125,22 @@ def collect_command(
     else:
         _write_description(description_path, found, collected, label, source)
     return 0
+
+
+def _find_pipeline(loaded: LoadedSettings) -> Pipeline:
+    """Return what the one who collects says of the pipeline, without what only the image says."""
+    settings, url = loaded.settings, loaded.settings.pipeline_url
+    task = find_pipeline_task(os.environ)
+    mode = find_run_mode(os.environ, is_pipeline_task=task is not None)
+    # What a script sets before the command is somebody's statement: process 1 was started with it.
+    if (
+        loaded.sources["pipeline_url"] == PIPELINE_URL
+        and is_pipeline_url_of_image(os.environ, mode, task)
+        and is_variable_of_process_1(PIPELINE_URL, os.environ)
+    ):
+        _warn(f"{describe_pipeline_url_of_image(url)}. {PIPELINE_URL_HINT}")
+        url = None
+    return Pipeline(settings.pipeline_name, settings.pipeline_version, url)
 
 
 def _find_output(output: str | None, settings: Settings, source: str, cwd: str) -> str:

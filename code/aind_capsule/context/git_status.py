@@ -170,13 +170,18 @@ class _Git:
         fd = os.memfd_create("gitconfig")
         try:
             os.write(fd, text.encode("utf-8", "surrogateescape"))
-            environ = {**self._environ, "GIT_CONFIG_GLOBAL": f"/proc/{os.getpid()}/fd/{fd}"}
-            return self._run(folder, ["-c", "safe.directory=*", *arguments], environ)
+            environ = {**self._environ, "GIT_CONFIG_GLOBAL": f"/proc/self/fd/{fd}"}
+            return self._run(folder, ["-c", "safe.directory=*", *arguments], environ, fds=(fd,))
         finally:
             os.close(fd)
 
     def _run(
-        self, folder: str, arguments: Sequence[str], environ: Mapping[str, str]
+        self,
+        folder: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        fds: Sequence[int] = (),
     ) -> tuple[int, str, str]:
         import subprocess  # slow to import, and few runs are in a checkout
 
@@ -190,6 +195,7 @@ class _Git:
                 env=environ,
                 timeout=max(0.0, self._deadline - time.monotonic()),
                 check=False,
+                pass_fds=fds,
             )
         except FileNotFoundError as error:
             raise _GitError("git is not installed") from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CODE_VERSION = "VERSION"
 CODE_URL = "CODE_URL"
 PIPELINE_URL = "PIPELINE_URL"
+PIPELINE_URL_HINT = "Set it in the env of the pipeline's nextflow.config, and CODE_URL in the image"
 _MAX_BYTES = 1024 * 1024
 #: No sentence, such as the version of an operating system.
 _VERSION = re.compile(r"(?=.*\d)[\w.+-]{1,64}", re.ASCII)
@@ -72,13 +73,21 @@ def is_pipeline_url_of_image(
         return True
     elif read_variable(environ, "PIPELINE_NAME") is not None:
         return False
-    return _is_of_process_1(environ[PIPELINE_URL], proc_root)
+    return is_variable_of_process_1(PIPELINE_URL, environ, proc_root=proc_root)
 
 
-def _is_of_process_1(value: str, proc_root: Path | str) -> bool:
+def describe_pipeline_url_of_image(url: str | None) -> str:
+    """Return what is wrong with a `PIPELINE_URL` of the image, for people."""
+    return f"PIPELINE_URL does not count: the image sets it ({url}), no pipeline"
+
+
+def is_variable_of_process_1(
+    name: str, environ: Mapping[str, str], *, proc_root: Path | str = PROC
+) -> bool:
+    """Return whether a container was started with a variable's value, which nobody set later."""
     try:
         with open(os.path.join(proc_root, "1", "environ"), "rb") as file:
             variables = file.read(_MAX_BYTES).split(b"\0")
     except OSError:
         return False
-    return os.fsencode(f"{PIPELINE_URL}={value}") in variables
+    return os.fsencode(f"{name}={environ.get(name, '')}") in variables

@@ -171,15 +171,16 @@ def _drop_url_of_image(
     settings: Settings, environ: Mapping[str, str], run_mode: str, task: PipelineTask | None
 ) -> tuple[Settings, list[Problem]]:
     """Return the settings without a pipeline's url that only the image states, and that problem."""
-    from aind_capsule.context.image_variables import is_pipeline_url_of_image  # few runs have one
+    from aind_capsule.context import image_variables  # few runs have one
 
-    if not is_pipeline_url_of_image(environ, run_mode, task):
+    if not image_variables.is_pipeline_url_of_image(environ, run_mode, task):
         return settings, []
-    message = (
-        f"PIPELINE_URL does not count: the image sets it ({settings.pipeline_url}), no pipeline"
+    problem = Problem(
+        image_variables.describe_pipeline_url_of_image(settings.pipeline_url),
+        image_variables.PIPELINE_URL_HINT,
+        is_error=False,
     )
-    hint = "Set it in the env of the pipeline's nextflow.config, and CODE_URL in the image."
-    return replace(settings, pipeline_url=None), [Problem(message, hint, is_error=False)]
+    return replace(settings, pipeline_url=None), [problem]
 
 
 def _load(request: RunRequest) -> tuple[LoadedSettings, SettingsError | None]:

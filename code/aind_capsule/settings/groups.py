@@ -220,13 +220,21 @@ class ProvenanceSettings:
         form="`Processing` or `Analysis`",
     )
     code_url: str | None = setting(
-        None, values.parse_text, "Where the code is; by default what git or the platform says."
+        None,
+        values.parse_text,
+        "Where the code is; by default what git, the platform or the image (`CODE_URL`) says.",
     )
     code_version: str | None = setting(
-        None, values.parse_text, "Version of the code; by default its tag, where it is known."
+        None,
+        values.parse_text,
+        "Version of the code; by default its tag, where it is known, else the image's `VERSION`.",
     )
     container: str | None = setting(
-        None, values.parse_text, "Image that the processing runs in, with its tag.", form="image"
+        None,
+        values.parse_text,
+        "Image that the processing runs in, with its tag; by default what Apptainer or Singularity"
+        " says.",
+        form="image",
     )
     schema_version: int = setting(
         2,
