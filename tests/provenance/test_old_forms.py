@@ -42,7 +42,7 @@ def take(folder: Path, *contents: dict[str, Any]) -> Collected:
     """Collect some files `processing.json`, each in a folder of its own."""
     folders = []
     for number, content in enumerate(contents):
-        (folder / str(number)).mkdir()
+        (folder / str(number)).mkdir(parents=True)
         (folder / str(number) / "processing.json").write_text(json.dumps(content))
         folders.append(str(folder / str(number)))
     return collect(gather(folders), Pipeline())
@@ -167,6 +167,7 @@ def test_pipelines_of_one_name_that_disagree(tmp_path: Path) -> None:
         assert [entry["name"] for entry in processing["pipelines"]] == ["p", "p 2.0"]
         names = {s["code"]["version"]: s["pipeline_name"] for s in processing["data_processes"]}
         assert names == {"1.0": "p", "2.0": "p 2.0"}
+        assert take(tmp_path / "again" / str(number), *order, processing).processing == processing
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from aind_capsule.provenance.run_facts import UNKNOWN, read_text
 from aind_capsule.provenance.schema import InvalidRecordError, validate_code, validate_processing
 from aind_capsule.provenance.steps import Step, rename
 
+_NUMBER = re.compile(r"_\d+$")
 _SCHEMA_FIELDS = ("version", "commit_hash")
 
 
@@ -32,16 +34,20 @@ def assemble(
         names[step.key]: sorted(names[parent] for parent in step.parents - {step.key})
         for step in ordered
     }
-    told = _merge_pipelines(pipelines)
+    codes = [_take_code(entry, name) for entry in pipelines if (name := read_text(entry, "name"))]
+    own_names = _find_own_names(codes)
+    told = _merge_pipelines({**code, "name": own_names[code["name"]]} for code in codes)
     renamed = _name_pipelines_apart(told)
     known = {pipeline["name"] for pipeline in told}
     for step, process in zip(ordered, processes, strict=True):
-        name = process.get("pipeline_name")
+        name = own_names.get(process.get("pipeline_name", ""))
         if name in renamed and step.pipeline:
             own = _take_code(step.pipeline, name)
             process["pipeline_name"] = next(
                 (entry["name"] for entry in renamed[name] if _agree(entry, own)), name
             )
+        elif name is not None:
+            process["pipeline_name"] = name
     for process in processes:
         name = process.get("pipeline_name")
         if name and name not in known:
@@ -73,16 +79,22 @@ def _name_uniquely(steps: Iterable[Step]) -> dict[str, str]:
     return names
 
 
-def _merge_pipelines(pipelines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _find_own_names(codes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the own name of each pipeline, of those too that were renamed here before."""
+    versions = {code["name"]: read_text(code, "version") for code in codes}
+    own_names = {}
+    for name, version in versions.items():
+        base = name.removesuffix(f" {version}") if version else _NUMBER.sub("", name)
+        own_names[name] = base if base in versions else name
+    return own_names
+
+
+def _merge_pipelines(pipelines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each pipeline once, with all that is known of it; two versions of one are two.
 
     Their order, and which is merged with which, hangs on what is said, and not on who says it.
     """
-    codes = [
-        _take_code(pipeline, name)
-        for pipeline in pipelines
-        if (name := read_text(pipeline, "name"))
-    ]
+    codes = list(pipelines)
     codes.sort(key=lambda code: (code["name"], -len(code), code["url"] == UNKNOWN, str(code)))
     merged: list[dict[str, Any]] = []
     for code in codes:
