@@ -254,9 +254,9 @@ def find_value_faults(field: Field, value: Any) -> Iterator[Fault]:
     if is_bool or not isinstance(value, _PYTHON_TYPES[field.type]):
         yield Fault("type", name, f"{name!r} must be a {field.type}, not {value!r:.80}")
         return
-    is_number = isinstance(value, (int, float))
-    if is_number and field.minimum is not None and value < field.minimum:
-        yield Fault("range", name, f"{name!r} is {value}; expected {field.minimum} or more")
+    minimum: int | None = field.minimum
+    if isinstance(value, (int, float)) and minimum is not None and value < minimum:
+        yield Fault("range", name, f"{name!r} is {value}; expected {minimum} or more")
     if not isinstance(value, str) or name in _FREE_TEXTS:
         return
     choices = EVENT_TYPES_READ if name == "event_type" else field.choices
