@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aind_capsule.cli.assets import FileCount, FileCounter
 from tests.conftest import Capsule
 from tests.context.trees import write_tree
 
@@ -123,3 +124,16 @@ def test_names_that_would_steer_a_terminal(capsule: Capsule) -> None:
     assert b"\x1b" not in done.stdout
     assert rb"\udcff\x1b[31m\n" in done.stdout
     assert json.loads(_run(capsule, "--json").stdout)[0]["acquisition_name"] is None
+
+
+def test_the_time_is_up(tmp_path: Path) -> None:
+    """A count that was not finished says so; without a limit all files are counted."""
+    write_tree(tmp_path, {f"{number}.bin": "x" for number in range(20)})
+    assert FileCounter(0.0).count(str(tmp_path)) == FileCount(0, 0, is_whole=False)
+    assert FileCounter(None).count(str(tmp_path)) == FileCount(20, 20, is_whole=True)
+
+
+def test_all_files_are_counted_on_demand(capsule: Capsule, asset: Path) -> None:
+    """--count gives the same numbers as the limited count of a small asset."""
+    (row,) = json.loads(_run(capsule, "--json", "--count").stdout)
+    assert (row["file_count"], row["size_bytes"], row["is_counted"]) == (*_count(asset), True)

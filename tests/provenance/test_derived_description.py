@@ -183,6 +183,22 @@ def test_a_level_that_contradicts_the_name(
     assert gap in derived.gaps[0]
 
 
+def test_sources_go_by_the_names_of_assets() -> None:
+    """The folder's name counts where it is an asset's of that subject, and a mount's does not."""
+    uploaded = {**V2, "name": "812345_2026-01-09_00-00-00"}
+    paths = {
+        f"/data/{RAW}": RAW,
+        "/data/session": uploaded["name"],
+        "/data/999_2026-01-02_03-04-05": uploaded["name"],
+    }
+    for folder, name in paths.items():
+        source = Source(f"{folder}/data_description.json", uploaded)
+        for wanted in (None, name, uploaded["name"]):
+            derived = derive([source], (), "x", wanted)
+            assert derived.content["source_data"] == [name]
+            assert derived.content["name"].startswith(f"{name}_x_")
+
+
 def test_an_analysis_as_source() -> None:
     """An asset of several acquisitions, which has no subject: its name is the input's, whole."""
     name = "foraging_qvalues_2026-02-01_00-00-00"

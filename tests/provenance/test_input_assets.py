@@ -89,7 +89,7 @@ def test_what_is_not_found_is_said(tmp_path: Path) -> None:
     write_json(tmp_path / "p" / "processing.json", content)
     write_run(tmp_path, ID_A, "sort", parents=[ID_C])
     collected = collect_all(tmp_path)
-    assert any("'a' depends on 'lost'" in text for text in collected.warnings)
+    assert any('dependency_graph.a: "lost"' in text for text in collected.warnings)
     steps = {
         step["name"].partition("_2026")[0]: step for step in collected.processing["data_processes"]
     }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
+import time
+from dataclasses import dataclass
 
 import click
 
@@ -16,19 +19,26 @@ from aind_capsule.errors import UsageError
 from aind_capsule.logs.console import format_bytes
 from aind_capsule.settings.load import find_code_folder, load_settings
 
+#: Files are counted for this long in all.
+COUNT_LIMIT_S = 10.0
+_SHOW_EVERY_S = 0.5
+
 
 @click.command(
     "assets",
     cls=CapsuleCommand,
     statuses={"0": "the folder was read", "2": "the folder cannot be used"},
 )
+@click.option(
+    "--count", "is_unlimited", is_flag=True, help="Count all files, however long it takes."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.argument("folder", required=False, metavar="[DIR]")
-def command(folder: str | None, *, as_json: bool) -> int:
+def command(folder: str | None, *, as_json: bool, is_unlimited: bool) -> int:
     """List the data assets in a folder: acquisition, subject, instrument, size, and what is wrong.
 
     Without DIR: the data folder that `capsule run` would use. Missing and invalid metadata are
-    listed with each asset.
+    listed with each asset. Files are counted for 10 s in all, or to the end with --count.
     """
     place = Folder(os.path.abspath(folder), "DIR") if folder else _find_data_folder()
     fault = place.find_fault(to_write=False)
@@ -42,38 +52,101 @@ def command(folder: str | None, *, as_json: bool) -> int:
             f"capsule assets: {_show(place.path)} ({place.source}) cannot be used: {fault}",
             hint="Name a folder that exists: capsule assets DIR",
         )
-    assets = [(asset, *count_files(asset.path)) for asset in find_assets(place.path)]
+    assets = find_assets(place.path)
+    counter = FileCounter(None if is_unlimited else COUNT_LIMIT_S)
     if as_json:
-        described = [
-            {**asset.describe(), "file_count": count, "size_bytes": size_bytes}
-            for asset, count, size_bytes in assets
-        ]
+        described = []
+        for asset in assets:
+            counted = counter.count(asset.path)
+            described.append(
+                {
+                    **asset.describe(),
+                    "file_count": counted.files,
+                    "size_bytes": counted.size_bytes,
+                    "is_counted": counted.is_whole,
+                }
+            )
         click.echo(json.dumps(described, indent=2))
     elif not assets:
         text = f"There is no data asset in {_show(place.path)} ({place.source})."
         click.echo(hide_secrets(text))
     else:
-        click.echo(hide_secrets("\n\n".join("\n".join(_format(*row)) for row in assets)))
+        for number, asset in enumerate(assets):
+            before, after = _format(asset)
+            click.echo(hide_secrets("\n".join(["", *before] if number else before)))
+            rows = [_format_row("files", _describe_count(counter.count(asset.path))), *after]
+            click.echo(hide_secrets("\n".join(rows)))
     return 0
 
 
-def count_files(folder: str) -> tuple[int, int]:
-    """Files below a folder and their bytes; the folder itself may be a link, those in it may not.
+@dataclass(frozen=True, slots=True)
+class FileCount:
+    """Files below a folder.
 
-    A link to a file counts as that file; what cannot be read is passed over.
+    Attributes:
+        files: Their number.
+        size_bytes: Their bytes.
+        is_whole: Whether all were counted before the time was up.
     """
-    count, size_bytes = 0, 0
-    waiting = [folder]
-    while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif entry.is_file():
-                        count += 1
-                        size_bytes += entry.stat().st_size
-    return count, size_bytes
+
+    files: int
+    size_bytes: int
+    is_whole: bool
+
+
+class FileCounter:
+    """Counts the files of several folders in a limited time, with progress on a terminal.
+
+    Args:
+        limit_s: The seconds for all folders, or None for as long as it takes.
+    """
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._deadline = None if limit_s is None else time.monotonic() + limit_s
+        self._next_show = time.monotonic() + _SHOW_EVERY_S
+        self._is_shown = False
+
+    def count(self, folder: str) -> FileCount:
+        """Count the files below a folder, which may be a link itself; those in it may not.
+
+        A link to a file counts as that file. What cannot be read is passed over.
+        """
+        files, size_bytes, is_whole = 0, 0, True
+        waiting = [folder]
+        while waiting and is_whole:
+            with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if self._deadline is not None and time.monotonic() > self._deadline:
+                        is_whole = False
+                        break
+                    with contextlib.suppress(OSError):
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+                        elif entry.is_file():
+                            files += 1
+                            size_bytes += entry.stat().st_size
+                    self._show(files, size_bytes)
+        self._clear()
+        return FileCount(files, size_bytes, is_whole)
+
+    def _show(self, files: int, size_bytes: int) -> None:
+        if time.monotonic() < self._next_show or not sys.stderr.isatty():
+            return
+        self._next_show = time.monotonic() + _SHOW_EVERY_S
+        self._is_shown = True
+        click.echo(
+            f"\r\x1b[K  {files} files, {format_bytes(size_bytes)} so far", nl=False, err=True
+        )
+
+    def _clear(self) -> None:
+        if self._is_shown:
+            self._is_shown = False
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _describe_count(counted: FileCount) -> str:
+    text = f"{counted.files}, {format_bytes(counted.size_bytes)}"
+    return text if counted.is_whole else f"at least {text} (the time was up; --count counts all)"
 
 
 def _find_data_folder() -> Folder:
@@ -82,8 +155,8 @@ def _find_data_folder() -> Folder:
     return find_folder("data", loaded.settings.data, loaded.sources["data"], cwd=cwd)
 
 
-def _format(asset: DataAsset, file_count: int, size_bytes: int) -> list[str]:
-    """The lines of one asset; what is not known is left out, but for what every asset has."""
+def _format(asset: DataAsset) -> tuple[list[str], list[str]]:
+    """Return an asset's lines before and after its files; what is not known is left out."""
     rows = [
         ("path", asset.path),
         ("level", asset.level or "-"),
@@ -95,15 +168,15 @@ def _format(asset: DataAsset, file_count: int, size_bytes: int) -> list[str]:
         ("rig", asset.rig_id),
         ("schema", asset.schema_version or "-"),
         ("metadata", ", ".join(asset.files) or "-"),
-        ("files", f"{file_count}, {format_bytes(size_bytes)}"),
-        *(("problem", problem) for problem in asset.problems),
     ]
-    lines = [click.style(_show(asset.name), bold=True)]
-    for label, value in rows:
-        if value is not None:
-            colour = "yellow" if label == "problem" else None
-            lines.append(click.style(f"  {label:<11}  {_show(value)}", fg=colour))
-    return lines
+    lines = [_format_row(label, value) for label, value in rows if value is not None]
+    problems = [_format_row("problem", problem) for problem in asset.problems]
+    return [click.style(_show(asset.name), bold=True), *lines], problems
+
+
+def _format_row(label: str, value: str) -> str:
+    colour = "yellow" if label == "problem" else None
+    return click.style(f"  {label:<11}  {_show(value)}", fg=colour)
 
 
 def _show(text: str) -> str:

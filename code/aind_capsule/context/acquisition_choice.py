@@ -7,11 +7,12 @@ and all are in folders with the right name. A folder may be a mount with a name 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from aind_capsule.context.asset_names import NAME_TIME_FORMAT, AssetName
+from aind_capsule.context.asset_names import NAME_TIME_FORMAT, AssetName, parse_asset_name
 
 _OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
 _FRACTION = re.compile(r"[.,]\d+")
@@ -128,6 +129,29 @@ def _to_seattle(utc: dt.datetime) -> dt.datetime:
 def _find_sunday(year: int, *, month: int, nth: int) -> dt.datetime:
     first = dt.datetime(year, month, 1)  # noqa: DTZ001
     return first + dt.timedelta(days=(6 - first.weekday()) % 7 + 7 * (nth - 1))
+
+
+def find_asset_name(folder: str, described: str | None, subject_id: str | None) -> str | None:
+    """Find the name of the asset in a folder by its names alone, or None where neither is one.
+
+    Args:
+        folder: Its path, links as they are.
+        described: The name in its description.
+        subject_id: The subject, where metadata say it.
+    """
+    places = [
+        (os.path.basename(os.path.abspath(folder)), True),
+        (os.path.basename(os.path.realpath(folder)), True),
+        (described, False),
+    ]
+    sources = [
+        NameSource(name, "", parse_asset_name(name, subject_id), is_folder)
+        for name, is_folder in places
+        if name
+    ]
+    parsed, _ = choose_acquisition(sources, subject_id, None)
+    name = choose_name(sources, parsed) if sources else None
+    return name if described or parsed is not None else None
 
 
 def choose_name(sources: Sequence[NameSource], acquisition: AssetName | None) -> str:

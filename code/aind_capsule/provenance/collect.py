@@ -79,7 +79,7 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     join_numbered(others)
     joined = join_forms(others)
     _settle_keys(others)
-    warnings = [*_describe_unknown_parents(others), *drop_invented_edges(joined, others)]
+    warnings = drop_invented_edges(joined, others)
     tellings += others
     known = {step.key for step in tellings}
     for run_id, run in runs.items():
@@ -175,15 +175,3 @@ def _name_pipeline(
     for key, step in steps.items():
         if key in tasks or not peers.isdisjoint(step.sources):
             step.content.setdefault("pipeline_name", name)
-
-
-def _describe_unknown_parents(steps: Iterable[Step]) -> list[str]:
-    """Return a sentence for each step that something depends on, and nothing is found of."""
-    return sorted(
-        {
-            f"{step.sources[0]}: {step.content['name']!r} depends on {name!r}, of which nothing is"
-            " found: that edge is left out"
-            for step in steps
-            for name in step.unknown_parents
-        }
-    )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aind_capsule.context.acquisition_choice import find_asset_name
 from aind_capsule.context.asset_names import parse_asset_name
 from aind_capsule.errors import CapsuleError
 from aind_capsule.provenance.gather import Source
@@ -74,9 +75,14 @@ def derive(
             results[folder] = min(run.started_us, results.get(folder, run.started_us))
     inputs: dict[str, Mapping[str, Any]] = {}
     for source in descriptions:
-        name = read_text(source.content, "name")
+        described = read_text(source.content, "name")
+        name = find_asset_name(
+            os.path.dirname(source.path), described, read_text(source.content, "subject_id")
+        )
         if name and not _is_made(source, results):
-            inputs.setdefault(name, source.content)
+            inputs.setdefault(name, {**source.content, "name": name})
+            if wanted is not None and wanted == described:
+                wanted = name
     base, sources = _choose(inputs, wanted)
     check_schema()
     upgraded = UpgradedDescription(dict(base))

@@ -45,7 +45,6 @@ class Step:
         sources: The files that tell of it.
         parents: Keys of the steps that it depends on.
         aliases: Keys that others who tell of it may find for it.
-        unknown_parents: Names that its file says it depends on, and does not know.
         faults: What of its record could not be taken, each with field and value.
         pipeline: What its file says of the pipeline that it is of.
         is_old: Whether it was read in the form of version 0 or 1.
@@ -57,7 +56,6 @@ class Step:
     sources: list[str]
     parents: set[str] = field(default_factory=set)
     aliases: set[str] = field(default_factory=set)
-    unknown_parents: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
     pipeline: Mapping[str, Any] = field(default_factory=dict)
     is_old: bool = False
@@ -138,7 +136,6 @@ def make_steps_of_processing(source: Source, types: Collection[str]) -> list[Ste
     for name, step in steps:  # of several steps of one name none depends on "itself"
         told = read_texts(graph, name)
         step.parents = {keys[parent] for parent in told if parent in keys} - {step.key, keys[name]}
-        step.unknown_parents = {parent for parent in told if parent not in keys}
     return [step for _, step in steps]
 
 
