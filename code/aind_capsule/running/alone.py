@@ -33,7 +33,7 @@ from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
-from aind_capsule.running.finishing.finish_run import warn_of_code
+from aind_capsule.running.finishing.code_warnings import warn_of_code
 from aind_capsule.running.first_records import write_start
 from aind_capsule.running.inputs import (
     add_links,

@@ -16,6 +16,7 @@ from aind_capsule.running.canonical import build_canonical
 from aind_capsule.running.carried import carry_metadata
 from aind_capsule.running.delivery import RunDelivery
 from aind_capsule.running.files import RunFiles
+from aind_capsule.running.finishing.code_warnings import warn_of_code
 from aind_capsule.running.finishing.end_wait import EndWait
 from aind_capsule.running.inputs import count_results
 from aind_capsule.running.journal import Journal, format_line
@@ -109,22 +110,6 @@ def finish_run(run: RunParts, ending: RunEnding) -> int:
         files.finish()
     run.wait.flush(run.outlets[1])
     return _find_exit_status(run, outcome)
-
-
-def warn_of_code(found: Mapping[str, Any], log: Callable[[str, str], object]) -> None:
-    """Log where the code that ran is not its commit, which the record says too.
-
-    Args:
-        found: What is known of the inputs and the code.
-        log: Logs a message of a level.
-    """
-    code = found.get("code")
-    if not code:
-        return
-    from aind_capsule.provenance.model.code_notes import build_code_warnings
-
-    for message in build_code_warnings(code):
-        log("WARNING", message)
 
 
 def _write_canonical(
