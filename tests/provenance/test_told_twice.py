@@ -273,8 +273,9 @@ def test_links_in_a_folder_are_found(tmp_path: Path) -> None:
     ]
 
 
-def test_a_wide_fan_in_loses_no_link(tmp_path: Path) -> None:
+def test_a_wide_fan_in_loses_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder among the inputs that holds the results of 3,000 instances: all of them are told."""
+    monkeypatch.setattr("aind_capsule.running.inputs._LINKS_LIMIT_S", 300.0)
     folder = tmp_path / "data" / "in"
     folder.mkdir(parents=True)
     for number in range(3000):

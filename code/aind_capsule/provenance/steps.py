@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aind_capsule.provenance.data_process import draft_data_process
+from aind_capsule.provenance.data_process import OTHER, STAGES, draft_data_process
 from aind_capsule.provenance.gather import Source
 from aind_capsule.provenance.keys import make_key, make_node_key, make_run_key
 from aind_capsule.provenance.known_runs import KnownRun, find_time_of
@@ -159,9 +159,16 @@ def make_step(
         found: What its file says of it besides.
     """
     found = found or FoundProcess(content)
-    process, refused = dict(content) if isinstance(content, Mapping) else {}, {}
+    process: dict[str, Any] = dict(content) if isinstance(content, Mapping) else {}
+    refused: dict[str, Any] = {}
     is_old = False
     if not isinstance(content, Mapping):
+        process = {
+            "process_type": OTHER,
+            "stage": STAGES[0],
+            "code": {"url": UNKNOWN},
+            "experimenters": [],
+        }
         refused = {"the process": content}
     elif is_old := is_old_process(content, is_file_old=found.is_old):
         process, refused = upgrade_data_process(
