@@ -40,7 +40,9 @@ def loguru_records() -> Iterator[list[Any]]:
 def _check(line: bytes) -> dict[str, Any]:
     assert b"\n" not in line
     record = parse_json(line)
-    assert [fault for fault in find_faults(record) if not fault.is_warning] == []
+    faults = [fault for fault in find_faults(record) if not fault.is_warning]
+    # What a user says of acquisition and specimen stays, also where it is no such name.
+    assert [fault for fault in faults if fault.rule not in ("acquisition", "subject")] == []
     assert not WRAPPERS.keys() & record.keys()
     assert not {"seq", "stream", "shipping"} & record.keys()
     return record

@@ -123,7 +123,7 @@ def test_names_that_are_taken(any_python: Python, server: RecordServer) -> None:
         configure_logging("inner", batch=1, subject_id=7)
         logger.bind(level="high", seq=9, run_id="mine", hostname="host-1", timestamp=0).info("taken")
         logger.bind(batch=2, subject_id="8").info("the call wins")
-        logger.bind(specimen_id=5, event_type="lick", user_id="", rig_id=None, metrics=0.5).info("forms")
+        logger.bind(specimen_id=57, event_type="lick", user_id="", rig_id=None, metrics=0.5).info("forms")
     """
     any_python.run(script, env=server.environ)
     server.settle()
@@ -140,7 +140,7 @@ def test_names_that_are_taken(any_python: Python, server: RecordServer) -> None:
     wins = server.find("the call wins")
     assert (wins["batch"], wins["subject_id"]) == (2, "8")
     forms = server.find("forms")
-    assert (forms["specimen_id"], forms["event_type_"], forms["metrics_"]) == ("5", "lick", 0.5)
+    assert (forms["specimen_id"], forms["event_type_"], forms["metrics_"]) == ("57", "lick", 0.5)
     assert not {"user_id", "rig_id", "event_type", "metrics"} & forms.keys()
 
 
