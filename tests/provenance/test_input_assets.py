@@ -68,6 +68,15 @@ def test_an_input_that_was_copied(tmp_path: Path) -> None:
     assert read_graph(tmp_path)["sort"] == []
 
 
+def test_an_asset_in_a_mount(tmp_path: Path) -> None:
+    """An asset that lies in a folder among the inputs is found by what the run says of its assets."""
+    folder = tmp_path / "mount" / "session"
+    write_json(folder / "processing.json", HISTORY)
+    listed = [{"name": RAW, "path": str(folder)}]
+    write_run(tmp_path / "work", ID_A, "sort", tmp_path / "mount", data_assets=listed)
+    assert read_graph(tmp_path)["sort"] == ["b", "c"]
+
+
 def test_the_data_folder_is_an_asset(tmp_path: Path) -> None:
     """An asset that is the data folder itself is an input."""
     write_run(tmp_path / "work", ID_A, "sort")

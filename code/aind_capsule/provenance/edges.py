@@ -17,7 +17,7 @@ from typing import Any
 from aind_capsule.context.asset_names import parse_asset_name
 from aind_capsule.provenance.graph import cut_loops
 from aind_capsule.provenance.known_runs import KnownRun, find_placed_under, index_outputs
-from aind_capsule.provenance.run_facts import read_table, read_text
+from aind_capsule.provenance.run_facts import read_list, read_table, read_text
 from aind_capsule.records.naming import find_run_id
 
 #: Of the results of more runs than this nobody can tell whose an entry is.
@@ -56,9 +56,13 @@ def find_asset_edges(
     edges: dict[str, set[str]] = {}
     for run_id, run in runs.items():
         data = read_text(read_table(run.content, "folders"), "data")
-        paths = [path for entry in run.inputs if (path := read_text(entry, "path"))]
+        listed = read_list(run.content, "data_assets")
+        entries = [*run.inputs, *(entry for entry in listed if isinstance(entry, Mapping))]
+        paths = [path for entry in entries if (path := read_text(entry, "path"))]
+        names = {name for entry in entries if (name := read_text(entry, "name"))}
         found = {os.path.realpath(path) for path in (*paths, *filter(None, [data]))} & outside
-        for name in {os.path.basename(path) for path in paths} - set(map(os.path.basename, found)):
+        names |= set(map(os.path.basename, paths))
+        for name in names - set(map(os.path.basename, found)):
             parsed = parse_asset_name(name)
             if parsed is not None and parsed.is_complete and len(by_name.get(name, ())) == 1:
                 found |= set(by_name[name])
