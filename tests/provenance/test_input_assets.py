@@ -129,6 +129,25 @@ def test_two_executions_in_one_folder(tmp_path: Path) -> None:
     assert ID_B not in said
 
 
+def test_copies_of_two_executions(tmp_path: Path) -> None:
+    """An input that was copied is of the last run before that did this work; where two instances of
+    a process have results of one name, nobody can tell which."""
+    raw = tmp_path / "raw"
+    for number, run_id in enumerate((ID_A, ID_B)):
+        results = write_run(tmp_path / str(number), run_id, "sort", raw, command=["./run"])
+        (results / "sorted").mkdir()
+    after = tmp_path / "2" / "curate"
+    write_run(tmp_path / "2", ID_C, "curate", after / "data" / "sorted")
+    steps = collect_all(tmp_path).processing
+    (curate,) = (step["name"] for step in steps["data_processes"] if "curate" in step["name"])
+    (parent,) = steps["dependency_graph"][curate]
+    assert parent.endswith(ID_B)
+    shutil.rmtree(tmp_path / "1")
+    results = write_run(tmp_path / "1", ID_B, "sort", tmp_path / "other", command=["./run"])
+    (results / "sorted").mkdir()
+    assert collect_all(tmp_path).processing["dependency_graph"][curate] == []
+
+
 def test_records_of_peers_get_the_pipeline(tmp_path: Path) -> None:
     """A bare record of a pipeline's capsule gets its name; what came with an asset does not."""
     write_json(tmp_path / "task" / "data_process.json", process("p", 3))

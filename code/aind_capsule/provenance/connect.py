@@ -130,13 +130,11 @@ def describe_repeated_runs(runs: Mapping[str, KnownRun]) -> list[str]:
 
     A folder may hold several executions of a pipeline. One alone repeats no task that succeeded.
     """
-    done: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
+    done: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for run_id, run in runs.items():
         is_task = bool(read_table(run.content, "environment", "pipeline_task"))
-        paths = tuple(sorted(text for each in run.inputs if (text := read_text(each, "path"))))
-        if is_task and paths and read_text(run.content, "status") == "success":
-            what = str(run.content.get("process_name")), paths, str(run.content.get("command"))
-            done.setdefault(what, []).append(run_id)
+        if is_task and run.work is not None and read_text(run.content, "status") == "success":
+            done.setdefault(run.work, []).append(run_id)
     return sorted(
         f"The process {name!r} has succeeded {len(run_ids)} times with the same inputs"
         f" ({', '.join(sorted(run_ids))}): steps of several executions of the pipeline are together"

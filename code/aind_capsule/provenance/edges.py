@@ -85,18 +85,11 @@ def _find_sources(
             return {parent for parent in placed if not _is_surely_later(runs[parent], run)}
         if placed:
             return _find_latest(placed, run, runs)
-    if path is not None and not _is_copy(path, run):
+    if path is not None and not run.is_copy(path):
         return set()
     candidates = _find_ended(by_name.get(name or "", ()), run, runs)
+    candidates = _drop_earlier_executions(candidates, runs)
     return candidates if len(candidates) == 1 else set()
-
-
-def _is_copy(path: str, run: KnownRun) -> bool:
-    """Whether an input lies in the run's own folders: it was copied, or a link that cannot tell."""
-    data = read_text(read_table(run.content, "folders"), "data")
-    task = read_text(read_table(run.content, "environment", "pipeline_task"), "folder")
-    own = [name for folder in (data, task) if folder for name in (folder, os.path.realpath(folder))]
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in own)
 
 
 def _is_surely_later(run: KnownRun, other: KnownRun) -> bool:
@@ -113,6 +106,15 @@ def _find_ended(candidates: Iterable[str], run: KnownRun, runs: Mapping[str, Kno
         for candidate in candidates
         if candidate != run.run_id and _find_end(runs[candidate]) <= run.started_us
     }
+
+
+def _drop_earlier_executions(candidates: Iterable[str], runs: Mapping[str, KnownRun]) -> set[str]:
+    """Of runs that did the same, in several executions of a pipeline, keep the last only."""
+    latest: dict[object, str] = {}
+    for run_id in sorted(candidates, key=lambda run_id: (_find_end(runs[run_id]), run_id)):
+        work = runs[run_id].work
+        latest[run_id if work is None else work] = run_id
+    return set(latest.values())
 
 
 def _find_latest(

@@ -71,6 +71,27 @@ class KnownRun:
         linked = [path for entry in entries for path in read_texts(entry, "links")]
         return entries + [{"name": os.path.basename(path), "path": path} for path in linked]
 
+    @property
+    def work(self) -> tuple[str, str, tuple[str, ...]] | None:
+        """What it did: process, command and inputs; None where its inputs do not tell.
+
+        Two runs of one pipeline that did the same are of two executions, or one is a retry.
+        """
+        paths = [read_text(entry, "path") for entry in self.inputs]
+        if not paths or any(path is None or self.is_copy(path) for path in paths):
+            return None
+        command = " ".join(map(str, read_list(self.content, "command")))
+        return str(self.content.get("process_name")), command, tuple(sorted(map(str, paths)))
+
+    def is_copy(self, path: str) -> bool:
+        """Whether an input lies in its own folders: it was copied, or a link that cannot tell."""
+        data = read_text(read_table(self.content, "folders"), "data")
+        task = read_text(read_table(self.content, "environment", "pipeline_task"), "folder")
+        own = [
+            name for folder in (data, task) if folder for name in (folder, os.path.realpath(folder))
+        ]
+        return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in own)
+
 
 def find_time_of(run_id: str) -> int:
     """Microseconds since 1970 that a run's id tells, to the second; 0 where it tells none.
