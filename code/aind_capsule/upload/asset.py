@@ -179,10 +179,16 @@ class AssetUpload:
         source = None if self._source is None else os.fsencode(self._source)
         return find_different(self.journal, source)
 
-    def is_unchanged(self) -> bool:
-        """Return whether the complete asset that is there holds just what the folder does."""
+    def is_unchanged(self, *, has_manifest: bool) -> bool:
+        """Return whether the asset that is there holds just what the folder does.
+
+        Args:
+            has_manifest: Whether it has a manifest that can be read, which must name just that too.
+        """
         journal = self.journal
-        if journal.ledger.find_stale() or journal.ledger.find_unlike_manifest():
+        if journal.ledger.find_stale():
+            return False
+        if has_manifest and journal.ledger.find_unlike_manifest():
             return False
         if any(is_failure for _, _, is_failure in journal.find_others()):
             return False

@@ -111,7 +111,7 @@ class NameClaimer:
         if self._is_complete(manifest, is_ours=is_ours):
             if is_new and not is_ours:
                 raise AssetTakenError(f"{self._asset} is complete already", hint=_OTHER_NAME)
-            if self._is_unchanged():
+            if self._is_unchanged(has_manifest=True):
                 return True
             self._check_may_replace(manifest, is_ours=is_ours)
             self._put(replaced=None if found.state is ClaimState.FREE else found, has_manifest=True)
@@ -163,14 +163,14 @@ class NameClaimer:
     def _get_upload_id(self) -> str | None:
         return None if self._target is None else self._target.upload_id
 
-    def _is_unchanged(self) -> bool:
+    def _is_unchanged(self, *, has_manifest: bool) -> bool:
         upload = self._upload
         upload.journal.count_nothing()  # something else may have written there since
         self._look_at_files()
         if not upload.list_objects():
             return False
         upload.compare(is_thorough=self._permission != Permission())
-        return upload.is_unchanged()
+        return upload.is_unchanged(has_manifest=has_manifest)
 
     def _check_may_replace(self, manifest: FoundManifest, *, is_ours: bool) -> None:
         """Check that a complete asset may be replaced, and announce it.
@@ -212,7 +212,9 @@ class NameClaimer:
         if found.state is ClaimState.CLAIMED:
             claim = found.claim
             assert claim is not None
-            may_repair = permission.repair and has_manifest and self._is_unchanged()
+            may_repair = (
+                permission.repair and has_manifest and self._is_unchanged(has_manifest=False)
+            )
             if not permission.may_replace and not may_repair:
                 raise AssetTakenError(
                     f"{asset} is claimed by {claim.run_id} since {claim.claimed_at}, and not whole",
@@ -220,7 +222,7 @@ class NameClaimer:
                     f" or say --overwrite. {_OTHER_NAME}, and it stays.",
                 )
             if not permission.overwrite_foreign:
-                self._is_unchanged()
+                self._is_unchanged(has_manifest=False)
                 self._upload.refuse_conflicts()
             self._announce(
                 f"Replaces the upload of {asset} that {claim.run_id} began at {claim.claimed_at}"
