@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ def assemble(
     Raises:
         InvalidRecordError: The schema refuses the result.
     """
-    ordered = sorted(steps, key=lambda step: (step.times_us, step.content["name"], step.key))
+    ordered = sorted(steps, key=_rank)
     names = _name_uniquely(ordered)
     processes = [rename(step.content, names[step.key]) for step in ordered]
     graph = {
@@ -60,6 +61,12 @@ def assemble(
         "notes": notes,
     }
     return validate_processing({**content, "pipelines": told} if told else content)
+
+
+def _rank(step: Step) -> tuple[Any, ...]:
+    """Return a step's place: by its times, its name and all else that it says."""
+    text = json.dumps(step.content, sort_keys=True, default=str)
+    return step.times_us, step.content["name"], text, step.key
 
 
 def _name_uniquely(steps: Iterable[Step]) -> dict[str, str]:

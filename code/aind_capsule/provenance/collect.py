@@ -79,7 +79,7 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     join_numbered(others)
     joined = join_forms(others)
     _settle_keys(others)
-    warnings = drop_invented_edges(joined, others)
+    warnings = drop_invented_edges(joined)
     tellings += others
     known = {step.key for step in tellings}
     for run_id, run in runs.items():

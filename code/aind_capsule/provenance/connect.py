@@ -99,30 +99,34 @@ def cut_step_loops(steps: Mapping[str, Step]) -> list[str]:
     ]
 
 
-def drop_invented_edges(joined: Iterable[Step], steps: Iterable[Step]) -> list[str]:
+def drop_invented_edges(joined: Iterable[Step]) -> list[str]:
     """Leave out edges of steps with an old form to such as began later: a list became a chain.
+
+    Both starts are those that the file itself says which has the edge.
 
     Args:
         joined: Steps of version 2 that have an old form, of which the schema knew no edges.
-        steps: All of them.
 
     Returns:
         A sentence for each file that has some.
     """
-    began = {step.key: step.times_us[0] for step in steps}
-    with_old_form = {step.key for step in joined}
-    counts: dict[str, int] = {}
+    files: dict[str, list[Step]] = {}
     for step in joined:
-        later = {
-            parent for parent in step.parents & with_old_form if began[parent] > began[step.key]
-        }
-        step.parents -= later
-        if later:
-            counts[step.sources[0]] = counts.get(step.sources[0], 0) + len(later)
-    return [
-        f"{path}: {count} edges to steps that began later were left out: its older form has none"
-        for path, count in sorted(counts.items())
-    ]
+        files.setdefault(step.sources[0], []).append(step)
+    said = []
+    for path, steps in sorted(files.items()):
+        began = {step.key: step.times_us[0] for step in steps}
+        count = 0
+        for step in steps:
+            later = {key for key in step.parents & began.keys() if began[key] > began[step.key]}
+            step.parents -= later
+            count += len(later)
+        if count:
+            said.append(
+                f"{path}: {count} edge{'s'[: count != 1]} to steps that began later are left out:"
+                " the older form of these steps has none"
+            )
+    return said
 
 
 def describe_repeated_runs(runs: Mapping[str, KnownRun]) -> list[str]:

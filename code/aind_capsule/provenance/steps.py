@@ -35,7 +35,7 @@ _OWN_NAME = "Its own name is "
 FROM_OLD_FORM = "Brought from an older form of the schema"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Step:
     """One step of processing.
 

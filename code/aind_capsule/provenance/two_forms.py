@@ -16,6 +16,7 @@ from aind_capsule.provenance.run_facts import read_table, read_text
 from aind_capsule.provenance.steps import Step
 from aind_capsule.records.timestamps import parse_timestamp
 
+_KINDS = ("instant", "clock")
 #: Kind of time, start, end, name, and place among the equal ones of its file.
 _Place = tuple[str, Any, Any, str, int]
 
@@ -35,35 +36,98 @@ def join_forms(steps: Iterable[Step]) -> list[Step]:
     new = [step for step in told if not step.was_old]
     # What of ours is known by the strict key already stands for no other: our order is not theirs.
     same = {step.key for step in old} & {step.key for step in marked}
-    _join((step for step in old if step.key not in same), [s for s in marked if s.key not in same])
-    joined = _join(old, new)
-    return [*joined, *_join(marked, [step for step in new if step not in joined])]
+    apart = [step for step in marked if step.key not in same]
+    _join((step for step in old if step.key not in same), apart, {})
+    own: dict[str, set[str]] = {}
+    for step in marked:
+        own.setdefault(step.sources[0], set()).add(step.key)
+    joined = _join(old, new, own)
+    rest = [step for step in new if step not in joined]
+    alone = [step for step in marked if step.key not in {step.key for step in old}]
+    return [*joined, *_join(alone, rest, own, has_order=False)]
 
 
-def _join(old: Iterable[Step], new: Iterable[Step]) -> list[Step]:
+def _join(
+    old: Iterable[Step],
+    new: Iterable[Step],
+    own: Mapping[str, set[str]],
+    *,
+    has_order: bool = True,
+) -> list[Step]:
+    """Have steps known by the key of their old form.
+
+    Args:
+        old: The old forms.
+        new: The steps.
+        own: File → keys of old forms that it tells apart from its other steps itself.
+        has_order: Whether files of both kinds have the order of the old ones. A collected result
+            has not.
+    """
     index: dict[_Place, list[Step]] = {}
     for steps in _group_by_file(old):
         for place, step in _list_old_places(steps):
-            index.setdefault(place, []).append(step)
+            index.setdefault(place if has_order else (*place[:-1], 0), []).append(step)
     joined = []
     for steps in _group_by_file(new):
-        for step, places in _list_new_places(steps, index):
-            known = next(
-                (found for place in places if (found := _choose(index[place], step))), None
-            )
-            if known is not None:
-                step.aliases.add(step.key)
-                step.key = known.key
-                joined.append(step)
+        places = dict(_list_new_places(steps))
+        if not has_order:
+            places = {s: [(*place[:-1], 0) for place in found] for s, found in places.items()}
+        places = {s: [place for place in found if place in index] for s, found in places.items()}
+        taken = own.get(steps[0].sources[0], set())
+        for step, known in _match(places, index, taken).items():
+            step.aliases.add(step.key)
+            step.key = known.key
+            joined.append(step)
     return joined
 
 
+def _match(
+    places: Mapping[Step, list[_Place]], index: Mapping[_Place, list[Step]], taken: set[str]
+) -> dict[Step, Step]:
+    """Return the old form of each step of one file that has one; no two have the same.
+
+    A file was written in one zone: the kind of time by which more of its steps are found goes
+    first, and the other one serves the rest.
+    """
+    found = {kind: _match_by(kind, places, index, taken, {}) for kind in _KINDS}
+    first, second = sorted(_KINDS, key=lambda kind: -len(found[kind]))
+    return _match_by(second, places, index, taken, found[first])
+
+
+def _match_by(
+    kind: str,
+    places: Mapping[Step, list[_Place]],
+    index: Mapping[_Place, list[Step]],
+    taken: set[str],
+    matched: Mapping[Step, Step],
+) -> dict[Step, Step]:
+    """Return what is matched, and by one kind of time what of the rest can be."""
+    result = dict(matched)
+    taken = taken | {known.key for known in result.values()}
+    for step, wanted in places.items():
+        if step in result:
+            continue
+        for place in wanted:
+            known = _choose(index[place], step) if place[0] == kind else None
+            if known is not None and known.key not in taken:
+                result[step] = known
+                taken.add(known.key)
+                break
+    return result
+
+
 def _choose(known: list[Step], step: Step) -> Step | None:
-    """Return the old form of a step; of several in different files the one of equal parameters."""
-    if len({other.key for other in known}) == 1:
-        return known[0]
-    equal = [other for other in known if _read_parameters(other) == _read_parameters(step)]
+    """Return the old form of a step; of several the one of equal parameters, then of equal code."""
+    equal = known
+    for read in (_read_parameters, _read_url):
+        if len({other.key for other in equal}) == 1:
+            return equal[0]
+        equal = [other for other in equal if read(other) == read(step)]
     return equal[0] if len({other.key for other in equal}) == 1 else None
+
+
+def _read_url(step: Step) -> str | None:
+    return read_text(read_table(step.content, "code"), "url")
 
 
 def _read_parameters(step: Step) -> Mapping[str, Any]:
@@ -87,10 +151,8 @@ def _list_old_places(steps: list[Step]) -> Iterator[tuple[_Place, Step]]:
             yield (*group, counts[group]), step
 
 
-def _list_new_places(
-    steps: list[Step], index: Mapping[_Place, Any]
-) -> Iterator[tuple[Step, list[_Place]]]:
-    """Yield each step of one file with the places at which an old form stands, the best first.
+def _list_new_places(steps: list[Step]) -> Iterator[tuple[Step, list[_Place]]]:
+    """Yield each step of one file with the places at which an old form may stand, the best first.
 
     Its name is that of the old form, or the same with a number behind it.
     """
@@ -110,7 +172,7 @@ def _list_new_places(
                 members = sorted(groups.get((*times, wanted), ()))
                 ordinal = [member for _, member in members].index(place)
                 places.append((*times, wanted, ordinal))
-        yield step, [found for found in places if found in index]
+        yield step, places
 
 
 def _list_times(step: Step) -> list[tuple[str, Any, Any]]:
