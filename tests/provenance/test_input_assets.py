@@ -68,6 +68,14 @@ def test_an_input_that_was_copied(tmp_path: Path) -> None:
     assert read_graph(tmp_path)["sort"] == []
 
 
+def test_an_input_that_is_collected_from_a_mount(tmp_path: Path) -> None:
+    """An asset is known by the name of its description, whatever its folder is called."""
+    write_json(tmp_path / "session" / "processing.json", HISTORY)
+    write_json(tmp_path / "session" / "data_description.json", {"name": RAW})
+    write_run(tmp_path / "work", ID_A, "sort", Path("/gone") / RAW)
+    assert read_graph(tmp_path)["sort"] == ["b", "c"]
+
+
 def test_an_asset_in_a_mount(tmp_path: Path) -> None:
     """An asset that lies in a folder among the inputs is found by what the run says of its assets."""
     folder = tmp_path / "mount" / "session"

@@ -26,7 +26,7 @@ from aind_capsule.provenance.known_runs import KnownRun, find_known_runs
 from aind_capsule.provenance.model.file_faults import find_file_faults
 from aind_capsule.provenance.model.processing_file import find_notes
 from aind_capsule.provenance.pipelines import Pipeline, describe_missing, find_pipelines
-from aind_capsule.provenance.run_facts import read_table
+from aind_capsule.provenance.run_facts import read_table, read_text
 from aind_capsule.provenance.schema import find_process_types
 from aind_capsule.provenance.steps import (
     Step,
@@ -89,7 +89,12 @@ def collect(found: Gathered, pipeline: Pipeline) -> Collected:
     warnings += cut_step_loops(steps)
     told = find_pipelines(found, runs.values(), pipeline)
     _name_pipeline(steps, runs, found, told.name)
-    connect(steps, runs, find_asset_steps(found.processings, steps.values()))
+    names = {
+        source.folder: name
+        for source in found.descriptions
+        if (name := read_text(source.content, "name"))
+    }
+    connect(steps, runs, find_asset_steps(found.processings, steps.values()), names)
     warnings += cut_step_loops(steps)
     warnings += describe_repeated_runs(runs)
     count = len(steps)

@@ -17,7 +17,10 @@ from aind_capsule.provenance.steps import Step
 
 
 def connect(
-    steps: dict[str, Step], runs: Mapping[str, KnownRun], assets: Mapping[str, set[str]]
+    steps: dict[str, Step],
+    runs: Mapping[str, KnownRun],
+    assets: Mapping[str, set[str]],
+    names: Mapping[str, str],
 ) -> None:
     """Put in the edges of runs; where a run has records of its own they take its place.
 
@@ -25,6 +28,7 @@ def connect(
         steps: All steps by key.
         runs: The runs.
         assets: Folder of a data asset → keys of the last steps that made it.
+        names: Folder of a data asset → its name, as its description says.
     """
     run_keys = {make_run_key(run_id) for run_id in runs}
     others = [step for key, step in steps.items() if key not in run_keys]
@@ -50,7 +54,7 @@ def connect(
             for member in begins[run_id]:
                 member.parents |= steps[key].parents - inner
             del steps[key]
-    of_assets = find_asset_edges(runs, assets)
+    of_assets = find_asset_edges(runs, assets, names)
     for run_id, parents in edges.items():
         keys = {key for parent in parents for key in ends[parent]}
         keys |= of_assets.get(run_id, set()) - {member.key for member in own.get(run_id, ())}

@@ -38,7 +38,7 @@ def find_edges(runs: Mapping[str, KnownRun]) -> dict[str, set[str]]:
 
 
 def find_asset_edges(
-    runs: Mapping[str, KnownRun], assets: Mapping[str, set[str]]
+    runs: Mapping[str, KnownRun], assets: Mapping[str, set[str]], names: Mapping[str, str]
 ) -> dict[str, set[str]]:
     """Run id → what made the data assets among its inputs.
 
@@ -47,22 +47,24 @@ def find_asset_edges(
     Args:
         runs: The runs.
         assets: Real path of a folder with a `processing.json` → what made it.
+        names: Real path of a folder → the name of its `data_description.json`.
     """
     results = index_outputs(runs)
     outside = {folder for folder in assets if not find_placed_under(folder, results)}
     by_name: dict[str, list[str]] = {}
     for folder in outside:
-        by_name.setdefault(os.path.basename(folder), []).append(folder)
+        for known_as in {os.path.basename(folder), names.get(folder, "")}:
+            by_name.setdefault(known_as, []).append(folder)
     edges: dict[str, set[str]] = {}
     for run_id, run in runs.items():
         data = read_text(read_table(run.content, "folders"), "data")
         listed = read_list(run.content, "data_assets")
         entries = [*run.inputs, *(entry for entry in listed if isinstance(entry, Mapping))]
         paths = [path for entry in entries if (path := read_text(entry, "path"))]
-        names = {name for entry in entries if (name := read_text(entry, "name"))}
+        wanted = {name for entry in entries if (name := read_text(entry, "name"))}
         found = {os.path.realpath(path) for path in (*paths, *filter(None, [data]))} & outside
-        names |= set(map(os.path.basename, paths))
-        for name in names - set(map(os.path.basename, found)):
+        wanted |= set(map(os.path.basename, paths))
+        for name in wanted - {os.path.basename(folder) for folder in found}:
             parsed = parse_asset_name(name)
             if parsed is not None and parsed.is_complete and len(by_name.get(name, ())) == 1:
                 found |= set(by_name[name])
