@@ -178,6 +178,14 @@ def test_a_name_with_a_number_of_its_own(tmp_path: Path, name: str) -> None:
     assert collect_all(tmp_path / "own", tmp_path / "in").processing == first
 
 
+def test_a_number_that_its_own_file_tells_apart(tmp_path: Path) -> None:
+    """Two steps of one file whose names differ by a number are two, also beside a file with one."""
+    write_json(tmp_path / "1" / "processing.json", {"data_processes": [process("a", 1), process("a_1", 1)]})  # fmt: skip
+    write_json(tmp_path / "2" / "processing.json", {"data_processes": [process("a", 1)]})
+    write_json(tmp_path / "3" / "processing.json", {"data_processes": [process("b", 1), process("a_2", 1)]})  # fmt: skip
+    assert sorted(read_graph(tmp_path)) == ["a", "a_1", "b"]
+
+
 def test_tellings_that_differ(tmp_path: Path) -> None:
     """Of two tellings of one step that differ the same one counts in any order, and it is said."""
     one = process(f"sort_{ID_A}", 1, experimenters=["Ada"])
@@ -189,6 +197,7 @@ def test_tellings_that_differ(tmp_path: Path) -> None:
             write_json(root / name / "data_process.json", content)
         collected = collect_all(root)
         assert any("experimenters" in text and "the former was taken" in text for text in collected.warnings)  # fmt: skip
+        assert not any("language" in text and "was taken" in text for text in collected.warnings)
         results.append(json.dumps(collected.processing))
         shutil.rmtree(root)
     assert results[0] == results[1]

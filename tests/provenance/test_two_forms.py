@@ -84,16 +84,34 @@ def test_another_step(tmp_path: Path, change: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("zone")
-def test_twins_stay_apart(tmp_path: Path) -> None:
-    """Two of equal start, end and name are two, each with its own parameters, by their order."""
-    twins = [{**OLD, "parameters": {"probe": letter}} for letter in "AB"]
+@pytest.mark.parametrize("letters", ["AB", "BA"])
+def test_twins_stay_apart(tmp_path: Path, letters: str) -> None:
+    """Two of equal start, end and name are two, each with its own, by their order in lists too."""
+    twins = [{**OLD, "parameters": {"probe": letter}} for letter in letters]
     upgraded = [
-        {**NEW, "name": name, "code": {"url": "", "parameters": {"probe": letter}}}
-        for name, letter in (("Spike sorting", "A"), ("Spike sorting_2", "B"))
+        {**NEW, "name": name, "code": {"url": "", "parameters": {}}, "experimenters": [letter]}
+        for name, letter in zip(("Spike sorting", "Spike sorting_2"), letters, strict=True)
+    ]
+    found = collect_in_any_order(tmp_path, old([[*twins]]), new(*upgraded))
+    steps = found.processing["data_processes"]
+    assert [step["code"]["parameters"]["probe"] for step in steps] == ["A", "B"]
+    assert [step["experimenters"] for step in steps] == [["A"], ["B"]]
+
+
+def test_twins_without_their_old_file(tmp_path: Path) -> None:
+    """Beside our own result, which has another order, a twin is known by parameters, then by code."""
+    urls = ("https://b", "https://a")
+    twins = [{**OLD, "code_url": url} for url in urls]
+    names = ("Spike sorting", "Spike sorting_2")
+    upgraded = [
+        {**NEW, "name": name, "code": {"url": url, "parameters": {"a": 1}}, "experimenters": [url]}
+        for name, url in zip(names, urls, strict=True)
     ]
     found = collect_in_any_order(tmp_path, old(*twins), new(*upgraded))
-    steps = found.processing["data_processes"]
-    assert sorted(step["code"]["parameters"]["probe"] for step in steps) == ["A", "B"]
+    again = collect_all(tmp_path / "own", tmp_path / "1").processing
+    assert again == found.processing
+    people = {s["code"]["url"]: s["experimenters"] for s in again["data_processes"]}
+    assert people == {url: [url] for url in urls}
 
 
 def test_old_steps_of_two_files(tmp_path: Path) -> None:
@@ -136,11 +154,14 @@ def test_edges_that_were_invented(tmp_path: Path) -> None:
         {**NEW, "process_type": name, "name": name, "end_date_time": None, "start_date_time": f"2025-01-02T{hour}:00:00-08:00"}
         for name, hour in zip(names, hours, strict=True)
     ]  # fmt: skip
-    graph = {names[1]: [names[0]], names[2]: [names[1]]}
+    late = {**NEW, "name": "late", "process_type": "Other", "notes": "n", "end_date_time": None,
+            "start_date_time": "2025-01-02T09:00:00-08:00"}  # fmt: skip
+    graph = {names[1]: [names[0], "late"], names[2]: [names[1]]}
     found = collect_in_any_order(
-        tmp_path, old(steps[0]), old(steps[2]), new(*upgraded, **graph), old(steps[1])
+        tmp_path, old(steps[0]), old(steps[2]), new(*upgraded, late, **graph), old(steps[1])
     )
-    assert found.processing["dependency_graph"] == {names[0]: [], names[1]: [names[0]], names[2]: []}  # fmt: skip
+    right = {names[0]: [], names[1]: [names[0], "late"], names[2]: [], "late": []}
+    assert found.processing["dependency_graph"] == right
     (said,) = (text for text in found.warnings if "left out" in text)
     assert "1 edge to steps that began later" in said
 
