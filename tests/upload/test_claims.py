@@ -152,6 +152,22 @@ def test_objects_of_another_tool(computer: Computer, name: str, option: tuple[st
     assert upload["UploadId"] == upload_id
 
 
+@pytest.mark.parametrize("option", first_of([(), ("--overwrite",), ("--repair",)]))
+@pytest.mark.parametrize("data", [b"{}", b"<html><body>Sign in</body></html>", b""])
+def test_a_manifest_of_another_tool(
+    computer: Computer, data: bytes, option: tuple[str, ...]
+) -> None:
+    """A manifest.json that is none of ours, in a folder without a claim, is another's and stays."""
+    computer.put_foreign("manifest.json", data)
+    ended = computer.upload(*option)
+    assert (ended.status, "'manifest.json'" in ended.output) == (74, True), ended.output
+    client, bucket = computer.uploader.client, computer.uploader.bucket
+    (row,) = client.list_objects_v2(Bucket=bucket, Prefix="assets/")["Contents"]
+    assert client.get_object(Bucket=bucket, Key=row["Key"])["Body"].read() == data
+    assert computer.upload("--overwrite-foreign").status == 0
+    computer.check_whole()
+
+
 @pytest.mark.parametrize("at", first_of(_AT))
 def test_objects_of_another_tool_that_come_later(computer: Computer, at: str) -> None:
     """One that is put there after an upload ended early stays, and so do its parts."""

@@ -299,3 +299,47 @@ def test_a_file_that_the_manifest_names_and_nobody_has(
     assert ended.status == status, ended.output
     if not status:
         computer.check_whole()
+
+
+def test_verifying_what_is_replaced(computer: Computer) -> None:
+    """An asset whose manifest could not be removed, and was emptied, is not whole for --verify."""
+    assert computer.upload().status == 0
+    computer.write_some(b"3")
+    computer.kill_before(is_put_of("d/b"))
+    kill = computer.proxy.decide
+    computer.proxy.decide = deny(computer.uploader, "DeleteObject", also=kill)
+    assert computer.upload("--overwrite").status == -9
+    computer.proxy.decide = lambda request: None
+    verified = computer.run("--verify", f"s3://{computer.uploader.bucket}/assets/name")
+    assert verified.status != 0
+    assert "is not whole" in verified.output
+    assert computer.resume().status == 0
+    computer.check_whole()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"key":"a","size":1e999,"sha256":"%s"}', '{"key":"a","size":1' + 30 * "0" + ',"sha256":"%s"}', '{"key":"a","size":-1,"sha256":"%s"}',
+        '{"key":"\\ud800","size":9,"sha256":"%s"}', '{"key":"a","size":9,"sha256":""}', '{"key":1,"size":9,"sha256":"%s"}',
+        '{"key":"a","size":true,"sha256":"%s"}', "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_manifest_with_a_row_that_is_none(computer: Computer, row: str) -> None:
+    """A row that cannot be is damage, and not a traceback: --overwrite writes the manifest anew."""
+    assert computer.upload().status == 0
+    client, bucket = computer.uploader.client, computer.uploader.bucket
+    head = client.get_object(Bucket=bucket, Key="assets/name/manifest.json")["Body"].read()
+    line = row.replace("%s", "00" * 32).encode()
+    data = head.partition(b"\n")[0] + b"\n" + line + b"\n]}\n"
+    client.put_object(Bucket=bucket, Key="assets/name/manifest.json", Body=data)
+    assert computer.run("--verify", f"s3://{bucket}/assets/name").status != 0
+    assert computer.upload("--overwrite-foreign").status == 0
+    computer.check_whole()
+
+
+def test_a_claim_that_is_nested_too_deep(computer: Computer) -> None:
+    """A claim that cannot be read is another's, and not a traceback."""
+    computer.put_foreign(".claim", b"[" * 100_000)
+    ended = computer.upload()
+    assert (ended.status, ".claim" in ended.output) == (74, True), ended.output

@@ -29,6 +29,7 @@ from aind_capsule.upload.claim import (
     find_claim,
     put_claim,
 )
+from aind_capsule.upload.keys import MANIFEST
 from aind_capsule.upload.manifest_object import FoundManifest, ManifestState
 from aind_capsule.upload.rows import Target
 
@@ -117,7 +118,7 @@ class NameClaimer:
             self._put(replaced=None if found.state is ClaimState.FREE else found, has_manifest=True)
             return False
         if not is_ours:
-            self._claim_incomplete(found, has_manifest=manifest.state is not ManifestState.ABSENT)
+            self._claim_incomplete(found, manifest)
         elif self._permission.overwrite_foreign or manifest.state is ManifestState.DAMAGED:
             self._upload.journal.set_job("may_have_manifest", value=True)
         return False
@@ -202,13 +203,14 @@ class NameClaimer:
             f" {head.get('created_at', 'an unknown time')}"
         )
 
-    def _claim_incomplete(self, found: FoundClaim, *, has_manifest: bool) -> None:
+    def _claim_incomplete(self, found: FoundClaim, manifest: FoundManifest) -> None:
         """Claim a name that is not ours, and not that of a complete asset.
 
         Raises:
             AssetTakenError: It is another's.
         """
         permission, asset = self._permission, self._asset
+        has_manifest = manifest.state is not ManifestState.ABSENT
         if found.state is ClaimState.CLAIMED:
             claim = found.claim
             assert claim is not None
@@ -239,8 +241,10 @@ class NameClaimer:
             raise AssetTakenError(
                 f"{asset}/.claim is there, and this toolkit has not written it", hint=_OTHER_NAME
             )
-        if is_listed:
-            strangers = upload.journal.ledger.find_strangers()
+        is_foreign = manifest.state is ManifestState.DAMAGED and not manifest.head
+        if is_listed or is_foreign:
+            strangers = upload.journal.ledger.find_strangers() if is_listed else []
+            strangers += [MANIFEST] if is_foreign else []
             if strangers:
                 raise AssetTakenError(
                     f"{asset} holds objects that no upload of this toolkit has written:"

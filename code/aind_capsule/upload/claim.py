@@ -161,7 +161,7 @@ def _decode(data: bytes) -> Claim | None:
     try:
         content = json.loads(data)
         run_id, claimed_at = content["run_id"], content["claimed_at"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not isinstance(run_id, str) or not isinstance(claimed_at, str):
         return None

@@ -17,6 +17,7 @@ from aind_capsule.upload.keys import tell_name
 
 FORMAT = 1
 _FILES = b'"files":['
+_DIGEST_BYTES = 32
 
 
 class ManifestError(StorageError):
@@ -86,7 +87,7 @@ def read_head(line: bytes) -> dict[str, Any]:
     """
     try:
         head = json.loads(line.rstrip().removesuffix(_FILES).removesuffix(b",") + b"}")
-    except ValueError:
+    except (ValueError, RecursionError):
         head = None
     if (
         not isinstance(head, dict)
@@ -112,13 +113,32 @@ def read_files(lines: Iterable[bytes]) -> Iterator[ManifestFile]:
             return
         try:
             row = json.loads(text.removesuffix(b","))
-            digest, etag = bytes.fromhex(row["sha256"]), str(row.get("etag", ""))
-            yield ManifestFile(str(row["key"]), int(row["size"]), digest, etag)
-        except (ValueError, KeyError, TypeError) as error:
+            file = _read_file(row)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ManifestError(
                 f"The manifest has a line that is no file's: {text[:200]!r}"
             ) from error
+        yield file
     raise ManifestError("The manifest has no end: it was cut", hint="Upload it again.")
+
+
+def _read_file(row: Any) -> ManifestFile:
+    """Return one file of a manifest.
+
+    Raises:
+        ValueError: A value is none that can be.
+        KeyError: One is missing.
+        TypeError: One is of a wrong type.
+    """
+    key, size = row["key"], row["size"]
+    digest, etag = bytes.fromhex(row["sha256"]), str(row.get("etag", ""))
+    if not isinstance(key, str) or isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError
+    if not 0 <= size < 2**63 or len(digest) != _DIGEST_BYTES:
+        raise ValueError
+    key.encode()  # refuses what JSON can hold and no key can
+    etag.encode()
+    return ManifestFile(key, size, digest, etag)
 
 
 def _dump(told: Mapping[str, Any]) -> bytes:

@@ -73,7 +73,11 @@ def verify(
                 hint="Where its upload was begun, capsule upload --resume finishes it.",
             ) from error
         file.seek(0)
-        read_head(file.readline())
+        if read_head(file.readline()).get("is_incomplete"):
+            raise NoManifestError(
+                f"{asset} is not whole: an upload that replaces it has not ended",
+                hint="Where that was begun, capsule upload --resume finishes it.",
+            )
         return _Verification(bucket, asset, tell).run(read_files(file), max_concurrency)
 
 
