@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from aind_capsule.provenance.collect import Collected, collect
 from aind_capsule.provenance.gather import gather
 from aind_capsule.provenance.pipelines import Pipeline
 from tests.provenance.alterations import VALUES, list_places, put
+
+HAS_ORJSON = importlib.util.find_spec("orjson") is not None
 
 #: Stands for a value that somebody wrote.
 WORD = "Quokka"
@@ -108,7 +111,10 @@ def test_each_value_at_each_place(tmp_path: Path, kind: str) -> None:
         ({"code": True}, "code: true"),
         ({"code": {"url": "u", "container": 1}}, "code.container: 1"),
         ({"code": {"url": "u", "core_dependency": True}}, "code.core_dependency: true"),
-        ({"code": {"url": "u", "parameters": {"a": 10**400}}}, 'code.parameters: {"a":"1000'),
+        pytest.param(
+            {"code": {"url": "u", "parameters": {"a": 10**400}}}, 'code.parameters: {"a":"1000',
+            marks=pytest.mark.skipif(not HAS_ORJSON, reason="json itself writes numbers of any size"),
+        ),
         ({"resources": {"os": "L", "architecture": "x", "cpu_usage": [1]}}, '"cpu_usage":[1]}'),
         ({"process_type": "nodenoising"}, 'process_type: "nodenoising" (no process type of the schema)'),
         ({"name": 5}, "name: 5 (it is no text)"),
