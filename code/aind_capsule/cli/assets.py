@@ -107,7 +107,7 @@ class FileCounter:
         self._is_shown = False
 
     def count(self, folder: str) -> FileCount:
-        """Count the files below a folder, which may be a link itself; those in it may not.
+        """Count the files below a folder, without following links to folders in it.
 
         A link to a file counts as that file. What cannot be read is passed over.
         """
@@ -156,7 +156,7 @@ def _find_data_folder() -> Folder:
 
 
 def _format(asset: DataAsset) -> tuple[list[str], list[str]]:
-    """Return an asset's lines before and after its files; what is not known is left out."""
+    """Return an asset's lines before and after its files, without what is not known."""
     rows = [
         ("path", asset.path),
         ("level", asset.level or "-"),

@@ -75,7 +75,7 @@ def choose_acquisition(
 def _find_nearest(
     named: Sequence[tuple[NameSource, AssetName]], start: str | None
 ) -> tuple[list[tuple[NameSource, AssetName]], str]:
-    """Find the name nearest to the start, and why it is that one; the first where none is."""
+    """Find the name nearest to the start, or the first where none is, and the reason."""
     readings = read_start(start)
     if not readings:
         return [named[0]], "no start of the acquisition is known, and it is the folder's"
@@ -120,7 +120,7 @@ def _read_offset(text: str) -> dt.timedelta:
 
 
 def _to_seattle(utc: dt.datetime) -> dt.datetime:
-    """Return the wall clock of Seattle; images for capsules often have no database of zones."""
+    """Return the wall clock of Seattle by rule, for images without a database of zones."""
     starts = _find_sunday(utc.year, month=3, nth=2) + dt.timedelta(hours=10)
     ends = _find_sunday(utc.year, month=11, nth=1) + dt.timedelta(hours=9)
     return utc - dt.timedelta(hours=7 if starts <= utc < ends else 8)

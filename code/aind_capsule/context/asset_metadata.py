@@ -123,7 +123,7 @@ class AssetMetadata:
         return None
 
     def find_instrument_id(self) -> str | None:
-        """Find the instrument; the schema lets an acquisition name none, or say so in a word."""
+        """Find the instrument, which the schema lets an acquisition leave out or call unknown."""
         acquisition = self.records.get(ACQUISITION, {})
         value = acquisition.get("instrument_id", "")
         is_word = isinstance(value, str) and value.strip().lower() in _PLACEHOLDERS

@@ -1,4 +1,4 @@
-"""The edges between the steps of a pipeline, and the loops in what is told of them."""
+"""The edges between the steps of a pipeline, and the loops in what records say of them."""
 
 from __future__ import annotations
 
